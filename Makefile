@@ -1,0 +1,74 @@
+# `make` runs the tiny experiment and compares its two recipes; `make help` lists everything.
+SHELL := bash
+.DEFAULT_GOAL := experiment
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+# Experiments are Git commits. Without a Git identity this one signs them; no configuration is touched.
+ifeq ($(shell git config user.email 2>/dev/null),)
+export GIT_AUTHOR_NAME ?= recap
+export GIT_AUTHOR_EMAIL ?= recap@localhost
+export GIT_COMMITTER_NAME ?= recap
+export GIT_COMMITTER_EMAIL ?= recap@localhost
+endif
+
+P ?= mgm-2b
+A ?= baseline
+B ?= blip2
+
+.PHONY: experiment venv models profile compare test unit lint format bench foundry clean help
+
+experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
+	@python -m recap.comparison.headline baseline blip2
+
+venv: $(READY)  ## create .venv if it is missing or stale
+
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+models: $(READY)  ## download the hub models that params.yaml names, at their pinned revisions
+	@python -m recap.models.hub --params params.yaml
+
+profile: $(READY)  ## put another scale's parameters in place: make profile P=mgm-2b
+	@test -f profiles/$(P).yaml || { echo "error: profiles/$(P).yaml: no such profile; there are: $(basename $(notdir $(wildcard profiles/*.yaml)))" >&2; exit 1; }
+	@cp profiles/$(P).yaml params.yaml
+	@echo "params.yaml is now profiles/$(P).yaml"
+	@python -m recap.models.hub --params params.yaml --check
+
+compare: $(READY)  ## verdict between two revisions: make compare A=baseline B=blip2
+	@dvc metrics diff $(A) $(B)
+	@python -m recap.comparison $(A) $(B)
+
+test: lint  ## lint, types, then every test, fast ones first
+	python -m pytest -m "not slow"
+	python -m pytest -m slow --durations=15
+
+unit: $(READY)  ## the fast tests alone
+	python -m pytest -m "not slow"
+
+lint: $(READY)  ## ruff and mypy
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: $(READY)  ## let ruff format the code
+	ruff check --fix .
+	ruff format .
+
+bench: $(READY)  ## time the caption engine on the tiny captioner; see bench/README.md
+	python bench/captioning.py
+
+foundry: $(READY)  ## retrain the models of models/tiny from nothing (about an hour)
+	cd foundry && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" dvc repro
+	rm -rf models/tiny && cp -r foundry/models models/tiny
+
+clean:  ## remove scratch work and caches; results, the DVC cache and .venv stay
+	rm -rf .scratch .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 14

@@ -1,0 +1,129 @@
+"""Open an image that a row names: any usual format and mode to upright 8-bit RGB, and a reason when it cannot be.
+
+Every reader of images goes through `open_image`, so that no stage accepts a picture that another one rejects.
+"""
+
+import struct
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import numpy
+from PIL import Image, ImageOps
+
+# Pillow's own limit against decompression bombs: a quarter of a gigabyte of RGB.
+MAX_PIXELS = 89_478_485
+
+# Formats whose decoders are plain parsers. EPS, for one, would start another program on an untrusted file.
+# MPO, a camera's several pictures in one file, is opened by JPEG's decoder.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+# What Pillow's decoders raise on damaged files.
+DECODING_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, OverflowError,
+    struct.error, zlib.error,
+)  # fmt: skip
+
+
+class BadImage(Exception):
+    """An image that cannot be used.
+
+    Attributes:
+        reason: One of missing_image, broken_image, image_too_large, path_leaves_root.
+        detail: One line for a person.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def locate(root: str | Path, relative: str, *, links_may_leave: bool = True) -> Path:
+    """The path of a file that a row names, kept below its root.
+
+    Args:
+        root: The folder that `relative` starts from.
+        relative: What the row says, with "/" between parts.
+        links_may_leave: Whether symbolic links may point out of the root. True suits stage outputs, whose files
+            DVC may link into its cache; a user's own files are read with False.
+
+    Raises:
+        BadImage: path_leaves_root or missing_image.
+    """
+    if PurePosixPath(relative).is_absolute() or ".." in PurePosixPath(relative).parts:
+        raise BadImage("path_leaves_root", f"expected a path below {root}, found {relative!r}")
+    path = Path(root) / relative
+    try:
+        inside = links_may_leave or path.resolve().is_relative_to(Path(root).resolve())
+        is_file = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, a loop of links
+        raise BadImage("missing_image", f"{relative!r}: {error}") from None
+    if not inside:
+        raise BadImage("path_leaves_root", f"{relative!r} is a link out of {root}")
+    if not is_file:
+        raise BadImage("missing_image", f"{relative!r}: no such file below {root}")
+    return path
+
+
+def open_image(
+    root: str | Path, relative: str, *, max_pixels: int = MAX_PIXELS, links_may_leave: bool = True
+) -> Image.Image:
+    """Decode an image completely.
+
+    Args:
+        root: The folder that `relative` starts from.
+        relative: Path below it, as a row gives it.
+        max_pixels: Width times height above which the image is refused before it is decoded.
+        links_may_leave: See `locate`.
+
+    Returns:
+        RGB, 8 bits a channel, EXIF orientation applied, transparent parts on white, 16-bit and float pixels scaled
+        to 0..255; of an animation, the first frame.
+
+    Raises:
+        BadImage: With one of its four reasons.
+    """
+    return decode_image(locate(root, relative, links_may_leave=links_may_leave), repr(relative), max_pixels=max_pixels)
+
+
+def decode_image(source: Path | BinaryIO, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode an image completely from a file or from bytes: see `open_image`.
+
+    Raises:
+        BadImage: broken_image or image_too_large; `name` is what the detail calls the image.
+    """
+    try:
+        with Image.open(source, formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                size = f"{image.width}x{image.height}"
+                raise BadImage("image_too_large", f"{name}: {size}, at most {max_pixels} pixels are allowed")
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError as error:
+        raise BadImage("image_too_large", f"{name}: {error}") from None
+    except Image.UnidentifiedImageError:
+        raise BadImage("broken_image", f"{name}: not an image of a known format ({', '.join(FORMATS)})") from None
+    except DECODING_ERRORS as error:
+        raise BadImage("broken_image", f"{name}: {' '.join(str(error).split())}") from None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return _scaled(image).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """Bring 16-bit, 32-bit and float pixels to 0..255; Pillow's own conversion would clip them to white.
+
+    White is 65535 where the mode says 16 bits, else the least usual white level that the brightest pixel stays below.
+    """
+    pixels = numpy.nan_to_num(numpy.asarray(image).astype(numpy.float64))
+    peak = float(pixels.max())
+    white = 65535.0 if image.mode.startswith("I;16") else next(w for w in (1.0, 255.0, 65535.0, peak) if peak <= w)
+    return Image.fromarray(numpy.clip(pixels * (255 / white) + 0.5, 0, 255).astype(numpy.uint8))

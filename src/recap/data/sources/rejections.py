@@ -1,0 +1,87 @@
+"""Rows that cannot be used: each with its reason, counted, listed in a file, and limited."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from recap.runtime.errors import UserError
+
+Origin = Literal["user", "embedded"]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A row that was left out.
+
+    Attributes:
+        where: File and place in it, for example "train.jsonl:17".
+        id: The row's id, or None if it has none.
+        reason: A slug; docs/DATA.md lists them all.
+        detail: One line for a person.
+    """
+
+    where: str
+    id: str | None
+    reason: str
+    detail: str
+
+    def to_row(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What became of one part of the data: the corpus, the finetune set, or one benchmark.
+
+    Attributes:
+        origin: Whose rows they are.
+        rows: How many were written.
+        rejections: Those that were not, in file order.
+    """
+
+    origin: Origin
+    rows: int
+    rejections: list[Rejection]
+
+    @property
+    def rejected_percent(self) -> float:
+        total = self.rows + len(self.rejections)
+        return 100 * len(self.rejections) / total if total else 0.0
+
+    def counts(self) -> dict[str, Any]:
+        """Numbers for metrics: rows, rejected, rejected_percent and, if there are any, a count by reason."""
+        counts: dict[str, Any] = {
+            "rows": self.rows,
+            "rejected": len(self.rejections),
+            "rejected_percent": self.rejected_percent,
+        }
+        if self.rejections:
+            counts["reasons"] = self.by_reason()
+        return counts
+
+    def by_reason(self) -> dict[str, int]:
+        return dict(sorted(Counter(rejection.reason for rejection in self.rejections).items()))
+
+
+def require_few_rejections(part: Part, max_rejected: float, what: str, listing: Path) -> None:
+    """Stop when too much was rejected, or when nothing is left.
+
+    Args:
+        part: The part to judge.
+        max_rejected: Percent of its rows that may be rejected.
+        what: Its name, for the message.
+        listing: The file that lists the rejected rows.
+
+    Raises:
+        UserError: With the counts by reason and the file.
+    """
+    if part.rows and part.rejected_percent <= max_rejected:
+        return
+    total = part.rows + len(part.rejections)
+    reasons = ", ".join(f"{reason} {count}" for reason, count in part.by_reason().items()) or "the file is empty"
+    raise UserError(
+        f"{what}: expected at most {max_rejected:g} % of rows to be rejected and at least one to be kept, found "
+        f"{len(part.rejections)} of {total} rejected ({part.rejected_percent:.1f} %: {reasons}); "
+        f"{listing} lists them; mend the data or raise data.max_rejected"
+    )

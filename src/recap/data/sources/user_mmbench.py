@@ -1,0 +1,129 @@
+"""A user's MMBench TSV into `data/benchmarks/mmbench/`.
+
+A question is scored on all rotations of its options together, so one faulty row costs its whole group: a group with
+rotations missing would be easier than it should be.
+"""
+
+import base64
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from recap.data.corpus.images import BadImage, decode_image
+from recap.data.sources.fields import BadRow
+from recap.data.sources.rejections import Part, Rejection
+from recap.io import atomic_path
+from recap.runtime.errors import UserError
+
+ROTATION_STEP = 1_000_000
+REQUIRED = ("index", "question", "A", "B", "answer", "category", "l2-category", "image")
+LONGEST_REFERENCE = 64  # characters; a longer image column is base64
+LARGEST_FIELD = 2**31 - 1  # bytes; one base64 image is one field
+
+Row = dict[str, str]
+
+
+def take_mmbench(tsv: Path, folder: Path) -> Part:
+    """Copy the groups of rows whose every row is usable.
+
+    Args:
+        tsv: MMBench's columns; `image` is base64, or the index of the row whose image to use (64 characters at most).
+        folder: Gets `mmbench_dev.tsv`.
+
+    Raises:
+        UserError: A column is missing, or the file is no TSV.
+    """
+    columns, rows = _read_tsv(tsv)
+    pictures = {row["index"]: row["image"] for row in rows if len(row["image"]) > LONGEST_REFERENCE}
+    broken = {index: fault for index, image in _progress(pictures) if (fault := _image_fault(image)) is not None}
+    faults: dict[str, tuple[str, str]] = {}  # group -> reason, and its first faulty row with what is wrong there
+    seen: set[str] = set()
+    for number, row in enumerate(rows, start=2):
+        try:
+            _check(row, seen, pictures, broken)
+        except (BadRow, BadImage) as fault:
+            faults.setdefault(_group(row), (fault.reason, f"row {number}: {fault.detail}"))
+        seen.add(row["index"])
+    kept = [row for row in rows if _group(row) not in faults]
+    rejections = [
+        Rejection(f"{tsv.name}:row {number}", row["index"] or None, *faults[_group(row)])
+        for number, row in enumerate(rows, start=2)
+        if _group(row) in faults
+    ]
+    _write_tsv(folder / "mmbench_dev.tsv", columns, _with_own_pictures(kept, pictures))
+    return Part("user", len(kept), rejections)
+
+
+def _group(row: Row) -> str:
+    """The index of the question that a row is a rotation of; the row's own index if it is no number."""
+    return str(int(row["index"]) % ROTATION_STEP) if row["index"].isdecimal() else row["index"]
+
+
+def _check(row: Row, seen: set[str], pictures: dict[str, str], broken: dict[str, BadImage]) -> None:
+    """Check one row.
+
+    Raises:
+        BadRow, BadImage: The first fault that is found.
+    """
+    index = row["index"]
+    if not index.isdecimal():
+        raise BadRow("missing_id", f"expected 'index' to be a whole number, found {index!r:.80}")
+    if index in seen:
+        raise BadRow("duplicate_id", f"an earlier row has index {index}")
+    options = [letter for letter in "ABCD" if row.get(letter)]
+    if not row["question"].strip() or len(options) < 2:
+        raise BadRow("broken_question", f"expected a question and two options or more, found {len(options)} options")
+    if row["answer"] not in options:
+        raise BadRow("broken_answers", f"expected the answer to be one of {options}, found {row['answer']!r:.80}")
+    source = index if index in pictures else row["image"]
+    if source not in pictures:
+        raise BadImage("missing_image", f"expected base64 or the index of a row that has it, found {row['image']!r}")
+    if source in broken:
+        raise broken[source]
+
+
+def _image_fault(image: str) -> BadImage | None:
+    try:
+        decode_image(io.BytesIO(base64.b64decode(image)), "the image")
+    except ValueError as error:
+        return BadImage("broken_image", f"the image: expected base64, {error}")
+    except BadImage as fault:
+        return fault
+    return None
+
+
+def _progress(pictures: dict[str, str]) -> Iterable[tuple[str, str]]:
+    return tqdm(pictures.items(), desc="mmbench", unit="image")
+
+
+def _with_own_pictures(rows: list[Row], pictures: dict[str, str]) -> list[Row]:
+    """Give a row that shares the picture of a row that was left out that picture itself."""
+    there = {row["index"] for row in rows}
+    return [
+        row if row["index"] in pictures or row["image"] in there else {**row, "image": pictures[row["image"]]}
+        for row in rows
+    ]
+
+
+def _read_tsv(path: Path) -> tuple[list[str], list[Row]]:
+    csv.field_size_limit(LARGEST_FIELD)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, delimiter="\t", restval="")
+            columns = list(reader.fieldnames or ())
+            missing = [column for column in REQUIRED if column not in columns]
+            if missing:
+                raise UserError(f"{path}: expected the columns of MMBench, found no {', '.join(missing)}")
+            return columns, [{column: row[column] for column in columns} for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: expected tab-separated UTF-8 text, {error}") from None
+
+
+def _write_tsv(path: Path, columns: list[str], rows: list[Row]) -> None:
+    with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,185 @@
+"""A user's TextVQA, VQAv2, OK-VQA or GQA questions, in the official formats, into `data/benchmarks/<name>/`.
+
+Every item is kept whole, with whatever fields it has; only what inference and scoring need is checked. An image is
+found by its id in the usual folders, and copied under its official name.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recap.data.corpus.images import BadImage
+from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
+from recap.data.sources.pictures import PictureFinder, copy_images, find_faults
+from recap.data.sources.rejections import Part, Rejection
+from recap.io import read_json, write_json
+from recap.runtime.errors import UserError
+
+OCR_FILE = "llava_textvqa_val_v051_ocr.jsonl"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One usable question: the item as the user wrote it, and its picture."""
+
+    where: str
+    id: str
+    item: dict[str, Any]
+    image: str  # relative to the questions' folder
+    target: str  # relative to the benchmark's folder
+
+
+Check = Callable[[dict[str, Any]], tuple[str, str, str]]  # item -> question id, image path, target path
+
+
+def take_textvqa(questions_file: Path, folder: Path) -> Part:
+    """Copy TextVQA 0.5.1 questions, and the OCR tokens if `llava_textvqa_val_v051_ocr.jsonl` lies beside them."""
+    root = questions_file.parent
+    finder = PictureFinder(root, ("train_images", "images", ""))
+
+    def check(item: dict[str, Any]) -> tuple[str, str, str]:
+        question_id = identifier(item, "question_id")
+        _words(item, "question")
+        _ten_answers(item.get("answers"))
+        image_id = identifier(item, "image_id")
+        image = finder.find(image_id)
+        return question_id, image, f"train_images/{image_id}{Path(image).suffix}"
+
+    source = _object(questions_file)
+    kept, rejections = _take(root, "textvqa", _numbered(_items(source, "data", questions_file), questions_file), check)
+    write_json(folder / "TextVQA_0.5.1_val.json", {**source, "data": [question.item for question in kept]})
+    copy_images(root, {question.image: question.target for question in kept}, folder)
+    if (root / OCR_FILE).is_file():
+        shutil.copyfile(root / OCR_FILE, folder / OCR_FILE)
+    return Part("user", len(kept), rejections)
+
+
+def take_gqa(questions_file: Path, folder: Path) -> Part:
+    """Copy GQA questions, a JSON object from question id to question."""
+    root = questions_file.parent
+    finder = PictureFinder(root, ("images", ""))
+
+    def check(item: dict[str, Any]) -> tuple[str, str, str]:
+        _words(item, "question")
+        _words(item, "answer")
+        image_id = identifier(item, "imageId")
+        return "", finder.find(image_id), f"images/{image_id}.jpg"
+
+    items = ((f"{questions_file.name}:{key}", value) for key, value in _object(questions_file).items())
+    kept, rejections = _take(root, "gqa", items, check)
+    by_id = {question.where.split(":", 1)[1]: question.item for question in kept}
+    write_json(folder / "testdev_balanced_questions.json", by_id)
+    copy_images(root, {question.image: question.target for question in kept}, folder)
+    return Part("user", len(kept), rejections)
+
+
+def take_vqav2(questions_file: Path, folder: Path) -> Part:
+    """Copy VQAv2 questions and, from beside them, `v2_mscoco_val2014_annotations.json`."""
+    return _take_vqa(questions_file, folder, "vqav2", "v2_")
+
+
+def take_okvqa(questions_file: Path, folder: Path) -> Part:
+    """Copy OK-VQA questions and, from beside them, `mscoco_val2014_annotations.json`."""
+    return _take_vqa(questions_file, folder, "okvqa", "")
+
+
+def _take_vqa(questions_file: Path, folder: Path, name: str, prefix: str) -> Part:
+    root = questions_file.parent
+    annotations_file = root / f"{prefix}mscoco_val2014_annotations.json"
+    annotation_source = _object(annotations_file)
+    annotations = {
+        annotation["question_id"]: annotation
+        for annotation in _items(annotation_source, "annotations", annotations_file)
+        if isinstance(annotation, dict) and isinstance(annotation.get("question_id"), int | str)
+    }
+    finder = PictureFinder(root, ("val2014", "images", ""))
+
+    def check(item: dict[str, Any]) -> tuple[str, str, str]:
+        question_id = identifier(item, "question_id")
+        _words(item, "question")
+        if item["question_id"] not in annotations:
+            raise BadRow("no_annotation", f"{annotations_file.name} has no question_id {question_id}")
+        _answer_objects(annotations[item["question_id"]].get("answers"))
+        image_id = item.get("image_id")
+        if not isinstance(image_id, int):
+            raise BadRow("broken_question", f"expected 'image_id' to be a whole number, found {image_id!r:.80}")
+        official = f"COCO_val2014_{image_id:012d}"
+        return question_id, finder.find(official, str(image_id)), f"val2014/{official}.jpg"
+
+    source = _object(questions_file)
+    items = _numbered(_items(source, "questions", questions_file), questions_file)
+    kept, rejections = _take(root, name, items, check)
+    chosen = [annotations[question.item["question_id"]] for question in kept]
+    questions = {**source, "questions": [question.item for question in kept]}
+    write_json(folder / f"{prefix}OpenEnded_mscoco_val2014_questions.json", questions)
+    write_json(folder / annotations_file.name, {**annotation_source, "annotations": chosen})
+    copy_images(root, {question.image: question.target for question in kept}, folder)
+    return Part("user", len(kept), rejections)
+
+
+def _take(
+    root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check
+) -> tuple[list[Question], list[Rejection]]:
+    """Check every item, then every image, then that no question id comes twice."""
+    rows = [_read(where, item, check) for where, item in items]
+    faults = find_faults(root, (row.image for row in rows if isinstance(row, Question)), name)
+    kept: list[Question] = []
+    rejections = []
+    seen: set[str] = set()
+    for row in rows:
+        if isinstance(row, Rejection):
+            rejections.append(row)
+        elif row.image in faults:
+            fault = faults[row.image]
+            rejections.append(Rejection(row.where, row.id, fault.reason, fault.detail))
+        elif row.id in seen:
+            rejections.append(Rejection(row.where, row.id, "duplicate_id", "an earlier question has this question_id"))
+        else:
+            seen.add(row.id)
+            kept.append(row)
+    return kept, rejections
+
+
+def _read(where: str, item: Any, check: Check) -> Question | Rejection:
+    try:
+        question_id, image, target = check(as_object(item))
+    except (BadRow, BadImage) as fault:
+        return Rejection(where, best_effort_id(item, "question_id"), fault.reason, fault.detail)
+    return Question(where, question_id or where, item, image, target)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    source = read_json(path)
+    if not isinstance(source, dict):
+        raise UserError(f"{path}: expected a JSON object, found {type(source).__name__}")
+    return source
+
+
+def _items(source: dict[str, Any], key: str, path: Path) -> list[Any]:
+    if not isinstance(source.get(key), list):
+        raise UserError(f"{path}: expected a list under {key!r}, found {type(source.get(key)).__name__}")
+    items: list[Any] = source[key]
+    return items
+
+
+def _numbered(items: list[Any], path: Path) -> Iterable[tuple[str, Any]]:
+    return ((f"{path.name}:item {number}", item) for number, item in enumerate(items, start=1))
+
+
+def _words(item: dict[str, Any], key: str) -> None:
+    if not text(item, key, reason="broken_question").strip():
+        raise BadRow("broken_question", f"expected words under {key!r}, found none")
+
+
+def _ten_answers(answers: Any) -> None:
+    if not isinstance(answers, list) or len(answers) != 10 or not all(isinstance(answer, str) for answer in answers):
+        found = f"{len(answers)} items" if isinstance(answers, list) else repr(answers)[:80]
+        raise BadRow("broken_answers", f"expected ten answers, found {found}")
+
+
+def _answer_objects(answers: Any) -> None:
+    whole = isinstance(answers, list) and answers
+    if not whole or not all(isinstance(item, dict) and isinstance(item.get("answer"), str) for item in answers):
+        raise BadRow("broken_answers", "expected a list of objects with an 'answer' each")

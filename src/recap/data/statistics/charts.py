@@ -1,0 +1,117 @@
+"""Charts of corpus statistics as PNG files whose bytes depend on the data alone.
+
+Drawn on Agg through matplotlib's object interface: no display, no global state, no version or date in the file.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from recap.io import atomic_path
+
+INK, GRID = "#333333", "#dddddd"
+COLOURS = ("#4c78a8", "#f58518", "#54a24b")
+DPI = 120
+
+
+def word_chart(path: str | Path, histograms: Mapping[str, Sequence[float]], title: str) -> None:
+    """Draw how many words captions have.
+
+    Args:
+        path: The PNG to write.
+        histograms: Percent of captions by number of words (`text.word_histogram`), by name of corpus.
+        title: Above the chart.
+    """
+    figure, axes = _figure(title)
+    width = 0.9 / len(histograms)
+    for index, (name, histogram) in enumerate(histograms.items()):
+        offset = (index - (len(histograms) - 1) / 2) * width
+        positions = [number + offset for number in range(len(histogram))]
+        axes.bar(positions, histogram, width=width, color=COLOURS[index], label=name)
+    _finish(axes, xlabel="words in a caption", ylabel="captions (%)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(histograms) > 1:
+        axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def histogram_chart(path: str | Path, values: Sequence[float], *, title: str, xlabel: str, ylabel: str) -> None:
+    """Draw a histogram of values in at most 40 bins of equal width."""
+    figure, axes = _figure(title)
+    axes.hist(values, bins=min(40, max(len(set(values)), 1)), color=COLOURS[0], edgecolor="white", linewidth=0.5)
+    _finish(axes, xlabel=xlabel, ylabel=ylabel)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    _save(figure, path)
+
+
+def image_size_chart(path: str | Path, sizes: Sequence[tuple[int, int]], *, small_below: int, title: str) -> None:
+    """Draw one point per image, width against height in pixels, and the line below which an image is small."""
+    figure, axes = _figure(title)
+    widths, heights = [width for width, _ in sizes], [height for _, height in sizes]
+    alpha = 0.8 if len(sizes) <= 100 else 0.25
+    axes.scatter(widths, heights, s=14, color=COLOURS[0], alpha=alpha, linewidths=0)
+    axes.axvline(small_below, color=COLOURS[1], linewidth=1, linestyle="--")
+    axes.axhline(small_below, color=COLOURS[1], linewidth=1, linestyle="--", label=f"{small_below} px")
+    axes.set_xlim(0, 1.05 * max([small_below, *widths]))
+    axes.set_ylim(0, 1.05 * max([small_below, *heights]))
+    _finish(axes, xlabel="width (px)", ylabel="height (px)")
+    axes.legend(frameon=False, loc="upper left")
+    _save(figure, path)
+
+
+def comparison_chart(path: str | Path, values: Mapping[str, tuple[float | None, float | None]], title: str) -> None:
+    """Draw pairs of bars, before and after, one small panel per index because their scales differ.
+
+    Args:
+        path: The PNG to write.
+        values: By index name: its value before and after; an index that has no value shows "n/a".
+        title: Above the chart.
+    """
+    columns = 4
+    rows = -(-len(values) // columns)
+    figure = Figure(figsize=(8, 0.7 + 2.1 * rows), dpi=DPI, layout="constrained")
+    figure.suptitle(title, fontsize=12, color=INK)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (name, pair) in zip(panels, values.items(), strict=False):
+        _pair_panel(axes, name, pair)
+    for axes in panels[len(values) :]:
+        axes.set_visible(False)
+    _save(figure, path)
+
+
+def _pair_panel(axes: Axes, name: str, pair: tuple[float | None, float | None]) -> None:
+    heights = [value or 0.0 for value in pair]
+    bars = axes.bar(["before", "after"], heights, color=COLOURS[:2], width=0.65)
+    labels = ["n/a" if value is None else f"{value:.3g}" for value in pair]
+    axes.bar_label(bars, labels=labels, fontsize=8, color=INK, padding=2)
+    axes.set_ylim(0, 1.2 * max(*heights, 1e-9))
+    axes.set_title(name, fontsize=9, color=INK)
+    axes.set_yticks([])
+    axes.tick_params(labelsize=8, length=0, colors=INK)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _figure(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7, 4), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=12, color=INK)
+    return figure, axes
+
+
+def _finish(axes: Axes, *, xlabel: str, ylabel: str) -> None:
+    axes.set_xlabel(xlabel, color=INK)
+    axes.set_ylabel(ylabel, color=INK)
+    axes.tick_params(colors=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    FigureCanvasAgg(figure)
+    with atomic_path(path) as draft:
+        figure.savefig(draft, format="png", metadata={"Software": None})

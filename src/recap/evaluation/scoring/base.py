@@ -1,0 +1,104 @@
+"""What all scorers share: answers are joined to their questions, scored one by one, and summed up.
+
+Scorers know no files and no model: a change of a rule scores the same answers anew. Percentages in metrics are
+0-100, scores of single questions 0-1.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, ClassVar
+
+from recap.evaluation.benchmarks.questions import Question, prompt_fingerprint
+from recap.evaluation.scoring.aggregation import Row, accuracy_and_error, accuracy_by_type, count_answers
+from recap.runtime.errors import UserError
+
+Answer = dict[str, Any]
+
+
+class Scorer(ABC):
+    """One benchmark's scoring rule.
+
+    Attributes:
+        name: The benchmark.
+        convention: The rule, to be quoted with every number.
+        metric_groups: The groups of few types whose accuracies go into metrics; all groups go into the breakdown.
+    """
+
+    name: ClassVar[str]
+    convention: ClassVar[str]
+    metric_groups: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def accuracy(self, question: Question, prediction: str) -> float:
+        """Score of one prediction in [0, 1]."""
+
+    def score(self, questions: Sequence[Question], answers: Iterable[Answer]) -> tuple[dict[str, Any], list[Row]]:
+        """Score answers; a question without one counts as wrong, and is counted.
+
+        Args:
+            questions: The benchmark's, all of them.
+            answers: Rows of an answer file: `key` (or, from other tools, `question_id`), `prompt`, `text`.
+
+        Returns:
+            Metrics (percent 0-100) and one row per question: `key`, `image` (equal for questions that share one),
+            `score` (0-1), `prediction`, `answers`, `question`, `unanswered` (a reason or None), `groups`.
+
+        Raises:
+            UserError: An answer belongs to no question, comes twice, or was given to another prompt.
+        """
+        by_key = self.match(questions, answers)
+        rows = [self.score_row(question, by_key.get(question.key)) for question in questions]
+        metrics = {
+            **accuracy_and_error(rows),
+            **count_answers(rows),
+            "convention": self.convention,
+            "prompt_fingerprint": prompt_fingerprint(questions),
+            **{f"by_{group}": accuracy_by_type(rows, group) for group in self.metric_groups},
+        }
+        return metrics, rows
+
+    def score_row(self, question: Question, answer: Answer | None) -> Row:
+        prediction, unanswered = prediction_of(answer)
+        return {
+            "key": question.key,
+            "image": question.image_id,
+            "score": 0.0 if unanswered else self.accuracy(question, prediction),
+            "prediction": prediction,
+            "answers": list(question.references),
+            "question": question.question,
+            "unanswered": unanswered,
+            "groups": dict(question.groups),
+        }
+
+    def match(self, questions: Sequence[Question], answers: Iterable[Answer]) -> dict[str, Answer]:
+        """Join answers to questions: key to answer."""
+        prompts = {question.key: question.text for question in questions}
+        foreign = {self.foreign_id_of_question(question): question.key for question in questions}
+        matched: dict[str, Answer] = {}
+        for number, answer in enumerate(answers, start=1):
+            where = f"{self.name}: answer {number}"
+            key = answer["key"] if "key" in answer else foreign.get(self.foreign_id_of_answer(answer))
+            if key not in prompts:
+                raise UserError(f"{where}: expected the key of a question, found {key!r}; answer this benchmark again")
+            if key in matched:
+                raise UserError(f"{where}: expected one answer per question, found a second one for {key!r}")
+            if "key" in answer and answer["prompt"] != prompts[key]:
+                raise UserError(
+                    f"{where}: expected the prompt {prompts[key]!r}, found {answer['prompt']!r}; answer again"
+                )
+            matched[key] = answer
+        return matched
+
+    def foreign_id_of_question(self, question: Question) -> Hashable:
+        """What identifies a question in the answer files of other tools, which have no keys."""
+        return str(question.question_id)
+
+    def foreign_id_of_answer(self, answer: Answer) -> Hashable:
+        return str(answer["question_id"])
+
+
+def prediction_of(answer: Answer | None) -> tuple[str, str | None]:
+    """An answer's text, and why there is none ("no_answer" where the file has no row) or None."""
+    if answer is None:
+        return "", "no_answer"
+    return str(answer["text"]), answer.get("metadata", {}).get("unanswered")

@@ -1,0 +1,204 @@
+"""Published MGM checkpoints in this package's format.
+
+In: a folder as the original writes it: config.json of type `mgm_gemma` or `mini_gemini_gemma`, weights sharded
+or in one file, with the vision towers inside or beside it. Out: a folder that
+`AutoModelForImageTextToText.from_pretrained` and `AutoProcessor.from_pretrained` load. Every tensor has to find
+its place and every place its tensor.
+
+    python -m recap.models.mgm.convert SRC DST
+"""
+
+import argparse
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModel, GemmaConfig, GenerationConfig
+
+from recap.io import atomic_path, read_json
+from recap.models.mgm.build import processor_for
+from recap.models.mgm.checkpoint import (
+    clip_config_of,
+    convnext_config_of,
+    is_openclip,
+    openclip_convnext,
+    read_weights,
+)
+from recap.models.mgm.configuration_mgm import MGMConfig
+from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
+from recap.models.mgm.weight_names import is_buffer, mgm_name
+from recap.runtime.errors import UserError
+from recap.runtime.stage import run
+
+MODEL_TYPES = ("mgm_gemma", "mini_gemini_gemma")
+ACTIVATIONS = ("gelu_pytorch_tanh", "gelu")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
+
+_LOW, _AUX = "model.vision_tower.", "model.vision_tower_aux."
+log = logging.getLogger(__name__)
+
+
+def load_original(model: MGMForConditionalGeneration, state_dict: Mapping[str, torch.Tensor]) -> None:
+    """Load weights that carry the original's names.
+
+    Args:
+        model: Of the same sizes; its dtype and device stay.
+        state_dict: Name to tensor. The tied `lm_head.weight` may be there or not; buffers that older
+            transformers stored (`*.position_ids`, `*.rotary_emb.inv_freq`) are ignored.
+
+    Raises:
+        UserError: Any tensor is missing, unexpected or of another shape; all of them are listed, and nothing
+            has been loaded.
+    """
+    kept = {name: tensor for name, tensor in state_dict.items() if not is_buffer(name)}
+    found = {mgm_name(name): tensor for name, tensor in kept.items()}
+    wanted = model.state_dict()
+    tied = model.all_tied_weights_keys
+    missing = sorted(wanted.keys() - found.keys() - tied.keys())
+    unexpected = sorted(name for name in kept if mgm_name(name) not in wanted)
+    problems = [f"missing keys: {', '.join(missing)}"] if missing else []
+    problems += [f"unexpected keys: {', '.join(unexpected)}"] if unexpected else []
+    problems += [
+        f"{name} has shape {list(found[name].shape)}, expected {list(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & found.keys())
+        if found[name].shape != wanted[name].shape
+    ]
+    problems += [
+        f"{name} differs from {source}, which it is tied to"
+        for name, source in tied.items()
+        if name in found and source in found and not torch.equal(found[name], found[source])
+    ]
+    if problems:
+        raise UserError(f"expected the weights of this MGM: {'; '.join(problems)}")
+    model.load_state_dict(found, strict=False)
+
+
+def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> None:
+    """Convert one checkpoint folder.
+
+    Args:
+        source: As published.
+        target: Written whole or not at all.
+        hidden_act: Gemma's activation. The published config says "gelu", which transformers 4.38 ran as the
+            exact GELU and every version since as its tanh approximation; which of them made the published
+            weights is not known.
+
+    Raises:
+        UserError: The folder is of another kind, or its weights do not fit.
+    """
+    original = _read_config(source)
+    weights = read_weights(source)
+    low, low_config = _low_tower(source, original, weights)
+    aux, aux_config = _aux_tower(source, original, weights)
+    fields = GemmaConfig.default_config_fields().keys() | {"rope_theta"}
+    text = {name: value for name, value in original.items() if name in fields - {"architectures", "dtype"}}
+    config = MGMConfig(
+        text_config=text | {"hidden_act": hidden_act},
+        vision_config=low_config,
+        vision_config_aux=aux_config,
+        image_size_aux=original.get("image_size_aux", 320),
+        image_grid=original.get("image_grid", 1),
+        image_global=original.get("image_global", False),
+        vision_feature_layer=original.get("mm_vision_select_layer", -2),
+    )
+    model = MGMForConditionalGeneration._from_config(config, dtype=weights["model.embed_tokens.weight"].dtype)
+    load_original(model, weights | low | aux)
+    log.info("%s: %d tensors in place, activation %s", source, len(weights | low | aux), hidden_act)
+    if (source / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(source)
+    with atomic_path(target) as draft:
+        model.save_pretrained(draft)
+        _save_processor(source, draft, config)
+
+
+def _read_config(source: Path) -> dict[str, Any]:
+    original: dict[str, Any] = read_json(source / "config.json")
+    expected = {
+        "model_type": MODEL_TYPES,
+        "mm_projector_type": ("mlp2x_gelu",),
+        "mm_vision_select_feature": ("patch",),
+        "mm_use_im_start_end": (False,),
+        "mm_use_im_patch_token": (False,),
+    }
+    defaults = {"mm_projector_type": "linear", "mm_vision_select_feature": "patch"}
+    for name, values in expected.items():
+        found = original.get(name, defaults.get(name, False))
+        if found not in values:
+            raise UserError(
+                f"{source / 'config.json'}: expected {name} {' or '.join(map(str, values))}, found {found!r}; "
+                "only MGM on Gemma can be converted"
+            )
+    return original
+
+
+def _low_tower(
+    source: Path, original: dict[str, Any], weights: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], CLIPVisionConfig]:
+    """Weights of CLIP that are not inside the checkpoint, and its configuration."""
+    inside = {mgm_name(name).removeprefix(_LOW): tensor for name, tensor in weights.items() if name.startswith(_LOW)}
+    folder = _beside(source, original.get("mm_vision_tower"))
+    if inside:
+        log.info("CLIP: inside the checkpoint")
+        if folder is not None and (folder / "config.json").is_file():
+            return {}, CLIPVisionConfig.from_pretrained(folder)
+        return {}, clip_config_of(inside)
+    if folder is None:
+        raise UserError(_tower_missing(source, "CLIP", original.get("mm_vision_tower")))
+    log.info("CLIP: %s", folder)
+    clip = CLIPVisionModel.from_pretrained(folder)
+    return {_LOW + name: tensor for name, tensor in clip.state_dict().items()}, clip.config
+
+
+def _aux_tower(
+    source: Path, original: dict[str, Any], weights: Mapping[str, torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], Any]:
+    """Weights of ConvNeXt that are not inside the checkpoint, and its configuration."""
+    inside = {mgm_name(name).removeprefix(_AUX): tensor for name, tensor in weights.items() if name.startswith(_AUX)}
+    if inside:
+        log.info("ConvNeXt: inside the checkpoint")
+        return {}, convnext_config_of(inside)
+    folder = _beside(source, original.get("mm_vision_tower_aux"))
+    if folder is None:
+        raise UserError(_tower_missing(source, "ConvNeXt", original.get("mm_vision_tower_aux")))
+    log.info("ConvNeXt: %s", folder)
+    dtype = weights["model.embed_tokens.weight"].dtype
+    tower = openclip_convnext(folder, dtype) if is_openclip(folder) else MGMConvNextModel.from_pretrained(folder)
+    return {_AUX + name: tensor for name, tensor in tower.state_dict().items()}, tower.config
+
+
+def _beside(source: Path, recorded: str | None) -> Path | None:
+    """A tower's folder: as config.json has it or by name alone, seen from the checkpoint and the folders above."""
+    if recorded is None:
+        return None
+    source, name = source.resolve(), Path(recorded).name
+    candidates = [Path(recorded), *(base / path for base in (source, *source.parents) for path in (recorded, name))]
+    return next((folder for folder in candidates if folder.is_dir()), None)
+
+
+def _tower_missing(source: Path, kind: str, recorded: str | None) -> str:
+    return (
+        f"{source}: expected {kind} inside the checkpoint or beside it ({recorded}, as its config.json has it), "
+        "found neither; put the tower's folder next to the checkpoint"
+    )
+
+
+def _save_processor(source: Path, target: Path, config: MGMConfig) -> None:
+    if not any((source / name).is_file() for name in TOKENIZER_FILES):
+        log.warning("%s: no tokenizer, so no processor is written", source)
+        return
+    processor_for(config, AutoTokenizer.from_pretrained(source)).save_pretrained(target)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m recap.models.mgm.convert", description=convert.__doc__)
+    parser.add_argument("source", metavar="SRC", type=Path, help="checkpoint folder as published")
+    parser.add_argument("target", metavar="DST", type=Path, help="folder to write")
+    parser.add_argument("--hidden-act", choices=ACTIVATIONS, default=ACTIVATIONS[0], help="Gemma's activation")
+    args = parser.parse_args()
+    convert(args.source, args.target, hidden_act=args.hidden_act)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,137 @@
+"""Images for MGM: one picture at two resolutions, bit for bit as the original prepares it.
+
+In: PIL images. Out: `pixel_values` [I, 3, h, w] (with a grid [I, V, 3, h, w]) and `pixel_values_aux`
+[I, 3, H, W], float32, normalised with CLIP's mean and standard deviation. Pillow and NumPy alone do the
+resizing: torchvision's bicubic filter gives other bytes. Follows dvlab-research/MGM@769820c
+(mgm/mm_utils.py, mgm/train/train.py) and transformers' CLIP processor, without their code.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn import functional as F
+from transformers import AutoImageProcessor, BatchFeature
+from transformers.image_processing_utils import BaseImageProcessor
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+from recap.models.mgm.configuration_mgm import MGMConfig
+
+AspectRatio = Literal["pad", "square"]
+
+
+class MGMImageProcessor(BaseImageProcessor):
+    """Prepares images for an `MGMForConditionalGeneration`.
+
+    Args:
+        image_size: h, side in pixels of one low-resolution view.
+        image_size_aux: H, side in pixels of the high-resolution image.
+        image_grid: 2 cuts a low-resolution image of twice the side into 2x2 views.
+        image_global: With a grid, also the whole image as the last view.
+        image_mean: Per channel, on a scale of 0 to 1.
+        image_std: Per channel, on a scale of 0 to 1.
+    """
+
+    model_input_names = ["pixel_values", "pixel_values_aux"]  # noqa: RUF012
+
+    def __init__(
+        self,
+        image_size: int = 336,
+        image_size_aux: int = 768,
+        image_grid: int = 1,
+        image_global: bool = False,
+        image_mean: Sequence[float] = OPENAI_CLIP_MEAN,
+        image_std: Sequence[float] = OPENAI_CLIP_STD,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image_size = image_size
+        self.image_size_aux = image_size_aux
+        self.image_grid = image_grid
+        self.image_global = image_global
+        self.image_mean = list(image_mean)
+        self.image_std = list(image_std)
+
+    def __call__(  # type: ignore[override]
+        self, images: Image.Image | Sequence[Image.Image], *, image_aspect_ratio: AspectRatio = "pad", **kwargs: Any
+    ) -> BatchFeature:
+        """Prepare one image or several.
+
+        Args:
+            images: Of any mode and size; converted to RGB.
+            image_aspect_ratio: "pad" puts the image on a square of the mean colour; "square" cuts the middle
+                square out of it.
+            kwargs: Ignored; transformers passes its own.
+
+        Returns:
+            `pixel_values` and `pixel_values_aux`, one row per image.
+
+        Raises:
+            ValueError: `image_aspect_ratio` is something else.
+        """
+        if image_aspect_ratio not in get_args(AspectRatio):
+            raise ValueError(f"image_aspect_ratio should be 'pad' or 'square', found {image_aspect_ratio!r}")
+        pictures = [images] if isinstance(images, Image.Image) else images
+        high = [self._high_resolution(picture.convert("RGB"), image_aspect_ratio) for picture in pictures]
+        low = [self._low_resolution(pixels) for pixels in high]
+        return BatchFeature({"pixel_values": torch.stack(low), "pixel_values_aux": torch.stack(high)})
+
+    preprocess = __call__
+
+    def blank(self) -> BatchFeature:
+        """The image of a text-only sample: zeros, as the original has it. One row."""
+        high = torch.zeros(1, 3, self.image_size_aux, self.image_size_aux)
+        return BatchFeature({"pixel_values": self._low_resolution(high[0]).unsqueeze(0), "pixel_values_aux": high})
+
+    def _high_resolution(self, picture: Image.Image, image_aspect_ratio: AspectRatio) -> torch.Tensor:
+        if image_aspect_ratio == "pad":
+            picture = self._pad_to_square(picture)
+        pixels = _middle_square(_resize_shortest(picture, self.image_size_aux))
+        scaled = (pixels.astype(np.float64) / 255).astype(np.float32)
+        normalised = (scaled - np.array(self.image_mean, np.float32)) / np.array(self.image_std, np.float32)
+        return torch.from_numpy(normalised.transpose(2, 0, 1).copy())
+
+    def _pad_to_square(self, picture: Image.Image) -> Image.Image:
+        width, height = picture.size
+        if width == height:
+            return picture
+        side = max(width, height)
+        background = tuple(int(255 * mean) for mean in self.image_mean)
+        square = Image.new("RGB", (side, side), background)
+        square.paste(picture, ((side - width) // 2, (side - height) // 2))
+        return square
+
+    def _low_resolution(self, high: torch.Tensor) -> torch.Tensor:
+        """Views of a normalised image: [3, H, W] -> [3, h, w], or [V, 3, h, w] with a grid."""
+        grid, side = self.image_grid, self.image_size
+        low = _interpolate(high, side * grid)
+        if grid == 1:
+            return low
+        views = low.reshape(3, grid, side, grid, side).permute(1, 3, 0, 2, 4).reshape(-1, 3, side, side)
+        if self.image_global:
+            views = torch.cat([views, _interpolate(low, side).unsqueeze(0)])
+        return views
+
+
+def _resize_shortest(picture: Image.Image, side: int) -> Image.Image:
+    width, height = picture.size
+    size = (side, int(side * height / width)) if width <= height else (int(side * width / height), side)
+    return picture.resize(size, resample=Image.Resampling.BICUBIC)
+
+
+def _middle_square(picture: Image.Image) -> NDArray[np.uint8]:
+    pixels = np.asarray(picture)
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def _interpolate(pixels: torch.Tensor, side: int) -> torch.Tensor:
+    return F.interpolate(pixels.unsqueeze(0), size=(side, side), mode="bilinear", align_corners=False)[0]
+
+
+AutoImageProcessor.register(MGMConfig, slow_image_processor_class=MGMImageProcessor, exist_ok=True)

@@ -1,0 +1,440 @@
+"""MGM (Mini-Gemini): Gemma that reads a CLIP view of an image enriched with ConvNeXt detail.
+
+In: token ids in which an image stands as a run of `image_token_id`, and the image at two resolutions.
+Out: logits and loss. Gemma, CLIP and ConvNeXt are transformers' own; this file adds what joins them.
+
+The low-resolution tokens query the high-resolution map ("patch info mining", section 3.2 of
+arXiv:2403.18814): each token attends to the block of high-resolution positions that it covers, the result
+is added to it, and an MLP projects the sum into the language model. The connectors keep the names they have
+in the published weights: `mm_projector` is the MLP, and `vlm_uni_query_projector`, `vlm_uni_aux_projector`
+and `vlm_uni_val_projector` give the mining's queries, keys and values ("unified VLM", as the original calls
+the joined resolutions).
+
+Follows dvlab-research/MGM@769820c (mgm/model/mgm_arch.py), Apache-2.0, without its code. Shapes: I images,
+V views of an image at low resolution, N low-resolution patches, P high-resolution positions per patch,
+C width of CLIP, A channels of all ConvNeXt stages, B rows, T tokens, D width of Gemma.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from transformers import (
+    AutoModelForImageTextToText,
+    CLIPVisionModel,
+    ConvNextConfig,
+    ConvNextModel,
+    GemmaModel,
+    GenerationMixin,
+    PreTrainedModel,
+)
+from transformers.cache_utils import Cache
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.utils import can_return_tuple
+
+from recap.models.mgm.configuration_mgm import MGMConfig
+
+CONNECTORS = ("mm_projector", "vlm_uni_query_projector", "vlm_uni_aux_projector", "vlm_uni_val_projector")
+
+
+class MGMConnector(nn.Sequential):
+    """A chain of layers that takes its input in whatever dtype and works in its own.
+
+    The towers may be bfloat16 while a trained copy of the connector (PEFT's `modules_to_save`) is float32.
+    """
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return super().forward(features.to(next(self.parameters()).dtype))
+
+
+def mining_projector(input_size: int, output_size: int) -> MGMConnector:
+    """LayerNorm and Linear, as each of the three `vlm_uni_*` projectors."""
+    return MGMConnector(nn.LayerNorm(input_size), nn.Linear(input_size, output_size))
+
+
+def multimodal_projector(input_size: int, output_size: int) -> MGMConnector:
+    """The original's `mlp2x_gelu`: two Linear layers with an exact GELU between them."""
+    return MGMConnector(nn.Linear(input_size, output_size), nn.GELU(), nn.Linear(output_size, output_size))
+
+
+def mine_patch_info(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Attention of each low-resolution patch over the high-resolution positions that it covers.
+
+    One head, no upcast: the softmax runs in the working dtype, as in the original.
+
+    Args:
+        query: [I, N, C].
+        key: [I, N, P, C].
+        value: [I, N, P, C].
+
+    Returns:
+        [I, N, C].
+    """
+    scores = query.unsqueeze(2) @ (key / key.shape[-1] ** 0.5).transpose(-1, -2)  # [I, N, 1, P]
+    return (torch.nan_to_num(scores).softmax(dim=-1) @ value).mean(dim=2)
+
+
+def blocks_of_patches(features: torch.Tensor, patches_per_side: int) -> torch.Tensor:
+    """Group a feature map by the low-resolution patch that covers each position.
+
+    With p = width // patches_per_side, patch (r, c) owns rows r*p.. and columns c*p..; positions beyond
+    patches_per_side * p belong to no patch.
+
+    Args:
+        features: [I, A, H, W] with H = W.
+        patches_per_side: n; patches are numbered row by row, r * n + c.
+
+    Returns:
+        [I, n*n, p*p, A], positions inside a block row by row.
+    """
+    images, channels, _, width = features.shape
+    n, p = patches_per_side, width // patches_per_side
+    grid = features[:, :, : n * p, : n * p].reshape(images, channels, n, p, n, p)
+    return grid.permute(0, 2, 4, 3, 5, 1).reshape(images, n * n, p * p, channels)
+
+
+def split_into_tiles(features: torch.Tensor, grid: int) -> torch.Tensor:
+    """Cut maps into grid x grid tiles, row by row: [I, A, H, W] -> [I*grid*grid, A, H/grid, W/grid]."""
+    images, channels, height, width = features.shape
+    height, width = height // grid, width // grid
+    tiles = features[:, :, : grid * height, : grid * width].reshape(images, channels, grid, height, grid, width)
+    return tiles.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, height, width)
+
+
+class MGMConvNextModel(ConvNextModel):
+    """ConvNeXt's stem and stages: mining reads raw stage outputs, the norm of the pooled output is left out.
+
+    It has no attention, so it accepts whichever implementation the whole model is asked to use.
+    """
+
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: ConvNextConfig) -> None:
+        config._attn_implementation = "eager"
+        super().__init__(config)
+        self.layernorm = nn.Identity()  # type: ignore[assignment]
+
+
+@dataclass
+class MGMModelOutputWithPast(BaseModelOutputWithPast):
+    """Gemma's outputs and `image_hidden_states` [I, V*N, D]: the projected images before Gemma's scaling."""
+
+    image_hidden_states: torch.Tensor | None = None
+
+
+@dataclass
+class MGMCausalLMOutputWithPast(CausalLMOutputWithPast):
+    """Loss, logits [B, T, vocabulary] in float32, cache, and `image_hidden_states` as of the base model."""
+
+    image_hidden_states: torch.Tensor | None = None
+
+
+class MGMPreTrainedModel(PreTrainedModel):
+    """What the two MGM classes share: loading, saving and initialisation."""
+
+    config: MGMConfig
+    config_class = MGMConfig
+    base_model_prefix = "model"
+    input_modalities = ["image", "text"]  # noqa: RUF012
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["GemmaDecoderLayer", "CLIPEncoderLayer", "ConvNextLayer"]  # noqa: RUF012
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _supports_flash_attn = True
+    _supports_sdpa = True
+    _supports_attention_backend = True
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers, which makes every loaded parameter trainable; the towers are frozen again."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        for module in model.modules():
+            if isinstance(module, MGMModel):
+                module.freeze_towers()
+        return loaded
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # Gemma, CLIP and ConvNeXt initialise themselves; the connectors start as PyTorch's layers do.
+        if isinstance(module, nn.Linear | nn.LayerNorm):
+            module.reset_parameters()
+
+
+class MGMModel(MGMPreTrainedModel):
+    """Two vision towers, the connectors and Gemma without its head.
+
+    The towers start frozen, as they are throughout the original's training; unfreeze their parameters to
+    train them. Frozen towers run without building a graph.
+    """
+
+    def __init__(self, config: MGMConfig) -> None:
+        super().__init__(config)
+        low, width = config.vision_config.hidden_size, config.text_config.hidden_size
+        self.language_model = GemmaModel._from_config(config.text_config)
+        self.vision_tower = CLIPVisionModel._from_config(config.vision_config)
+        self.vision_tower_aux = MGMConvNextModel._from_config(config.vision_config_aux)
+        self.vlm_uni_query_projector = mining_projector(low, low)
+        self.vlm_uni_aux_projector = mining_projector(config.hidden_size_aux, low)
+        self.vlm_uni_val_projector = mining_projector(config.hidden_size_aux, low)
+        self.mm_projector = multimodal_projector(low, width)
+        self.post_init()
+        self.freeze_towers()
+
+    def freeze_towers(self) -> None:
+        """Stop CLIP and ConvNeXt from training."""
+        self.vision_tower.requires_grad_(False)
+        self.vision_tower_aux.requires_grad_(False)
+
+    def low_resolution_features(self, views: torch.Tensor) -> torch.Tensor:
+        """CLIP's hidden state `vision_feature_layer` without its class token: [I, 3, h, w] -> [I, N, C]."""
+        tower = self.vision_tower
+        with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(tower)):
+            hidden = tower(views.to(tower.dtype), output_hidden_states=True).hidden_states
+            return hidden[self.config.vision_feature_layer][:, 1:]
+
+    def high_resolution_features(self, pixel_values_aux: torch.Tensor) -> torch.Tensor:
+        """All ConvNeXt stages at the size of the first, side by side: [I, 3, H, W] -> [I, A, H/4, W/4]."""
+        tower = self.vision_tower_aux
+        with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(tower)):
+            # The first hidden state is the stem's output, before any stage.
+            stages = tower(pixel_values_aux.to(tower.dtype), output_hidden_states=True).hidden_states[1:]
+            size = stages[0].shape[-2:]
+            return torch.cat([stages[0], *(_resize(stage, size=size) for stage in stages[1:])], dim=1)
+
+    def mine(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        """Low-resolution features enriched by mining.
+
+        Args:
+            low: [I, N, C].
+            high: [I, A, H/4, W/4] of the same images.
+
+        Returns:
+            [I, N, C].
+        """
+        blocks = blocks_of_patches(high, int(low.shape[1] ** 0.5))
+        mined = mine_patch_info(
+            self.vlm_uni_query_projector(low), self.vlm_uni_aux_projector(blocks), self.vlm_uni_val_projector(blocks)
+        )
+        return low + mined
+
+    def get_image_features(self, pixel_values: torch.Tensor, pixel_values_aux: torch.Tensor) -> torch.Tensor:
+        """Visual tokens of each image, before Gemma's scaling.
+
+        Args:
+            pixel_values: [I, 3, h, w], or [I, V, 3, h, w] with a grid: tiles row by row, global view last.
+            pixel_values_aux: [I, 3, H, W].
+
+        Returns:
+            [I, V*N, D]; with a grid the global view's tokens come first, then tile after tile.
+        """
+        high = self.high_resolution_features(pixel_values_aux)
+        if self.config.image_grid == 1:
+            return self.mm_projector(self.mine(self.low_resolution_features(pixel_values), high))
+        return self.mm_projector(self._mine_grid(pixel_values, high))
+
+    def _mine_grid(self, pixel_values: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        grid, images = self.config.image_grid, len(pixel_values)
+        views = pixel_values[:, : grid**2].flatten(0, 1)
+        if self.config.image_global:
+            views = torch.cat([views, pixel_values[:, -1]])
+        low = self.low_resolution_features(views)
+        tiles = self.mine(low[: images * grid**2], split_into_tiles(high, grid))
+        tokens = tiles.reshape(images, -1, tiles.shape[-1])  # [I, grid*grid*N, C]
+        if not self.config.image_global:
+            return tokens
+        whole = self.mine(low[images * grid**2 :], _resize(high, scale_factor=1 / grid))
+        return torch.cat([whole, tokens], dim=1)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        pixel_values_aux: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> MGMModelOutputWithPast:
+        """Run Gemma over text and images; see `MGMForConditionalGeneration.forward`."""
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("expected exactly one of input_ids and inputs_embeds")
+        image_features = None
+        if pixel_values is not None and pixel_values_aux is not None:
+            if input_ids is None:
+                raise ValueError("pixel_values need input_ids: they say where the images stand")
+            image_features = self.get_image_features(pixel_values, pixel_values_aux)
+        elif pixel_values is not pixel_values_aux:
+            raise ValueError("expected pixel_values and pixel_values_aux together, found only one of them")
+        if input_ids is not None:
+            prefill = past_key_values is None or past_key_values.get_seq_length() == 0
+            inputs_embeds = self._embed(input_ids, image_features, prefill=prefill)
+        outputs = self.language_model(
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        return MGMModelOutputWithPast(**outputs, image_hidden_states=image_features)
+
+    def _embed(self, input_ids: torch.Tensor, features: torch.Tensor | None, *, prefill: bool) -> torch.Tensor:
+        """Text embeddings with the images in their places, all scaled by sqrt(D): [B, T, D]."""
+        placeholders = input_ids == self.config.image_token_id  # [B, T]
+        if features is None:
+            if prefill and placeholders.any():
+                raise ValueError(_mismatch(int(placeholders.sum()), 0))
+            return self.language_model.embed_tokens(input_ids)
+        embedding = self.language_model.embed_tokens
+        # The placeholder may lie outside the vocabulary: embed any token there, the image replaces it.
+        embeds = embedding(input_ids.masked_fill(placeholders, 0))
+        features = self._features_in_use(placeholders, features)
+        # transformers scales inside `embed_tokens`, so what enters beside it has to be scaled here.
+        features = features.to(embeds.device, embeds.dtype) * embedding.embed_scale.to(embeds.dtype)
+        return embeds.masked_scatter(placeholders.unsqueeze(-1), features)
+
+    @staticmethod
+    def _features_in_use(placeholders: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """The images that have a place in the text, in reading order: [I, V*N, D] -> [I', V*N, D].
+
+        Either every image has its run of placeholders, or every row owns at least one image and those of
+        text-only rows are left out. Left-out features stay in the graph with zero gradient (the original
+        concatenates a zero-length slice): under ZeRO every rank has to reach every parameter.
+
+        Raises:
+            ValueError: Neither holds.
+        """
+        images, length, _ = features.shape
+        if int(placeholders.sum()) == images * length:
+            return features
+        counts = placeholders.sum(dim=1)
+        slots = (counts // length).clamp(min=1)
+        if (counts % length).any() or int(slots.sum()) != images:
+            raise ValueError(_mismatch(int(placeholders.sum()), images * length))
+        return features[(counts > 0).repeat_interleave(slots)]
+
+
+class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
+    """MGM with its language modelling head, tied to Gemma's embeddings.
+
+    Calling it returns logits in float32 and, with labels, a loss: the mean over labelled tokens, or their sum
+    over `num_items_in_batch` where Trainer gives one. Arguments of the call:
+        input_ids: [B, T] int64; each image stands as `image_token_id` once per visual token.
+        attention_mask: [B, T], 1 on tokens and 0 on padding, which may lie on either side.
+        pixel_values: [I, 3, h, w] or, with a grid, [I, V, 3, h, w]: normalised low-resolution views.
+        pixel_values_aux: [I, 3, H, W], the same images at high resolution. Images are in reading order; a
+            row without any may own one that goes unused.
+        labels: [B, T] int64, -100 where nothing is to be learnt.
+        position_ids: [B, T]; arange if None.
+        past_key_values: Keys and values of earlier tokens; images belong to the first call only.
+        inputs_embeds: [B, T, D] in place of `input_ids`, text only, already scaled by sqrt(D).
+        use_cache: Return `past_key_values`.
+        logits_to_keep: Only the last so many logits; 0 means all.
+
+    Raises:
+        ValueError: Images and placeholders do not match.
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # noqa: RUF012
+
+    def __init__(self, config: MGMConfig) -> None:
+        super().__init__(config)
+        self.model = MGMModel(config)
+        self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
+        self.post_init()
+
+    def get_image_features(self, pixel_values: torch.Tensor, pixel_values_aux: torch.Tensor) -> torch.Tensor:
+        """See `MGMModel.get_image_features`."""
+        return self.model.get_image_features(pixel_values, pixel_values_aux)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        pixel_values_aux: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        **kwargs: Any,
+    ) -> MGMCausalLMOutputWithPast:
+        """Predict the next token at every position; the class describes the arguments."""
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            pixel_values=pixel_values,
+            pixel_values_aux=pixel_values_aux,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) and logits_to_keep else logits_to_keep
+        hidden = outputs.last_hidden_state
+        hidden = hidden if isinstance(kept, int) else hidden[:, kept]
+        logits = self.lm_head(hidden).float()
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(
+                logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
+            )
+        return MGMCausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+            image_hidden_states=outputs.image_hidden_states,
+        )
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: Any,
+        next_sequence_length: int | None = None,
+        past_key_values: Cache | None = None,
+        attention_mask: Any = None,
+        inputs_embeds: torch.Tensor | None = None,
+        is_first_iteration: bool | None = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Inputs of one decoding step; with a cache the images go in with the first alone."""
+        inputs: dict[str, Any] = super().prepare_inputs_for_generation(  # type: ignore[misc]
+            input_ids,
+            next_sequence_length=next_sequence_length,
+            past_key_values=past_key_values,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            is_first_iteration=is_first_iteration,
+            **kwargs,
+        )
+        if not is_first_iteration and kwargs.get("use_cache", True):
+            inputs["pixel_values"] = inputs["pixel_values_aux"] = None
+        return inputs
+
+
+def _trains(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
+
+
+def _resize(features: torch.Tensor, **target: Any) -> torch.Tensor:
+    """Bilinear resize in float32, back in the dtype it came in."""
+    resized = F.interpolate(features.float(), mode="bilinear", align_corners=False, **target)
+    return resized.to(features.dtype)
+
+
+def _mismatch(tokens: int, features: int) -> str:
+    return f"Image features and image tokens do not match: tokens: {tokens}, features: {features}"
+
+
+AutoModelForImageTextToText.register(MGMConfig, MGMForConditionalGeneration, exist_ok=True)

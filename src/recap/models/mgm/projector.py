@@ -1,0 +1,87 @@
+"""The connectors on their own: what the first training stage learns and the second starts from.
+
+Out of `save_projector`: a folder with `projector.safetensors` (16 tensors, `mm_projector.0.weight` ...) and
+`config.json` (their shapes). `load_projector` reads such a folder, and one with the original's
+`mm_projector.bin` (section 3.2 of its layout: flat names under any prefix, the towers beside the connectors).
+"""
+
+import logging
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from recap.io import atomic_path, write_json
+from recap.models.mgm.modeling_mgm import CONNECTORS, MGMForConditionalGeneration
+from recap.runtime.errors import UserError
+
+WEIGHTS_NAME = "projector.safetensors"
+ORIGINAL_NAME = "mm_projector.bin"
+
+_CONNECTOR_NAME = re.compile(rf"(?:^|\.)((?:{'|'.join(CONNECTORS)})\..+)$")
+log = logging.getLogger(__name__)
+
+
+def connector_tensors(model: MGMForConditionalGeneration) -> dict[str, torch.Tensor]:
+    """The connectors' parameters by name, the model's own tensors and not copies."""
+    return {
+        f"{connector}.{name}": tensor
+        for connector in CONNECTORS
+        for name, tensor in getattr(model.model, connector).state_dict().items()
+    }
+
+
+def save_projector(model: MGMForConditionalGeneration, folder: str | Path) -> None:
+    """Write the connectors of `model` to `folder`; the same weights give the same bytes."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in connector_tensors(model).items()}
+    with atomic_path(folder) as draft:
+        draft.mkdir()
+        save_file(tensors, draft / WEIGHTS_NAME, metadata={"format": "pt"})
+        write_json(draft / "config.json", {name: list(tensor.shape) for name, tensor in sorted(tensors.items())})
+
+
+def load_projector(model: MGMForConditionalGeneration, folder: str | Path) -> None:
+    """Put the connectors in `folder` into `model`, in the model's dtype and on its device.
+
+    Raises:
+        UserError: The folder has no connectors, or not exactly those of `model`.
+    """
+    path, found = _read(Path(folder))
+    wanted = connector_tensors(model)
+    problems = [f"missing {name}" for name in sorted(wanted.keys() - found.keys())]
+    problems += [f"unexpected {name}" for name in sorted(found.keys() - wanted.keys())]
+    problems += [
+        f"{name} has shape {list(found[name].shape)}, expected {list(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & found.keys())
+        if found[name].shape != wanted[name].shape
+    ]
+    if problems:
+        raise UserError(f"{path}: expected this model's connectors: {'; '.join(problems)}; were they trained for it?")
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(found[name])
+
+
+def _read(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    try:
+        if (path := folder / WEIGHTS_NAME).exists():
+            return path, load_file(path)
+        if (path := folder / ORIGINAL_NAME).exists():
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+            return path, _connectors_of(stored.get("model", stored))
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError) as error:
+        raise UserError(f"{path}: expected tensors, {' '.join(str(error).split())}") from None
+    raise UserError(f"{folder}: expected {WEIGHTS_NAME} or {ORIGINAL_NAME}, found neither; run the pretrain stage")
+
+
+def _connectors_of(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The connectors among the original's names, which carry a prefix; bare MLP weights are `mm_projector`'s."""
+    matches = {name: _CONNECTOR_NAME.search(name) for name in stored}
+    connectors = {match[1]: stored[name] for name, match in matches.items() if match}
+    others = [name for name, match in matches.items() if not match]
+    if others:
+        log.info("left out %d tensors of the towers, which come with the base models", len(others))
+    return connectors

@@ -1,0 +1,223 @@
+"""The parameters of a run: the one reader of params.yaml, and the schema that every value is checked against.
+
+`params.yaml` explains each value; this file states its type and range. The whole file is checked whichever
+section a stage asks for, so that a mistake in a late stage's section stops the first stage. Parsing
+follows YAML 1.2, as DVC does (`1e-4` is a number; PyYAML would call it a string).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML, YAMLError
+
+from recap.runtime.errors import UserError
+
+PARAMS_PATH = Path("params.yaml")
+
+BENCHMARKS = ("textvqa", "mmbench", "vqav2", "gqa", "okvqa")
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class Section(BaseModel):
+    """Base of every section: unknown and missing keys are errors, and so is a number given as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DataParams(Section):
+    source: str
+    max_rejected: Percent
+
+
+class ModelSource(Section):
+    path: str
+    hub: str | None
+    revision: str | None
+
+    @model_validator(mode="after")
+    def _hub_models_are_pinned(self) -> "ModelSource":
+        if self.hub and not self.revision:
+            raise ValueError(f"hub model {self.hub!r} needs a revision, so that the run can be repeated")
+        return self
+
+
+class ModelsParams(Section):
+    captioner: ModelSource
+    language_model: ModelSource
+    vision_tower: ModelSource
+    vision_tower_aux: ModelSource
+
+
+class DeviceParams(Section):
+    device: str
+    dtype: DType
+    trust_remote_code: bool
+
+
+class MGMParams(Section):
+    image_size_aux: PositiveInt
+    image_grid: PositiveInt
+    image_global: bool
+    max_length: PositiveInt
+
+    @model_validator(mode="after")
+    def _global_view_needs_a_grid(self) -> "MGMParams":
+        if self.image_global and self.image_grid == 1:
+            raise ValueError(f"image_global is true, so image_grid must exceed 1, found {self.image_grid}")
+        return self
+
+
+class CaptionParams(Section):
+    prompt: str
+    batch_size: PositiveInt
+    max_new_tokens: PositiveInt
+    num_beams: PositiveInt
+    do_sample: bool
+    temperature: PositiveFloat
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    max_failed: Percent
+
+    @model_validator(mode="after")
+    def _sampling_is_not_beam_search(self) -> "CaptionParams":
+        if self.do_sample and self.num_beams > 1:
+            raise ValueError(f"do_sample is true, so num_beams must be 1, found {self.num_beams}")
+        return self
+
+
+class ProcessParams(Section):
+    workers: PositiveInt
+
+
+class QualityParams(Section):
+    sample_rows: PositiveInt
+    sample_tokens: PositiveInt
+    self_bleu_sample: PositiveInt
+    mattr_window: PositiveInt
+    hdd_sample: PositiveInt
+
+
+class TrainingParams(Section):
+    max_steps: PositiveInt
+    per_device_train_batch_size: PositiveInt
+    gradient_accumulation_steps: PositiveInt
+    learning_rate: PositiveFloat
+    lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"]
+    warmup_ratio: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: PositiveFloat
+    gradient_checkpointing: bool
+    image_aspect_ratio: Literal["pad", "square"]
+    save_steps: PositiveInt
+    dataloader_workers: Annotated[int, Field(ge=0)]
+    deepspeed: str | None
+
+
+class LoraParams(Section):
+    r: PositiveInt
+    alpha: PositiveInt
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    target_modules: Annotated[list[str], Field(min_length=1)]
+
+
+class MergeParams(Section):
+    tolerance: PositiveFloat
+    probes: PositiveInt
+
+
+class AnswerParams(Section):
+    batch_size: PositiveInt
+    image_aspect_ratio: Literal["pad", "square"]
+    ocr_tokens: bool
+    blank_images: bool
+    max_new_tokens: PositiveInt
+
+
+class ScoreParams(Section):
+    max_unanswered: Percent
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    recipe: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    seed: Annotated[int, Field(ge=0)]
+    data: DataParams
+    models: ModelsParams
+    device: DeviceParams
+    mgm: MGMParams
+    caption: CaptionParams
+    process: ProcessParams
+    quality: QualityParams
+    pretrain: TrainingParams
+    finetune: TrainingParams
+    lora: LoraParams
+    merge: MergeParams
+    answer: AnswerParams
+    score: ScoreParams
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Parse a YAML 1.2 file.
+
+    Raises:
+        UserError: The file is missing or is not YAML.
+    """
+    try:
+        return YAML(typ="safe").load(Path(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: expected a YAML file, found nothing") from None
+    except YAMLError as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def validate(model: type[Section], value: Any, path: str | Path) -> Any:
+    """Check `value` against a schema.
+
+    Raises:
+        UserError: Something is unknown, missing, ill-typed or out of range; one line lists every problem.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        problems = [_describe(problem) for problem in error.errors()]
+        raise UserError(f"{path}: {len(problems)} problem(s): {'; '.join(problems)}") from None
+
+
+def _describe(problem: Any) -> str:
+    name = ".".join(map(str, problem["loc"])) or "(top level)"
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{name}: no such parameter"
+        case "missing":
+            return f"{name}: missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    found = "" if problem["type"] == "value_error" else f", found {problem['input']!r}"
+    return f"{name}: {message[0].lower()}{message[1:]}{found}"
+
+
+def load_all(path: str | Path = PARAMS_PATH) -> Params:
+    """Read and check a whole parameter file."""
+    params: Params = validate(Params, read_yaml(path), path)
+    return params
+
+
+def load_params(section: str, path: str | Path = PARAMS_PATH) -> Any:
+    """One section of a parameter file, after the whole file has been checked.
+
+    Args:
+        section: A top-level key of params.yaml: "lora" gives a `LoraParams`, "seed" an int.
+        path: The file.
+
+    Raises:
+        UserError: The file has any problem, in whatever section.
+    """
+    params = load_all(path)
+    if section not in Params.model_fields:
+        raise UserError(f"{path}: expected a section among {', '.join(Params.model_fields)}, asked for {section!r}")
+    return getattr(params, section)

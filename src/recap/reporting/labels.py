@@ -1,0 +1,60 @@
+"""Words for the names that stand in metrics files, in the order the page shows them."""
+
+BENCHMARK_TITLES = {"textvqa": "TextVQA", "mmbench": "MMBench", "vqav2": "VQAv2", "gqa": "GQA", "okvqa": "OK-VQA"}
+
+CURVE_LABELS = {"loss": "Loss", "grad_norm": "Gradient norm"}
+
+TRAINING_LABELS = {
+    "steps": "optimizer steps",
+    "samples_seen": "samples seen",
+    "unique_samples": "different samples",
+    "epochs": "epochs",
+    "rows_left_out": "rows left out",
+    "trained_parameters": "trained parameters",
+    "trained_percent": "of all parameters, %",
+    "loss_first": "loss, first step",
+    "loss_final": "loss, last tenth",
+    "loss_detrended_std": "loss noise, standard deviation",
+    "loss_spike_score": "loss spikes, % of steps",
+    "grad_norm_max": "gradient norm, largest",
+    "grad_norm_spike_score": "gradient spikes, % of steps",
+    "clipped_steps_percent": "clipped steps, %",
+    "nonfinite_steps": "steps not finite",
+}
+
+PROOF_LABELS = {
+    "lora_tensors": "LoRA tensors",
+    "connector_tensors": "connector tensors",
+    "probes": "samples compared",
+    "logit_difference_max": "largest logit difference, adapter against reloaded merged model",
+    "logit_difference_mean": "mean logit difference",
+    "greedy_agreement_percent": "same next token, %",
+    "adapter_effect_max": "largest logit difference that the adapter makes",
+    "dtype": "saved as",
+}
+
+# name: (label, what a reader should know)
+QUALITY_LABELS = {
+    "words_mean": ("words a caption", "mean"),
+    "words_sd": ("spread of words a caption", "standard deviation"),
+    "characters_mean": ("characters a caption", "mean"),
+    "characters_sd": ("spread of characters a caption", "standard deviation"),
+    "too_short_percent": ("too short, %", "fewer than six words"),
+    "repetitive_percent": ("repetitive, %", "a phrase at once followed by itself"),
+    "word_repetition_percent": ("repeated words, %", "mean share of a caption"),
+    "duplicate_caption_percent": ("duplicate captions, %", "equal to an earlier one"),
+    "mattr": ("MATTR", "higher is more diverse; fair across sizes"),
+    "mtld": ("MTLD", "higher is more diverse; fair across sizes"),
+    "hdd": ("HD-D", "higher is more diverse; fair across sizes"),
+    "maas": ("Maas a²", "lower is more diverse"),
+    "distinct_1": ("distinct-1", "equal-size samples"),
+    "distinct_2": ("distinct-2", "equal-size samples"),
+    "distinct_3": ("distinct-3", "equal-size samples"),
+    "self_bleu": ("self-BLEU", "lower is more diverse"),
+    "compression_ratio": ("compression ratio", "lower is more diverse"),
+    "ttr": ("type-token ratio", "falls as a text grows: never compare it alone"),
+}
+
+
+def title_of(benchmark: str) -> str:
+    return BENCHMARK_TITLES.get(benchmark, benchmark)

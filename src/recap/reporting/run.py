@@ -1,0 +1,117 @@
+"""Everything one run left behind, read into memory for the report.
+
+In: the folders that the stages wrote. Out: a `Run`. What an optional stage did not write (no blank pass, no captions
+used, a benchmark left out) is empty here, and the page says so.
+"""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recap.io import read_json, read_jsonl
+from recap.params import BENCHMARKS, Params, load_all
+
+TRAINING_STAGES = ("pretrain", "finetune")
+CURVES = ("loss", "grad_norm")
+# The order of the pipeline, for the table of durations; `answer` and `score` have one entry a benchmark.
+STAGES = ("prepare", "explore", "caption", "process", "quality", "pretrain", "finetune", "merge", "answer", "score")
+
+Series = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where a run's artifacts lie; every path is a flag of the stage."""
+
+    metrics: Path
+    plots: Path
+    corpus: Path
+    captions: Path
+    processed: Path
+    scores: Path
+    benchmarks: Path
+    timings: Path
+    params: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    Attributes:
+        files: For pictures, which are read when they are shown.
+        params: Checked parameters.
+        metrics: All metrics files merged: {"textvqa": {...}, "process": {...}, ...}.
+        curves: {"pretrain": {"loss": [(step, value), ...], "grad_norm": ...}, "finetune": ...}.
+        processed: Rows of the processed corpus, with `raw_text` and `caption_source`.
+        dropped: Trace rows of the rows that an operator dropped: id, image, operator, reason, before.
+        captions: BLIP-2's caption by image.
+        scores: Score rows by benchmark.
+        timings: What each stage recorded of its duration and hardware, in the pipeline's order.
+    """
+
+    files: RunFiles
+    params: Params
+    metrics: dict[str, Any]
+    curves: dict[str, dict[str, Series]]
+    processed: list[dict[str, Any]]
+    dropped: list[dict[str, Any]]
+    captions: dict[str, str]
+    scores: dict[str, list[dict[str, Any]]]
+    timings: list[dict[str, Any]]
+
+
+def load_run(files: RunFiles) -> Run:
+    """Read a run.
+
+    Raises:
+        UserError: A file exists but is not what its stage writes, or the parameters are wrong.
+    """
+    metrics: dict[str, Any] = {}
+    for path in sorted(files.metrics.glob("*.json")):
+        metrics |= read_json(path)
+    score_files = {name: files.scores / f"{name}.jsonl" for name in BENCHMARKS}
+    return Run(
+        files=files,
+        params=load_all(files.params),
+        metrics=metrics,
+        curves={stage: _read_curves(files.plots / stage) for stage in TRAINING_STAGES},
+        processed=_read_rows(files.processed / "train.jsonl"),
+        dropped=_read_dropped(files.processed / "trace"),
+        captions={row["image"]: row["caption"] for row in _read_rows(files.captions)},
+        scores={name: _read_rows(path) for name, path in score_files.items() if path.exists()},
+        timings=sorted((read_json(path) for path in files.timings.glob("*.json")), key=_stage_order),
+    )
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    return list(read_jsonl(path)) if path.exists() else []
+
+
+def _read_dropped(trace: Path) -> list[dict[str, Any]]:
+    """Dropped rows of all operators, in the order of the recipe; the files are called NN_<operator>.jsonl."""
+    return [
+        {**row, "operator": path.stem.split("_", 1)[1]}
+        for path in sorted(trace.glob("[0-9][0-9]_*.jsonl"))
+        for row in read_jsonl(path)
+        if row["after"] is None
+    ]
+
+
+def _read_curves(folder: Path) -> dict[str, Series]:
+    return {name: _read_curve(folder / f"{name}.tsv", name) for name in CURVES if (folder / f"{name}.tsv").exists()}
+
+
+def _read_curve(path: Path, name: str) -> Series:
+    """A curve as DVCLive writes it: columns `step` and `name`; values that are not finite are left out."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        points = [(int(row["step"]), float(row[name])) for row in csv.DictReader(stream, delimiter="\t")]
+    return [(step, value) for step, value in points if math.isfinite(value)]
+
+
+def _stage_order(timing: dict[str, Any]) -> tuple[int, str]:
+    stage, _, benchmark = str(timing["stage"]).partition("-")
+    known = STAGES.index(stage) if stage in STAGES else len(STAGES)
+    return known, str(BENCHMARKS.index(benchmark)) if benchmark in BENCHMARKS else benchmark or stage

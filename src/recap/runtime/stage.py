@@ -1,0 +1,32 @@
+"""How every stage script starts and ends: one log format, one-line errors, quiet libraries."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+from recap.runtime.errors import UserError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; a `UserError` becomes one line on stderr and exit code 1.
+
+    Sets the environment switches that keep the run offline and its libraries quiet *before* `main`
+    imports them: the hub is never asked for anything, and tokenizers do not fork threads.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "fsspec", "matplotlib", "PIL", "filelock", "dvc", "dvclive"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It reports its choice of device as a warning, whenever PEFT or accelerate import it.
+    logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno > logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)

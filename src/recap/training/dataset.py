@@ -1,0 +1,181 @@
+"""Rows of a stage's training file as model inputs, in the order that the run was dealt.
+
+In: `train.jsonl` (image-caption pairs) or `train.json` (LLaVA conversations). Out: per sample the processor's
+`input_ids`, `labels`, `pixel_values`, `pixel_values_aux`.
+
+Which rows train is settled before the first step, from the text alone (`screen`), because a row that fails in
+the middle of a run can only stop it: to skip it would change every later step, and to put another row in its place
+(as the original does, mgm/train/train.py@769820c) would hide it. Images were verified by `prepare`.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from recap.data.corpus.images import BadImage, open_image
+from recap.data.corpus.records import read_conversations, read_corpus
+from recap.models.mgm.conversation import IGNORE_INDEX, IMAGE_TOKEN, LabelMismatch
+from recap.models.mgm.image_processing_mgm import AspectRatio
+from recap.models.mgm.processing_mgm import MGMProcessor
+from recap.runtime.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+# Percent of rows that may be left out. The original masks such rows silently and trains on nothing; a share beyond
+# this means a wrong tokenizer or template, not odd rows.
+MAX_LEFT_OUT = 1.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row: `where` names it for the user ("train.json: item 17"); `image` is relative, None for text alone."""
+
+    where: str
+    id: str
+    image: str | None
+    conversations: list[dict[str, str]]
+
+
+def caption_examples(path: str | Path) -> list[Example]:
+    """Image-caption pairs as conversations of one turn each: `<image>` asked, the caption answered."""
+    return [
+        Example(
+            where=f"{Path(path).name}: row {number}",
+            id=record.id,
+            image=record.image,
+            conversations=[
+                {"from": "human", "value": IMAGE_TOKEN},
+                {"from": "gpt", "value": record.caption},
+            ],
+        )
+        for number, record in enumerate(read_corpus(path), start=1)
+    ]
+
+
+def conversation_examples(path: str | Path) -> list[Example]:
+    """LLaVA conversations.
+
+    Raises:
+        UserError: The file is not LLaVA JSON, or an item names several images.
+    """
+    examples = []
+    for number, row in enumerate(read_conversations(path), start=1):
+        where = f"{Path(path).name}: item {number}"
+        image = row.get("image")
+        if image is not None and not isinstance(image, str):
+            raise UserError(f"{path}: item {number}: expected the path of one image, found {image!r}")
+        examples.append(Example(where, str(row.get("id", number)), image, row["conversations"]))
+    return examples
+
+
+def screen(
+    examples: Sequence[Example], processor: MGMProcessor, *, max_length: int, max_left_out: float = MAX_LEFT_OUT
+) -> tuple[list[Example], list[dict[str, str]]]:
+    """Leave out the rows that cannot train, judged by their text: no image is opened.
+
+    Args:
+        examples: All rows.
+        processor: Tokenises them as training will.
+        max_length: Tokens of a sample, image tokens included; longer ones are cut on the right.
+        max_left_out: Percent of rows that may be left out.
+
+    Returns:
+        The rows that train, and `{"where", "id", "reason", "detail"}` of those that do not; the reason is
+        "label_mismatch" or "nothing_to_learn" (every answer lies behind the cut).
+
+    Raises:
+        UserError: More rows than allowed are left out, or none remains.
+    """
+    kept: list[Example] = []
+    left_out: list[dict[str, str]] = []
+    for example in tqdm(examples, desc="checking labels", unit="row"):
+        problem = _problem(example, processor, max_length)
+        if problem is None:
+            kept.append(example)
+        else:
+            reason, detail = problem
+            left_out.append({"where": example.where, "id": example.id, "reason": reason, "detail": detail})
+    if not kept:
+        raise UserError(f"expected rows to train on, found none among {len(examples)}; first: {left_out[:1]}")
+    share = 100 * len(left_out) / len(examples)
+    if share > max_left_out:
+        first = left_out[0]
+        raise UserError(
+            f"expected at most {max_left_out:g} % of rows that cannot train, found {len(left_out)} of {len(examples)} "
+            f"({share:.1f} %); first: {first['where']} (id {first['id']}): {first['reason']}: {first['detail']}"
+        )
+    return kept, left_out
+
+
+def _problem(example: Example, processor: MGMProcessor, max_length: int) -> tuple[str, str] | None:
+    try:
+        ids, labels = processor.encode_text(example.conversations, has_image=example.image is not None)
+    except LabelMismatch as error:
+        return "label_mismatch", " ".join(str(error).split())
+    _, labels = processor.expand(ids, labels)
+    if all(label == IGNORE_INDEX for label in labels[:max_length]):
+        return "nothing_to_learn", f"no answer token within the first {max_length} tokens"
+    return None
+
+
+class TrainingSamples(Dataset[dict[str, torch.Tensor]]):
+    """The samples of a run, one after the other: sample i is row `order[i]`.
+
+    Its length is the whole run's, so that the Trainer sees one epoch without ragged batches at corpus boundaries.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        order: NDArray[Any],
+        processor: MGMProcessor,
+        *,
+        images: str | Path,
+        image_aspect_ratio: AspectRatio,
+        max_length: int,
+    ) -> None:
+        self.examples = examples
+        self.order = order
+        self.processor = processor
+        self.images = Path(images)
+        self.image_aspect_ratio = image_aspect_ratio
+        self.max_length = max_length
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return encode(
+            self.examples[self.order[index]],
+            self.processor,
+            images=self.images,
+            image_aspect_ratio=self.image_aspect_ratio,
+            max_length=self.max_length,
+        )
+
+
+def encode(
+    example: Example, processor: MGMProcessor, *, images: str | Path, image_aspect_ratio: AspectRatio, max_length: int
+) -> dict[str, torch.Tensor]:
+    """One row as model inputs, not yet batched.
+
+    Raises:
+        UserError: The image cannot be read; the message names the row.
+    """
+    try:
+        image = open_image(images, example.image) if example.image is not None else None
+    except BadImage as error:
+        raise UserError(
+            f"{example.where} (id {example.id}): {error.reason}: {error.detail}; run prepare again to reject it"
+        ) from None
+    inputs: dict[str, torch.Tensor] = processor.encode_conversation(
+        example.conversations, image, image_aspect_ratio=image_aspect_ratio, max_length=max_length
+    )
+    return inputs

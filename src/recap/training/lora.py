@@ -1,0 +1,126 @@
+"""LoRA on the language model, connectors trained whole, and an adapter folder that is checked after it is saved.
+
+In: an MGM model with a trained projector. Out: `models/adapter/`, a PEFT folder: `adapter_model.safetensors` holds the
+LoRA matrices and, as `modules_to_save`, the connectors, so that PEFT alone can load all that finetuning changed (the
+original writes the connectors to a file that none of its loaders reads, MGM#135).
+"""
+
+import re
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
+from torch import nn
+from transformers import PreTrainedModel
+
+from recap.models.mgm.modeling_mgm import CONNECTORS
+from recap.params import LoraParams
+from recap.runtime.errors import UserError
+from recap.training.connectors import CONNECTOR_TENSORS, is_connector
+from recap.training.trainer import trained
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+
+def lora_targets(model: PreTrainedModel, target_modules: list[str]) -> str:
+    """The regular expression for PEFT that matches the named linear layers of the language model, and no others.
+
+    Bare suffixes would not do: CLIP too has layers named q_proj, k_proj and v_proj.
+
+    Raises:
+        UserError: The language model has no linear layer of one of the names.
+    """
+    decoder = model.get_decoder()
+    prefix = next(name for name, module in model.named_modules() if module is decoder)
+    linear = {name.rsplit(".", 1)[-1] for name, module in decoder.named_modules() if isinstance(module, nn.Linear)}
+    unknown = [name for name in target_modules if name not in linear]
+    if unknown:
+        raise UserError(
+            f"lora.target_modules: expected linear layers of the language model ({', '.join(sorted(linear))}), "
+            f"found {', '.join(unknown)}"
+        )
+    return rf"{re.escape(prefix)}\..*\.({'|'.join(map(re.escape, target_modules))})"
+
+
+def add_lora(model: PreTrainedModel, params: LoraParams) -> PeftModel:
+    """Wrap a model for finetuning: LoRA matrices and copies of the connectors train, everything else is frozen.
+
+    Raises:
+        UserError: See `lora_targets`.
+    """
+    config = LoraConfig(
+        r=params.r,
+        lora_alpha=params.alpha,
+        lora_dropout=params.dropout,
+        bias="none",
+        target_modules=lora_targets(model, params.target_modules),
+        modules_to_save=list(CONNECTORS),
+    )
+    wrapped = get_peft_model(model, config)
+    # PEFT notes the folder of the base model, which differs between machines; stages name it by a flag.
+    wrapped.peft_config["default"].base_model_name_or_path = ""
+    connectors = sum(is_connector(name) for name, _ in trained(wrapped))
+    if connectors != CONNECTOR_TENSORS:
+        raise RuntimeError(f"expected {CONNECTOR_TENSORS} connector tensors to train, found {connectors}")
+    return wrapped
+
+
+def connector_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies of the connectors' tensors, by the names they have in an adapter file."""
+    return {
+        f"base_model.model.{name}": parameter.detach().float().cpu().clone()
+        for name, parameter in model.named_parameters()
+        if is_connector(name)
+    }
+
+
+def save_adapter(model: PeftModel, folder: Path) -> None:
+    """Write the PEFT folder. Under ZeRO-3 call it inside `whole_parameters`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: parameter.detach().cpu() for name, parameter in trained(model)}
+    model.save_pretrained(str(folder), state_dict=state)
+    (folder / "README.md").unlink()  # PEFT's model card, an empty form
+
+
+def verify_adapter(folder: Path, *, lora_layers: int, before: dict[str, torch.Tensor]) -> dict[str, int]:
+    """Read an adapter back and check that it holds what was trained.
+
+    Args:
+        folder: A PEFT folder.
+        lora_layers: Linear layers that carry LoRA matrices.
+        before: `connector_weights` before training.
+
+    Returns:
+        `lora_tensors`, `connector_tensors` and `adapter_parameters`.
+
+    Raises:
+        UserError: A tensor is missing, unexpected, empty, not finite, or unchanged by training.
+    """
+    tensors = load_file(folder / ADAPTER_WEIGHTS)
+    lora = [name for name in tensors if name.endswith((".lora_A.weight", ".lora_B.weight"))]
+    problems = [f"{name} is missing" for name in before.keys() - tensors.keys()]
+    problems += [f"{name} is unexpected" for name in tensors.keys() - before.keys() - set(lora)]
+    if len(lora) != 2 * lora_layers:
+        problems.append(f"{len(lora)} LoRA tensors instead of {2 * lora_layers}")
+    for name, tensor in tensors.items():
+        if tensor.numel() == 0:
+            problems.append(f"{name} is empty")
+        elif not torch.isfinite(tensor).all():
+            problems.append(f"{name} is not finite")
+        elif name.endswith(".lora_B.weight") and not tensor.any():
+            problems.append(f"{name} is all zero, as it was before training")
+        elif name in before and torch.equal(tensor.float(), before[name]):
+            problems.append(f"{name} is what it was before training")
+    if problems:
+        raise UserError(f"{folder}: {len(problems)} problem(s) in the saved adapter: {'; '.join(sorted(problems)[:3])}")
+    return {
+        "lora_tensors": len(lora),
+        "connector_tensors": len(before),
+        "adapter_parameters": sum(tensor.numel() for tensor in tensors.values()),
+    }
+
+
+def lora_layers(model: nn.Module) -> int:
+    """Number of linear layers that carry LoRA matrices."""
+    return sum(name.endswith(".lora_A.default.weight") for name, _ in model.named_parameters())

@@ -1,0 +1,188 @@
+"""The training loop of both stages: transformers' Trainer, made to stop on bad numbers and to survive a kill.
+
+In: a model whose trained parameters have `requires_grad`, the run's samples. Out: the history of every step; the model
+is trained in place. A run that is killed and started again gives the same weights, byte for byte on a CPU: checkpoints
+hold weights, optimizer, schedule, random states and history, and the data order is fixed beforehand.
+"""
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.utils.data import Dataset
+from tqdm import tqdm
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from recap.runtime.errors import UserError
+from recap.training.checkpoints import last_complete, mark_complete, remove_torn, step_of
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = "trained.safetensors"
+
+History = list[dict[str, float]]
+
+
+class TrainedPartTrainer(Trainer):
+    """A Trainer that checkpoints the trained parameters alone and refuses numbers that are not finite.
+
+    Towers and language model are frozen and lie in their own folders: a checkpoint of a 2B model shrinks from
+    gigabytes to what changed. Under DeepSpeed the engine writes and reads its own files.
+    """
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
+        if not self.args.should_save:
+            return
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self.is_deepspeed_enabled:
+            parameters = dict(trained(_present(self.model)))
+            save_file({name: value.detach().contiguous() for name, value in parameters.items()}, folder / WEIGHTS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        weights = load_file(Path(resume_from_checkpoint) / WEIGHTS)
+        parameters = dict(trained(_present(model or self.model)))
+        if weights.keys() != parameters.keys():
+            raise ValueError(
+                f"{resume_from_checkpoint}: holds {sorted(weights)}, the model trains {sorted(parameters)}"
+            )
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(weights[name])
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            self._stop("loss", loss.item())
+        return loss
+
+    def _get_grad_norm(self, *args: Any, **kwargs: Any) -> torch.Tensor | float | None:
+        norm: torch.Tensor | float | None = super()._get_grad_norm(*args, **kwargs)
+        # float16's loss scaler meets an overflow by skipping the step and halving the scale; that is not divergence.
+        if norm is not None and not math.isfinite(norm) and not self.args.fp16:
+            self._stop("gradient norm", float(norm))
+        return norm
+
+    def _stop(self, what: str, value: float) -> None:
+        raise UserError(
+            f"step {self.state.global_step + 1} of {self.args.max_steps}: expected a finite {what}, found {value}; "
+            f"nothing was saved from it: lower learning_rate (now {self.args.learning_rate:g}) or raise warmup_ratio"
+        )
+
+
+class CompletionMarker(TrainerCallback):
+    """Marks a checkpoint as whole when every process has written its share."""
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        args.distributed_state.wait_for_everyone()
+        if args.should_save:
+            mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+
+
+class ProgressBar(TrainerCallback):
+    """A bar of optimizer steps that shows the last loss."""
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+        self.bar: tqdm[Any] | None = None
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.description, unit="step")
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        if self.bar is not None and logs and "loss" in logs:
+            self.bar.update(state.global_step - self.bar.n)
+            self.bar.set_postfix(loss=f"{logs['loss']:.3f}", grad_norm=f"{logs['grad_norm']:.2f}")
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def _present(model: nn.Module | None) -> nn.Module:
+    if model is None:
+        raise RuntimeError("the Trainer has no model")
+    return model
+
+
+def trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters that a run changes, by name."""
+    return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+
+
+def train(
+    model: nn.Module,
+    samples: Dataset[Any],
+    collate: Callable[[list[dict[str, torch.Tensor]]], dict[str, torch.Tensor]],
+    arguments: TrainingArguments,
+    *,
+    description: str,
+) -> tuple[History, int]:
+    """Train `model` in place, going on from the last whole checkpoint in `arguments.output_dir`.
+
+    Returns:
+        One dict per optimizer step: "step", "loss" (nats per token), "grad_norm" (before clipping), "learning_rate";
+        and how many of the steps an interrupted run had done before.
+
+    Raises:
+        UserError: A loss or gradient norm is not finite, or a sample cannot be read.
+    """
+    checkpoint = _resumable(arguments)
+    trainer = TrainedPartTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=samples,
+        data_collator=collate,
+        callbacks=[ProgressBar(description), CompletionMarker()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except UserError as error:
+        # A DataLoader worker hands its exception on as the text of a traceback that ends with the message.
+        raise UserError(str(error).strip().rsplit(f"{UserError.__name__}: ", 1)[-1]) from None
+    history = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
+    return history, step_of(checkpoint) if checkpoint else 0
+
+
+def _resumable(arguments: TrainingArguments) -> Path | None:
+    folder = Path(str(arguments.output_dir))
+    if arguments.should_save:
+        for torn in remove_torn(folder):
+            logger.info("removed %s: a kill left it unfinished", torn.name)
+    arguments.distributed_state.wait_for_everyone()
+    checkpoint = last_complete(folder)
+    if checkpoint is not None:
+        logger.info("going on from %s", checkpoint.name)
+    return checkpoint
+
+
+@contextlib.contextmanager
+def whole_parameters(model: nn.Module) -> Iterator[None]:
+    """Make the trained parameters whole on every process while they are saved.
+
+    ZeRO-3 leaves empty shells in their place outside its own forward and backward; saved as they are, they give an
+    adapter of a few bytes (trl#4416). Without ZeRO-3 this does nothing. Every process has to enter.
+    """
+    sharded = [parameter for _, parameter in trained(model) if hasattr(parameter, "ds_id")]
+    if not sharded:
+        yield
+        return
+    import deepspeed  # an optional dependency
+
+    with deepspeed.zero.GatheredParameters(sharded):
+        yield

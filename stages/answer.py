@@ -1,0 +1,85 @@
+"""Answer one benchmark with the merged model, images shown and images blanked. In: model, questions. Out: two files."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from recap.evaluation.benchmarks.registry import BENCHMARKS
+from recap.io import write_jsonl
+from recap.params import load_params
+from recap.runtime.scratch import Journal, discard, fingerprint, scratch_dir
+from recap.runtime.stage import run
+from recap.runtime.timing import stage_timing
+
+log = logging.getLogger(__name__)
+
+# What an answer depends on besides model, questions and parameters.
+CODE = (
+    "src/recap/evaluation/benchmarks",
+    "src/recap/evaluation/generation",
+    "src/recap/models",
+    "src/recap/data/corpus",
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
+    parser.add_argument("--questions", required=True, help="folder with the benchmark's official files")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--answers", required=True)
+    parser.add_argument("--blank-answers", required=True, help="left empty where answer.blank_images is false")
+    parser.add_argument("--timing", required=True)
+    parser.add_argument("--params", default="params.yaml")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    answer = load_params("answer", args.params)
+    where = load_params("device", args.params)
+    questions = BENCHMARKS[args.benchmark].load(args.questions, ocr_tokens=answer.ocr_tokens)
+
+    from recap.evaluation.generation.answer_files import answer_rows
+    from recap.evaluation.generation.answerer import Answerer, load_for_inference
+    from recap.models.loading import pick_device, pick_dtype
+    from recap.models.presence import require_model
+
+    folder = require_model(args.model, "merged model")
+    device = pick_device(where.device)
+    dtype = pick_dtype(where.dtype, device)
+    # The batch size is not part of it: no answer depends on it.
+    decoding = {**answer.model_dump(exclude={"batch_size"}), "device": device.type, "dtype": str(dtype)}
+    scratch = scratch_dir(
+        f"answer-{args.benchmark}", fingerprint(inputs=[args.questions, folder], params=decoding, code=CODE)
+    )
+    log.info(
+        "%s: %d questions, %s, %s, batches of %d", args.benchmark, len(questions), device, dtype, answer.batch_size
+    )
+
+    with stage_timing(args.timing, f"answer-{args.benchmark}") as timing:
+        model, processor = load_for_inference(folder, device=device, dtype=dtype)
+        answerer = Answerer(
+            model,
+            processor,
+            folder=args.questions,
+            journal=Journal(scratch / "replies.jsonl"),
+            **answer.model_dump(include={"batch_size", "max_new_tokens", "image_aspect_ratio"}),
+        )
+        shown = answerer.answer(questions)
+        blank_rows = []
+        if answer.blank_images:
+            # A question whose image cannot be read counts in neither pass.
+            readable = [question for question in questions if not shown[question.key].unanswered]
+            blank = shown | answerer.answer(readable, blank=True)
+            blank_rows = answer_rows(questions, blank, model_id=Path(folder).name, blank=True)
+        write_jsonl(args.answers, answer_rows(questions, shown, model_id=Path(folder).name))
+        write_jsonl(args.blank_answers, blank_rows)
+        alone = answerer.decoder.num_decoded_alone
+        timing |= {"items": answerer.num_asked, "device": str(device), "decoded_alone": alone}
+        log.info("%s: done; %d near ties were decoded alone", args.benchmark, alone)
+    discard(scratch)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,79 @@
+"""Fold the LoRA adapter and the connectors into one model, and prove that it answers as the adapter model does.
+
+In: three pretrained folders, connectors, adapter, finetune rows as probes. Out: models/merged/, metrics/merge.json.
+"""
+
+import argparse
+from pathlib import Path
+
+from recap.params import load_params
+from recap.runtime.stage import run
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Merge the adapter into a model and prove the merge.")
+    parser.add_argument("--language-model", type=Path, required=True, help="Gemma")
+    parser.add_argument("--vision-tower", type=Path, required=True, help="CLIP")
+    parser.add_argument("--vision-tower-aux", type=Path, required=True, help="ConvNeXt")
+    parser.add_argument("--projector", type=Path, required=True, help="connectors that pretrain trained")
+    parser.add_argument("--adapter", type=Path, required=True, help="PEFT folder that finetune wrote")
+    parser.add_argument("--data", type=Path, required=True, help="conversations to take probes from (LLaVA JSON)")
+    parser.add_argument("--images", type=Path, required=True, help="folder that image paths start from")
+    parser.add_argument("--merged", type=Path, required=True, help="out: model for from_pretrained")
+    parser.add_argument("--metrics", type=Path, required=True, help="out: the proof (JSON)")
+    parser.add_argument("--timing", type=Path, required=True, help="out: duration and hardware (JSON)")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    names = ("merge", "finetune", "mgm", "device", "seed")
+    params, finetune, mgm, compute, seed = (load_params(name, args.params) for name in names)
+
+    import torch
+
+    from recap.io import atomic_path, write_metrics
+    from recap.models.loading import pick_device, pick_dtype
+    from recap.models.mgm.build import build_mgm
+    from recap.models.mgm.projector import load_projector
+    from recap.runtime.seeding import seed_everything
+    from recap.runtime.timing import stage_timing
+    from recap.training.dataset import conversation_examples
+    from recap.training.merging import merge_and_prove
+    from recap.training.probes import ProbeSet
+
+    device = pick_device(compute.device)
+    with stage_timing(args.timing, "merge") as timing:
+        seed_everything(seed)
+        model, processor = build_mgm(
+            *(args.language_model, args.vision_tower, args.vision_tower_aux),
+            **mgm.model_dump(exclude={"max_length"}),
+            dtype=torch.float32,
+            trust_remote_code=compute.trust_remote_code,
+        )
+        load_projector(model, args.projector)
+        probes = ProbeSet(
+            conversation_examples(args.data),
+            params.probes,
+            images=args.images,
+            image_aspect_ratio=finetune.image_aspect_ratio,
+            max_length=mgm.max_length,
+        )
+        with atomic_path(args.merged) as draft:
+            proof = merge_and_prove(
+                model,
+                processor,
+                adapter=args.adapter,
+                merged=draft,
+                encode=probes.encode,
+                dtype=pick_dtype(compute.dtype, device),
+                device=device,
+                tolerance=params.tolerance,
+            )
+        write_metrics(args.metrics, "merge", proof)
+        timing.update(device=str(device))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,62 @@
+"""Write what a run works on: corpus, finetune set and benchmarks, from a world or from the user's own files.
+
+In: a folder with a world.yaml or with the user's files, and the embedded world that serves for what those lack.
+Out: data/corpus, data/finetune, data/benchmarks/<name>, each with a rejected.jsonl; metrics with counts and reasons.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+from recap.runtime.stage import run
+
+logger = logging.getLogger("prepare")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=Path, required=True, help="folder with a world.yaml, or with your own files")
+    parser.add_argument("--embedded", type=Path, required=True, help="world that serves for what the source lacks")
+    parser.add_argument("--corpus", type=Path, required=True, help="output folder")
+    parser.add_argument("--finetune", type=Path, required=True, help="output folder")
+    parser.add_argument("--benchmarks", type=Path, required=True, help="output folder, one folder per benchmark in it")
+    parser.add_argument("--metrics", type=Path, required=True)
+    parser.add_argument("--timing", type=Path, required=True)
+    parser.add_argument("--params", type=Path, default="params.yaml")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+
+    from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
+    from recap.data.world.settings import WorldSettings
+    from recap.io import write_metrics
+    from recap.models.presence import require_model
+    from recap.params import ModelsParams, load_params, read_yaml, validate
+    from recap.runtime.timing import stage_timing
+
+    params, models = load_params("data", args.params), load_params("models", args.params)
+    # No model is read here; but a run that would miss one an hour later should stop now.
+    for name in ModelsParams.model_fields:
+        require_model(getattr(models, name).path, name)
+    with stage_timing(args.timing, "prepare") as timing:
+        source_is_world = (args.source / WORLD_FILE).is_file()
+        world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
+        world = validate(WorldSettings, read_yaml(world_file), world_file)
+        files = {} if source_is_world else user_files(args.source)
+        if source_is_world:
+            logger.info("everything comes from the embedded world %s", args.source)
+        else:
+            logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
+        targets = Targets(args.corpus, args.finetune, args.benchmarks)
+        parts = prepare(files, world, targets, max_rejected=params.max_rejected)
+        timing["items"] = sum(part.rows for part in parts.values())
+
+    sources = {name: part.origin for name, part in parts.items()}
+    counts = {name: part.counts() for name, part in parts.items()}
+    write_metrics(args.metrics, "prepare", {"sources": sources, **counts})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,45 @@
+"""Turn the corpus into the one that the run trains on: the recipe, executed by Data-Juicer.
+
+In: corpus, BLIP-2 captions, a recipe. Out: the processed corpus, a trace of every dropped or changed row, the
+funnel as metrics.
+"""
+
+import argparse
+
+from recap.params import load_params
+from recap.runtime.stage import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--images", required=True, help="the folder that image paths start from")
+    parser.add_argument("--captions", required=True)
+    parser.add_argument("--recipe", required=True)
+    parser.add_argument("--output", required=True)
+    parser.add_argument("--trace", required=True)
+    parser.add_argument("--metrics", required=True)
+    parser.add_argument("--timing", required=True)
+    parser.add_argument("--params", default="params.yaml")
+    args = parser.parse_args()
+    workers = load_params("process", args.params).workers
+
+    from recap.data.corpus.records import read_corpus
+    from recap.data.processing.funnel import funnel_metrics, write_trace
+    from recap.data.processing.recipe import read_recipe
+    from recap.data.processing.runner import run_recipe
+    from recap.io import write_jsonl, write_metrics
+    from recap.runtime.timing import stage_timing
+
+    with stage_timing(args.timing, "process") as timing:
+        recipe = read_recipe(args.recipe)
+        records = read_corpus(args.corpus)
+        timing["items"] = len(records)
+        processed = run_recipe(recipe, records, image_root=args.images, captions=args.captions, workers=workers)
+        write_jsonl(args.output, processed.rows)
+        write_trace(args.trace, processed.steps)
+        write_metrics(args.metrics, "process", funnel_metrics(processed, len(records)))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,36 @@
+"""Put a whole run on one page. In: what the other stages wrote. Out: a self-contained HTML file."""
+
+import argparse
+from pathlib import Path
+
+from recap.runtime.stage import run
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Put a whole run on one self-contained HTML page.")
+    parser.add_argument("--metrics", type=Path, required=True, help="folder of all metrics files")
+    parser.add_argument("--plots", type=Path, required=True, help="folder with pretrain/ and finetune/")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder that image paths start from")
+    parser.add_argument("--captions", type=Path, required=True, help="BLIP-2's captions")
+    parser.add_argument("--processed", type=Path, required=True, help="folder of the processed corpus and its trace")
+    parser.add_argument("--scores", type=Path, required=True, help="folder of score files")
+    parser.add_argument("--benchmarks", type=Path, required=True, help="folder of the benchmarks' official files")
+    parser.add_argument("--timings", type=Path, required=True, help="folder of durations")
+    parser.add_argument("--report", type=Path, required=True, help="out: the page")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = vars(parse_args())
+    report = args.pop("report")
+
+    from recap.io import write_text
+    from recap.reporting.page import render
+    from recap.reporting.run import RunFiles, load_run
+
+    write_text(report, render(load_run(RunFiles(**args))))
+
+
+if __name__ == "__main__":
+    run(main)

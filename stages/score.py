@@ -1,0 +1,57 @@
+"""Score a benchmark's answers. In: questions, answers, answers to blanked images. Out: metrics, scores, plots."""
+
+import argparse
+import logging
+
+from recap.evaluation.benchmarks.registry import BENCHMARKS
+from recap.evaluation.scoring.registry import SCORERS
+from recap.evaluation.scoring.results import check_answered, score_with_blank, write_plots
+from recap.io import read_jsonl, write_jsonl, write_metrics
+from recap.params import load_params
+from recap.runtime.stage import run
+from recap.runtime.timing import stage_timing
+
+log = logging.getLogger(__name__)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--benchmark", required=True, choices=BENCHMARKS)
+    parser.add_argument("--questions", required=True, help="folder with the benchmark's official files")
+    parser.add_argument("--answers", required=True)
+    parser.add_argument("--blank-answers", required=True)
+    parser.add_argument("--metrics", required=True)
+    parser.add_argument("--scores", required=True, help="JSON Lines, one row per question")
+    parser.add_argument("--plots", required=True, help="folder")
+    parser.add_argument("--timing", required=True)
+    parser.add_argument("--params", default="params.yaml")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    answer = load_params("answer", args.params)
+    score = load_params("score", args.params)
+    scorer = SCORERS[args.benchmark]
+    with stage_timing(args.timing, f"score-{args.benchmark}") as timing:
+        questions = BENCHMARKS[args.benchmark].load(args.questions, ocr_tokens=answer.ocr_tokens)
+        blank_answers = list(read_jsonl(args.blank_answers))
+        metrics, rows = score_with_blank(scorer, questions, read_jsonl(args.answers), blank_answers)
+        check_answered(metrics, score.max_unanswered, args.answers)
+        log.info(
+            "%s: accuracy %.2f %%, image blanked %s, %d of %d answered (%s)",
+            args.benchmark,
+            metrics["accuracy"],
+            "not asked" if metrics["blank_accuracy"] is None else f"{metrics['blank_accuracy']:.2f} %",
+            metrics["num_scored"],
+            metrics["num_expected"],
+            scorer.convention,
+        )
+        write_jsonl(args.scores, rows)
+        write_plots(args.plots, args.benchmark, metrics, rows)
+        write_metrics(args.metrics, args.benchmark, metrics)
+        timing["items"] = len(questions)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,35 @@
+from recap.captioning.captions import Caption, Failure
+from recap.captioning.summary import summarize
+
+
+def test_counts_lengths_and_variety() -> None:
+    outcomes = [
+        Caption("a.jpg", "a red bus", False),
+        Caption("b.jpg", "a red bus", False),
+        Failure("c.jpg", "broken_image", "truncated"),
+        Caption("d.jpg", "a small dog on the left of a", True),
+        Caption("e.jpg", "two cats", False),
+    ]
+    assert summarize(outcomes) == {
+        "num_images": 5,
+        "num_captioned": 4,
+        "num_failed": 1,
+        "failed_percent": 20.0,
+        "failed_by_reason": {
+            "missing_image": 0,
+            "broken_image": 1,
+            "image_too_large": 0,
+            "path_leaves_root": 0,
+            "empty_caption": 0,
+        },
+        "words_mean": 4.0,  # 3, 3, 8, 2
+        "words_sd": 5.5**0.5,  # squares of -1, -1, 4, -2: 22 / 4
+        "unique_percent": 75.0,
+        "truncated_percent": 25.0,
+    }
+
+
+def test_without_captions_there_is_no_mean() -> None:
+    summary = summarize([Failure("a.jpg", "missing_image", "")])
+    assert summary["failed_percent"] == 100.0
+    assert summary["words_mean"] is summary["words_sd"] is summary["unique_percent"] is None

@@ -1,0 +1,92 @@
+"""A fresh clone of the project in a temporary folder, used as a stranger would: no Git identity, an empty HOME."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+IDENTITY = {
+    f"GIT_{role}_{key}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for key, value in (("NAME", "recap"), ("EMAIL", "recap@localhost"))
+}
+
+
+class Clone:
+    """The project's files as they are in the working tree, committed to a repository of their own."""
+
+    def __init__(self, folder: Path, profile: str | None = "smoke") -> None:
+        self.root = folder / "clone"
+        self.first_outputs: dict[str, str] = {}
+        home = folder / "home"
+        home.mkdir(parents=True)
+        self.env = {
+            "HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.root / "src"),
+            "OMP_NUM_THREADS": "1",
+            "LANG": "C.UTF-8",
+            **IDENTITY,
+        }
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, check=True,
+        ).stdout.decode()  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file() and not _is_result(name):
+                target = self.root / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, target)
+        if profile:
+            shutil.copy(self.root / f"profiles/{profile}.yaml", self.root / "params.yaml")
+        for command in ("git init -q -b main", "git add -A", "git commit -qm start"):
+            self.run(*command.split())
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done
+
+    def borrow_environment(self) -> None:
+        """Let `make` find the environment that runs the tests, so that it need not install one."""
+        (self.root / ".venv").symlink_to(Path(sys.executable).parent.parent)
+        (self.root / ".venv" / ".ready").touch()
+
+    def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "dvc", *arguments, check=check)
+
+    def kill_when(self, sign: str, *arguments: str, timeout_s: float = 240) -> None:
+        """Start `dvc ...` and kill -9 it and all its children as soon as a file matches the pattern `sign`."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", *arguments], cwd=self.root, env=self.env, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + timeout_s
+        while not any(path.stat().st_size for path in self.root.glob(sign)):
+            assert process.poll() is None, f"dvc {' '.join(arguments)} ended before {sign} appeared"
+            assert time.monotonic() < deadline, f"{sign} did not appear in {timeout_s} s"
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def digests(self, *patterns: str) -> dict[str, str]:
+        """SHA-256 of every file that matches, by path."""
+        files = {path for pattern in patterns for path in self.root.glob(pattern) if path.is_file()}
+        return {
+            str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)
+        }
+
+
+def _is_result(name: str) -> bool:
+    return name == "dvc.lock" or name.startswith(("metrics/", "plots/"))
+
+
+def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The stages that a dvc command executed, in order."""
+    return re.findall(r"Running stage '([^']+)'", done.stdout)

@@ -1,0 +1,27 @@
+"""Fixtures that every test may use."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference outputs beside the project; a plain clone has none, and says so."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the reference outputs of {folder}, which this clone does not have")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    return ROOT / "tests" / "assets"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root folder."""
+    return ROOT

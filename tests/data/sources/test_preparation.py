@@ -1,0 +1,159 @@
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recap.data.corpus.records import read_conversations, read_corpus
+from recap.data.sources.preparation import USER_FILES, Targets, prepare, user_files
+from recap.data.world.settings import WorldSettings
+from recap.io import read_jsonl
+from recap.params import BENCHMARKS, read_yaml, validate
+from recap.runtime.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def world(root) -> WorldSettings:
+    path = root / "worlds" / "hamlet" / "world.yaml"
+    return validate(WorldSettings, read_yaml(path), path)
+
+
+@pytest.fixture
+def targets(tmp_path) -> Targets:
+    return Targets(tmp_path / "data/corpus", tmp_path / "data/finetune", tmp_path / "data/benchmarks")
+
+
+def good(row_id: object) -> dict:
+    return {"id": row_id, "text": "a red square", "image": "images/a.jpg"}
+
+
+def test_photos_are_taken_and_the_rest_is_embedded(shared, world, targets) -> None:
+    parts = prepare(user_files(shared / "photos"), world, targets, max_rejected=0.0)
+    assert {name for name, part in parts.items() if part.origin == "user"} == {"corpus", "finetune", "textvqa"}
+    assert {name: part.rows for name, part in parts.items() if part.origin == "user"} == {
+        "corpus": 20,
+        "finetune": 18,
+        "textvqa": 18,
+    }
+    records = read_corpus(targets.corpus / "train.jsonl")
+    assert {record.id: record.caption for record in records}["coins"] == "IMG_0042.JPG"
+    assert all((targets.corpus / record.image).is_file() for record in records)
+    assert len(read_conversations(targets.finetune / "train.json")) == 18
+    questions = json.loads((targets.benchmarks / "textvqa/TextVQA_0.5.1_val.json").read_text())["data"]
+    stems = {path.stem for path in (targets.benchmarks / "textvqa/train_images").iterdir()}
+    assert stems == {question["image_id"] for question in questions}
+    assert all((targets.benchmarks / name).is_dir() for name in BENCHMARKS)
+
+
+def test_a_folder_with_only_a_corpus(user, world, targets, caplog) -> None:
+    user.lines("train.jsonl", [good(1)])
+    with caplog.at_level(logging.INFO):
+        parts = prepare(user_files(user.path), world, targets, max_rejected=0.0)
+    assert {name: part.origin for name, part in parts.items()} == {
+        name: "user" if name == "corpus" else "embedded" for name in USER_FILES
+    }
+    assert "finetune: 48 rows from the embedded world, 0 rejected" in caplog.text
+
+
+def test_a_benchmarks_own_folder_comes_first(user) -> None:
+    user.json("textvqa_val.json", {})
+    user.json("benchmarks/textvqa/textvqa_val.json", {})
+    user.json("benchmarks/gqa/testdev_balanced_questions.json", {})
+    assert user_files(user.path) == {
+        "textvqa": user.path / "benchmarks/textvqa/textvqa_val.json",
+        "gqa": user.path / "benchmarks/gqa/testdev_balanced_questions.json",
+    }
+
+
+def test_a_folder_that_holds_nothing_known(tmp_path) -> None:
+    with pytest.raises(UserError, match="expected a folder"):
+        user_files(tmp_path / "none")
+    with pytest.raises(UserError, match=r"expected a world\.yaml, or at least one of train\.jsonl"):
+        user_files(tmp_path)
+
+
+def test_too_many_rejections_stop_with_counts_and_the_list(user, world, targets) -> None:
+    rows = [*[good(number) for number in range(18)], {"id": "x"}, b"{"]
+    user.lines("train.jsonl", rows)
+    assert prepare(user_files(user.path), world, targets, max_rejected=10.0)["corpus"].rejected_percent == 10.0
+    with pytest.raises(UserError) as error:
+        prepare(user_files(user.path), world, targets, max_rejected=9.9)
+    message = str(error.value)
+    assert "found 2 of 20 rejected (10.0 %: broken_json 1, missing_text 1)" in message
+    assert str(targets.corpus / "rejected.jsonl") in message
+    assert "\n" not in message
+    listed = list(read_jsonl(targets.corpus / "rejected.jsonl"))
+    assert [(row["where"], row["id"], row["reason"]) for row in listed] == [
+        ("train.jsonl:19", "x", "missing_text"),
+        ("train.jsonl:20", None, "broken_json"),
+    ]
+
+
+def test_nothing_left_stops_too(user, world, targets) -> None:
+    user.lines("train.jsonl", [])
+    with pytest.raises(UserError, match="the file is empty"):
+        prepare(user_files(user.path), world, targets, max_rejected=100.0)
+    user.lines("train.jsonl", [b"{"])
+    with pytest.raises(UserError, match="1 of 1 rejected"):
+        prepare(user_files(user.path), world, targets, max_rejected=100.0)
+
+
+def run_stage(root: Path, folder: Path, source: Path) -> subprocess.CompletedProcess[str]:
+    outputs = [
+        f"--{flag}={folder / path}"
+        for flag, path in {
+            "corpus": "data/corpus",
+            "finetune": "data/finetune",
+            "benchmarks": "data/benchmarks",
+            "metrics": "metrics/prepare.json",
+            "timing": "data/timings/prepare.json",
+        }.items()
+    ]
+    command = [sys.executable, str(root / "stages/prepare.py"), f"--source={source}", *outputs]
+    return subprocess.run(
+        [*command, f"--embedded={root / 'worlds/hamlet'}", f"--params={root / 'params.yaml'}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != "timings"]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_the_stage_twice_gives_the_same_bytes(root, tmp_path) -> None:
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        done = run_stage(root, folder, root / "worlds/hamlet")
+        assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    metrics = json.loads((tmp_path / "one/metrics/prepare.json").read_text())["prepare"]
+    assert set(metrics["sources"].values()) == {"embedded"}
+    assert metrics["corpus"] == {"rows": 64, "rejected": 0, "rejected_percent": 0.0}
+    assert (tmp_path / "one/data/timings/prepare.json").is_file()
+
+
+def test_the_stage_counts_reasons_and_stops_in_one_line(root, tmp_path, user) -> None:
+    user.lines("train.jsonl", [*[good(number) for number in range(39)], good(0)])
+    done = run_stage(root, tmp_path, user.path)
+    assert done.returncode == 0, done.stderr
+    assert f"{user.path} holds corpus; " in done.stderr
+    corpus = json.loads((tmp_path / "metrics/prepare.json").read_text())["prepare"]["corpus"]
+    assert corpus == {"rows": 39, "rejected": 1, "rejected_percent": 2.5, "reasons": {"duplicate_id": 1}}
+
+    user.lines("train.jsonl", [good(0), good(0)])
+    done = run_stage(root, tmp_path, user.path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.rstrip().splitlines()[-1].startswith("error: corpus (")
+
+
+def test_the_stage_refuses_a_folder_that_is_not_there(root, tmp_path) -> None:
+    done = run_stage(root, tmp_path, tmp_path / "none")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1

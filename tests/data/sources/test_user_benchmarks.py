@@ -1,0 +1,169 @@
+import base64
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from recap.data.sources.user_mmbench import take_mmbench
+from recap.data.sources.user_questions import take_gqa, take_okvqa, take_textvqa, take_vqav2
+from recap.data.world.benchmarks import write_benchmark
+from recap.data.world.settings import WorldSettings
+from recap.params import read_yaml, validate
+from recap.runtime.errors import UserError
+
+FILES = {
+    "textvqa": (take_textvqa, "TextVQA_0.5.1_val.json"),
+    "mmbench": (take_mmbench, "mmbench_dev.tsv"),
+    "vqav2": (take_vqav2, "v2_OpenEnded_mscoco_val2014_questions.json"),
+    "okvqa": (take_okvqa, "OpenEnded_mscoco_val2014_questions.json"),
+    "gqa": (take_gqa, "testdev_balanced_questions.json"),
+}
+
+
+@pytest.fixture(scope="module")
+def world(root) -> WorldSettings:
+    path = root / "worlds" / "hamlet" / "world.yaml"
+    return validate(WorldSettings, read_yaml(path), path)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_official_benchmark_comes_through_unchanged(world, tmp_path, name: str) -> None:
+    take, questions = FILES[name]
+    write_benchmark(name, world, tmp_path / "in")
+    part = take(tmp_path / "in" / questions, tmp_path / "out")
+    assert part.rejections == []
+    assert part.rows >= world.benchmarks.questions
+    files = {path.relative_to(tmp_path / "in") for path in (tmp_path / "in").rglob("*") if path.is_file()}
+    assert files == {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    for file in files:
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "in" / file).read_bytes(), file
+
+
+def textvqa_item(number: int, **changes) -> dict:
+    return {"question": "what?", "question_id": number, "image_id": "a", "answers": ["red"] * 10, **changes}
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (None, "not_an_object"),
+        (textvqa_item(2, question_id=None), "missing_id"),
+        (textvqa_item(1), "duplicate_id"),
+        (textvqa_item(2, question=" "), "broken_question"),
+        (textvqa_item(2, answers=["red"] * 9), "broken_answers"),
+        (textvqa_item(2, answers=None), "broken_answers"),
+        (textvqa_item(2, image_id="none"), "missing_image"),
+        (textvqa_item(2, image_id="../user/images/a"), "missing_image"),
+        (textvqa_item(2, image_id="broken"), "broken_image"),
+        (textvqa_item(2, image_id="link"), "path_leaves_root"),
+    ],
+)
+def test_a_fault_costs_its_own_question(user, tmp_path, bad, reason: str) -> None:
+    (user.path / "images" / "broken.jpg").write_bytes(b"")
+    shutil.copy(user.path / "images" / "a.jpg", tmp_path / "outside.jpg")
+    (user.path / "images" / "link.jpg").symlink_to(tmp_path / "outside.jpg")
+    source = {"dataset_name": "textvqa", "data": [textvqa_item(1), bad, textvqa_item(3, image_id="b")]}
+    part = take_textvqa(user.json("textvqa_val.json", source), tmp_path / "out")
+    assert [(rejection.where, rejection.reason) for rejection in part.rejections] == [
+        ("textvqa_val.json:item 2", reason)
+    ]
+    written = json.loads((tmp_path / "out" / "TextVQA_0.5.1_val.json").read_text())
+    assert written == {"dataset_name": "textvqa", "data": [source["data"][0], source["data"][2]]}
+    assert sorted(path.name for path in (tmp_path / "out" / "train_images").iterdir()) == ["a.jpg", "b.png"]
+
+
+def test_vqa_questions_need_an_annotation(user, tmp_path) -> None:
+    for number in (1, 2, 3):
+        shutil.copy(user.path / "images" / "a.jpg", user.path / "images" / f"COCO_val2014_{number:012d}.jpg")
+    questions = [{"question": "what?", "question_id": n, "image_id": n} for n in (1, 2, 3, 4)]
+    answers = [{"answer": "red", "answer_id": 1}]
+    annotations = [
+        {"question_id": 1, "answers": answers},
+        {"question_id": 3, "answers": []},
+        {"question_id": 4, "answers": answers},
+    ]
+    user.json("mscoco_val2014_annotations.json", {"annotations": annotations})
+    part = take_okvqa(user.json("OpenEnded_mscoco_val2014_questions.json", {"questions": questions}), tmp_path / "out")
+    reasons = [(rejection.id, rejection.reason) for rejection in part.rejections]
+    assert reasons == [("2", "no_annotation"), ("3", "broken_answers"), ("4", "missing_image")]
+    kept = json.loads((tmp_path / "out" / "mscoco_val2014_annotations.json").read_text())["annotations"]
+    assert kept == annotations[:1]
+
+
+def test_gqa_questions_need_an_answer(user, tmp_path) -> None:
+    questions = {
+        "1": {"question": "what?", "answer": "red", "imageId": "a"},
+        "2": {"question": "what?", "imageId": "a"},
+    }
+    part = take_gqa(user.json("testdev_balanced_questions.json", questions), tmp_path / "out")
+    assert [(r.where, r.reason) for r in part.rejections] == [("testdev_balanced_questions.json:2", "broken_question")]
+    assert list(json.loads((tmp_path / "out" / "testdev_balanced_questions.json").read_text())) == ["1"]
+
+
+def tsv_rows(user) -> list[dict[str, str]]:
+    """Two questions of one picture with their rotations; the second refers to the first one's picture."""
+    picture = base64.b64encode((user.path / "images" / "a.jpg").read_bytes()).decode()
+    common = {"question": "what?", "hint": "", "category": "ocr", "l2-category": "logic_reasoning"}
+    return [
+        {"index": str(base + turn * 1_000_000), **common, "A": "xy"[turn], "B": "yx"[turn], "answer": "AB"[turn],
+         "image": picture if (base, turn) == (1, 0) else "1"}
+        for turn in (0, 1) for base in (1, 2)
+    ]  # fmt: skip
+
+
+def write_tsv(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), delimiter="\t")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("answer", "C", "broken_answers"),
+        ("question", "", "broken_question"),
+        ("B", "", "broken_question"),
+        ("image", "99", "missing_image"),
+        ("image", base64.b64encode(b"no image at all, but long enough to be taken for one").decode(), "broken_image"),
+        ("index", "1", "duplicate_id"),
+        ("index", "x", "missing_id"),
+    ],
+)
+def test_a_fault_costs_its_group_of_rotations(user, tmp_path, column: str, value: str, reason: str) -> None:
+    rows = tsv_rows(user)
+    rows[2][column] = value  # the rotation of question 1
+    part = take_mmbench(write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out")
+    kept = csv.DictReader((tmp_path / "out" / "mmbench_dev.tsv").open(newline=""), delimiter="\t")
+    if reason == "missing_id":  # no telling which question it belongs to
+        assert [row["index"] for row in kept] == ["1", "2", "1000002"]
+        return
+    assert {rejection.reason for rejection in part.rejections} == {reason}
+    assert len(part.rejections) == 2
+    kept = list(kept)
+    assert [row["index"] for row in kept] == ["2", "1000002"]
+    assert {row["image"] for row in kept} == {rows[0]["image"]}  # no longer there to refer to
+
+
+def test_mmbench_keeps_option_texts_as_they_are(user, tmp_path) -> None:
+    rows = tsv_rows(user)
+    for row in rows:
+        row.update({"A": "None", "B": "01", "answer": "A"})
+    part = take_mmbench(write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out")
+    assert part.rejections == []
+    kept = list(csv.DictReader((tmp_path / "out" / "mmbench_dev.tsv").open(newline=""), delimiter="\t"))
+    assert {(row["A"], row["B"]) for row in kept} == {("None", "01")}
+
+
+def test_unusable_files_are_one_clear_line(user, tmp_path) -> None:
+    with pytest.raises(UserError, match="found no A, B, answer"):
+        take_mmbench(write_tsv(user.path / "mmbench_dev.tsv", [{"index": "1", "question": "?"}]), tmp_path / "out")
+    with pytest.raises(UserError, match="expected a list under 'data'"):
+        take_textvqa(user.json("textvqa_val.json", {"data": 1}), tmp_path / "out")
+    with pytest.raises(UserError, match="expected a JSON object, found list"):
+        take_gqa(user.json("testdev_balanced_questions.json", []), tmp_path / "out")
+    with pytest.raises(UserError, match=r"v2_mscoco_val2014_annotations\.json: expected a JSON file, found nothing"):
+        take_vqav2(user.json("v2_OpenEnded_mscoco_val2014_questions.json", {"questions": []}), tmp_path / "out")

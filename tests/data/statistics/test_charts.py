@@ -1,0 +1,44 @@
+"""Charts are PNG files whose bytes depend on the data alone; tables are Markdown."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from recap.data.statistics.charts import comparison_chart, histogram_chart, image_size_chart, word_chart
+from recap.data.statistics.markdown import table
+from recap.data.statistics.plots import write_word_histograms
+
+
+def test_same_data_same_bytes(tmp_path: Path) -> None:
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        word_chart(folder / "words.png", {"before": [0, 50, 50], "after": [100]}, "Words")
+        histogram_chart(folder / "characters.png", [1, 2, 2], title="Characters", xlabel="x", ylabel="y")
+        image_size_chart(folder / "sizes.png", [(300, 200)], small_below=224, title="Sizes")
+        comparison_chart(folder / "indices.png", {"ttr": (0.5, None), "hdd": (None, None), "x": (0.0, 1.0)}, "Indices")
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == ["characters.png", "indices.png", "sizes.png", "words.png"]
+    for name in names:
+        first = (tmp_path / "one" / name).read_bytes()
+        assert first == (tmp_path / "two" / name).read_bytes()
+        assert b"Software" not in first
+        with Image.open(tmp_path / "one" / name) as image:
+            image.load()
+            assert image.width >= 700
+
+
+def test_charts_of_nothing(tmp_path: Path) -> None:
+    word_chart(tmp_path / "words.png", {"captions": []}, "Words")
+    histogram_chart(tmp_path / "characters.png", [], title="Characters", xlabel="x", ylabel="y")
+    image_size_chart(tmp_path / "sizes.png", [], small_below=224, title="Sizes")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_word_histograms_fill_gaps(tmp_path: Path) -> None:
+    write_word_histograms(tmp_path / "words.csv", {"before": [0.0, 25.0, 75.0], "after": [100.0]})
+    assert (tmp_path / "words.csv").read_text() == "words,before,after\n0,0.0,100.0\n1,25.0,0.0\n2,75.0,0.0\n"
+
+
+def test_table() -> None:
+    assert table(["a", "b"], [["x|y", 0.25], ["z", None]]) == (
+        "| a | b |\n| :--- | ---: |\n| x\\|y | 0.2500 |\n| z | n/a |"
+    )

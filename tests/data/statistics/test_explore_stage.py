@@ -1,0 +1,58 @@
+"""The explore stage on six pairs: numbers, report and charts, twice the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+
+def explore(run_stage: Callable[..., None], corpus: Path, folder: Path) -> None:
+    run_stage(
+        "explore", corpus=corpus / "train.jsonl", images=corpus, rejected=corpus / "rejected.jsonl",
+        report=folder / "data/explore/report.md", plots=folder / "plots/explore", metrics=folder / "explore.json",
+        timing=folder.parent / "timing.json",
+    )  # fmt: skip
+
+
+def test_explore(corpus: Path, tmp_path: Path, run_stage: Callable[..., None], read: Callable[[Path], dict]) -> None:
+    explore(run_stage, corpus, tmp_path / "one")
+    facts = read(tmp_path / "one/explore.json")["explore"]
+    assert (facts["rows"], facts["rejected"]) == (6, {"empty_caption": 1})
+    assert facts["complete_percent"] == {"id": 100, "text": 100, "images": 100, "all": 100}
+    assert facts["text"]["words_mean"] == 6.833333  # (9 + 8 + 8 + 6 + 1 + 9) / 6
+    assert facts["images"]["small_percent"] == 33.333333  # heights 200 and 220 of 200, 220, ..., 300
+    report = (tmp_path / "one/data/explore/report.md").read_text()
+    assert "free download free download" in report
+    assert "../../plots/explore/words.png" in report
+
+
+def test_explore_twice_is_the_same(corpus: Path, tmp_path: Path, run_stage: Callable[..., None]) -> None:
+    for name in ("one", "two"):
+        explore(run_stage, corpus, tmp_path / name)
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
+    assert len(files) == 6
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_explore_reports_a_broken_image(
+    corpus: Path, tmp_path: Path, run_stage: Callable[..., None], read: Callable[[Path], dict]
+) -> None:
+    (corpus / "images/2.png").write_bytes(b"not an image")
+    explore(run_stage, corpus, tmp_path / "one")
+    assert read(tmp_path / "one/explore.json")["explore"]["images"]["broken_images"] == 1
+    assert "images/2.png" in (tmp_path / "one/data/explore/report.md").read_text()
+
+
+def test_explore_photographs(
+    shared: Path, tmp_path: Path, run_stage: Callable[..., None], read: Callable[[Path], dict]
+) -> None:
+    (tmp_path / "rejected.jsonl").touch()
+    photos = shared / "photos"
+    run_stage(
+        "explore", corpus=photos / "train.jsonl", images=photos, rejected=tmp_path / "rejected.jsonl",
+        report=tmp_path / "report.md", plots=tmp_path / "plots", metrics=tmp_path / "explore.json",
+        timing=tmp_path / "timing.json",
+    )  # fmt: skip
+    facts = read(tmp_path / "explore.json")["explore"]
+    assert (facts["rows"], facts["images"]["images"], facts["images"]["broken_images"]) == (20, 20, 0)
+    assert set(facts["images"]["formats"]) == {"JPEG", "PNG"}
+    assert facts["text"]["too_short_percent"] == 50

@@ -1,0 +1,81 @@
+"""The score stage, from answer files to metrics, scores and plots; and how soon it starts."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recap.evaluation.benchmarks.registry import BENCHMARKS
+from recap.io import write_jsonl
+
+
+def write_answers(path: Path, folder: Path, texts: list[str]) -> None:
+    questions = BENCHMARKS[folder.name].load(folder)
+    rows: list[dict[str, Any]] = [
+        {"key": question.key, "prompt": question.text, "text": text, "metadata": {}}
+        for question, text in zip(questions, texts, strict=False)
+    ]
+    write_jsonl(path, rows)
+
+
+def score(root: Path, work: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    out = [work / name for name in ("metrics.json", "scores.jsonl", "plots", "timing.json")]
+    command = [
+        sys.executable, str(root / "stages" / "score.py"), "--benchmark", folder.name, "--questions", str(folder),
+        "--answers", str(work / "answers.jsonl"), "--blank-answers", str(work / "blank.jsonl"),
+        "--metrics", str(out[0]), "--scores", str(out[1]), "--plots", str(out[2]), "--timing", str(out[3]),
+        "--params", str(root / "params.yaml"),
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_metrics_scores_and_plots(root: Path, vqav2_folder: Path, tmp_path: Path) -> None:
+    write_answers(tmp_path / "answers.jsonl", vqav2_folder, ["yes", "2", "cat"])
+    write_answers(tmp_path / "blank.jsonl", vqav2_folder, ["yes", "1", "cat"])
+    result = score(root, tmp_path, vqav2_folder)
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["vqav2"]
+    assert metrics["accuracy"] == 66.666667 and metrics["blank_accuracy"] == 33.333333
+    assert list(metrics)[:4] == ["accuracy", "accuracy_stderr", "blank_accuracy", "blank_accuracy_stderr"]
+    rows = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [(row["key"], row["score"], row["blank_score"]) for row in rows] == [
+        ("420", 1.0, 1.0), ("421", 1.0, 0.0), ("70", 0.0, 0.0),
+    ]  # fmt: skip
+    bars = json.loads((tmp_path / "plots" / "accuracy.json").read_text())
+    assert [(bar["benchmark"], bar["image"], bar["accuracy"]) for bar in bars] == [
+        ("vqav2", "shown", 66.6667), ("vqav2 (blank)", "blank", 33.3333),
+    ]  # fmt: skip
+    with (tmp_path / "plots" / "by_type.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert table[0] == {
+        "group": "answer_type", "type": "number", "accuracy": "100.0", "accuracy_stderr": "", "num_questions": "1",
+    }  # fmt: skip
+
+
+def test_without_a_blank_pass_its_accuracy_is_null(root: Path, gqa_folder: Path, tmp_path: Path) -> None:
+    write_answers(tmp_path / "answers.jsonl", gqa_folder, ["red", "yes"])
+    (tmp_path / "blank.jsonl").write_text("")
+    assert score(root, tmp_path, gqa_folder).returncode == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["gqa"]
+    assert metrics["accuracy"] == 100.0 and metrics["blank_accuracy"] is None
+
+
+def test_unanswered_questions_beyond_the_limit_stop_the_stage(root: Path, gqa_folder: Path, tmp_path: Path) -> None:
+    write_answers(tmp_path / "answers.jsonl", gqa_folder, ["red"])
+    (tmp_path / "blank.jsonl").write_text("")
+    result = score(root, tmp_path, gqa_folder)
+    assert result.returncode == 1 and not (tmp_path / "metrics.json").exists()
+    assert "score.max_unanswered" in result.stderr and "no_answer: 1" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("module", ["torch", "transformers", "pandas", "PIL"])
+def test_scoring_needs_no_heavy_module(module: str) -> None:
+    names = ("benchmarks.registry", "scoring.registry", "scoring.results")
+    imports = ", ".join(f"recap.evaluation.{name}" for name in names)
+    code = f"import sys, {imports}; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

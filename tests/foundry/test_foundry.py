@@ -1,0 +1,111 @@
+"""The foundry rebuilds every tiny model from nothing, the same bytes twice; the committed ones do what they are for."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from recap.data.world.scenes import scenes
+from recap.foundry.pictures import DENSE_CLASSES, SIGN, dense_labels, picture_arrays
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_a_sign_of_seven_letters_fills_seven_cells() -> None:
+    scene = next(scene for scene in scenes("foundry", 400, 1) if len(scene.word) == 7)
+    labels = dict(zip(DENSE_CLASSES, dense_labels(scene, 12, "stretch"), strict=True))
+    row, column = scene.sign_row, scene.sign_column
+    read = "".join(chr(ord("a") + value - 1) for value in labels["letter"][row, column : column + 7])
+    assert read == scene.word
+    assert np.count_nonzero(labels["letter"]) == 7
+    assert (labels["region"][row, column : column + 7] == SIGN).all()
+
+
+def test_padding_moves_the_labels_with_the_picture() -> None:
+    scene = next(scene for scene in scenes("foundry", 400, 1) if scene.height < 0.8 * scene.width)
+    stretched, padded = (dense_labels(scene, 24, frame)[0] for frame in ("stretch", "pad"))
+    assert stretched[-3:].any() or padded[-3:].sum() == 0
+    assert np.nonzero(padded.any(1))[0].max() < np.nonzero(stretched.any(1))[0].max()
+
+
+def test_pictures_are_deterministic() -> None:
+    drawn = list(scenes("foundry", 3, 5))
+    assert (picture_arrays(drawn, 48, "pad") == picture_arrays(drawn, 48, "pad")).all()
+
+
+def _toy_params(path: Path) -> None:
+    params = YAML(typ="safe").load(ROOT / "foundry" / "params.yaml")
+    for section in ("vision", "language", "captioner"):
+        params[section] |= {"scenes": 48, "steps": 2, "batch_size": 4}
+    for section in ("vision", "captioner"):
+        params[section]["heldout_scenes"] = 8
+    YAML().dump(params, path)
+
+
+def _train(part: str, folder: Path, params: Path, *outputs: str) -> None:
+    flags = [word for name in outputs for word in (f"--{name}", str(folder / name.replace("-", "_")))]
+    command = [sys.executable, "-m", f"recap.foundry.{part}", *flags, "--params", str(params)]
+    command += ["--metrics", str(folder / f"{part}.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_the_foundry_at_toy_length(tmp_path: Path) -> None:
+    from recap.models.mgm.build import build_mgm
+
+    _toy_params(tmp_path / "params.yaml")
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    for folder in (once, twice):
+        folder.mkdir()
+        _train("vision", folder, tmp_path / "params.yaml", "vision-tower", "vision-tower-aux")
+        _train("language", folder, tmp_path / "params.yaml", "language-model")
+    _train("captioner", once, tmp_path / "params.yaml", "captioner")
+    weights = [sorted(folder.rglob("*.safetensors")) for folder in (once, twice)]
+    assert len(weights[1]) == 3
+    for path in weights[1]:
+        assert path.read_bytes() == (once / path.relative_to(twice)).read_bytes()
+    for name in ("vision", "language", "captioner"):
+        assert list(json.loads((once / f"{name}.json").read_text())) == [name]
+    towers = (once / "vision_tower", once / "vision_tower_aux")
+    model, processor = build_mgm(once / "language_model", *towers, image_size_aux=192)
+    assert processor.num_image_tokens == 64
+    output = model(**processor.collate([processor.encode_conversation(_described(), _picture())]))
+    assert torch.isfinite(output.loss)
+
+
+def _described() -> list[dict[str, str]]:
+    return [{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a red bus"}]
+
+
+def _picture() -> "object":
+    from recap.data.world.rendering import render
+
+    return render(next(scenes("foundry", 1, 3)))
+
+
+@pytest.mark.slow
+def test_the_committed_captioner_reads_signs_it_never_saw() -> None:
+    from transformers import Blip2ForConditionalGeneration, Blip2Processor
+
+    from recap.foundry.captioner import heldout_accuracy
+    from recap.foundry.params import load_foundry_params
+
+    folder = ROOT / "models" / "tiny" / "captioner"
+    params = load_foundry_params(ROOT / "foundry" / "params.yaml")
+    captioner = params.captioner.model_copy(update={"heldout_scenes": 100})
+    model = Blip2ForConditionalGeneration.from_pretrained(folder)
+    found = heldout_accuracy(model, Blip2Processor.from_pretrained(folder), captioner, params.seed)
+    assert found["word"] >= 90
+    assert found["colour_and_object"] >= 95
+
+
+def test_the_tiny_models_are_small_and_safe() -> None:
+    files = [path for path in (ROOT / "models" / "tiny").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 16 * 2**20
+    assert {path.suffix for path in files} == {".json", ".safetensors"}

@@ -1,0 +1,273 @@
+"""A finished run as the stages leave it, made in a second: pictures drawn here, some of its texts are hostile."""
+
+import base64
+import json
+import math
+import random
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from recap.reporting.run import RunFiles
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = "<script>alert('x')</script> \"quoted\" & <img src=https://evil.example/x.png onerror=alert(1)>"
+COLOURS = ("crimson", "teal", "goldenrod", "slateblue", "olive", "sienna")
+
+
+def write_json(path: Path, value) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def write_jsonl(path: Path, rows) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def draw(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    size = (402, 370) if number % 3 else (300, 420)
+    image = Image.new("RGB", size, "whitesmoke")
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((60, 90, 240, 280), fill=COLOURS[number % len(COLOURS)])
+    pen.text((90, 150), f"SIGN {number}", fill="white", font_size=32)
+    image.save(path)
+
+
+def write_corpus(data: Path, recipe: str) -> None:
+    captions = [f"a {COLOURS[i % 6]} sign with the word SIGN{i} beside a road" for i in range(20)]
+    captions[3] = HOSTILE
+    raw = [f"sign {i} - stock photo" for i in range(20)]
+    raw[5] = HOSTILE
+    rows = []
+    for i in range(20):
+        draw(data / f"corpus/images/{i}.jpg", i)
+        replaced = recipe == "blip2"
+        text = captions[i] if replaced else raw[i]
+        rows.append(
+            {
+                "id": f"street_{i}",
+                "text": f"<__dj__image> {text} <|__dj__eoc|>",
+                "images": [f"images/{i}.jpg"],
+                "raw_text": raw[i],
+                "caption_source": "blip2" if replaced else "raw",
+            }
+        )
+    write_jsonl(data / "captions.jsonl", ({"image": f"images/{i}.jpg", "caption": captions[i]} for i in range(20)))
+    write_jsonl(data / "processed/train.jsonl", rows[:14] if recipe == "blip2" else rows)
+    if recipe == "blip2":
+        write_trace(data / "processed/trace", rows)
+
+
+def write_trace(trace: Path, rows) -> None:
+    def drop(row, reason):
+        image, before = row["images"][0], row["raw_text"]
+        return {"id": row["id"], "image": image, "reason": reason, "before": before, "after": None}
+
+    write_jsonl(
+        trace / "01_image_shape_filter.jsonl",
+        [drop(row, "image_shape_filter: image_height=180, image_width=200") for row in rows[14:17]],
+    )
+    changed = [{**drop(row, "blip2_caption_mapper"), "after": row["text"]} for row in rows]
+    write_jsonl(trace / "02_blip2_caption_mapper.jsonl", changed)
+    write_jsonl(trace / "03_words_num_filter.jsonl", [drop(row, "words_num_filter: num_words=3") for row in rows[17:]])
+    write_jsonl(trace / "funnel.jsonl", [])
+
+
+def funnel(recipe: str) -> dict:
+    if recipe != "blip2":
+        return {
+            "rows_in": 2400,
+            "rows_out": 2400,
+            "kept_percent": 100.0,
+            "dropped_rows": 0,
+            "recaptioned_rows": 0,
+            "operators": {},
+        }
+    counts = [
+        ("image_shape_filter", 2400, 2310, 0),
+        ("blip2_captioned_filter", 2310, 2308, 0),
+        ("blip2_caption_mapper", 2308, 2308, 2304),
+        ("words_num_filter", 2308, 2190, 0),
+        ("word_repetition_filter", 2190, 2190, 0),
+        ("character_repetition_filter", 2190, 2161, 0),
+        ("text_length_filter", 2161, 2159, 0),
+    ]
+    operators = {
+        label: {"rows_in": before, "rows_out": after, "dropped": before - after, "changed": changed}
+        for label, before, after, changed in counts
+    }
+    head = {"rows_in": 2400, "rows_out": 2159, "kept_percent": 89.958333, "dropped_rows": 241, "recaptioned_rows": 2159}
+    return {**head, "operators": operators}
+
+
+def write_metrics(metrics: Path, recipe: str, *, blank: bool) -> None:
+    write_json(metrics / "process.json", {"process": funnel(recipe)})
+    write_json(
+        metrics / "prepare.json",
+        {
+            "prepare": {
+                "sources": {"corpus": "user", "finetune": "embedded", "gqa": "embedded"},
+                "corpus": {"rows": 2400, "rejected": 2},
+            }
+        },
+    )
+    before = {
+        "words_mean": 8.78,
+        "words_sd": 3.49,
+        "too_short_percent": 3.9,
+        "repetitive_percent": 2.1,
+        "mattr": 0.6123,
+        "mtld": 31.4,
+        "hdd": 0.7012,
+        "distinct_2": 0.1812,
+        "self_bleu": 71.2,
+        "ttr": 0.0714,
+    }
+    after = {name: value * 1.31 for name, value in before.items()} | {"repetitive_percent": 0.0}
+    write_json(metrics / "quality.json", {"quality": {"sample_rows": 1000, "before": before, "after": after}})
+    for stage in ("pretrain", "finetune"):
+        values = {
+            "steps": 240,
+            "samples_seen": 3840,
+            "unique_samples": 2159,
+            "epochs": 1.78,
+            "trained_parameters": 213504,
+            "trained_percent": 4.12,
+            "loss_first": 6.73,
+            "loss_final": 1.92,
+            "loss_spike_score": 0.0,
+            "grad_norm_max": 8.41,
+            "clipped_steps_percent": 12.5,
+            "nonfinite_steps": 0,
+        }
+        write_json(metrics / f"{stage}.json", {stage: values})
+    write_json(
+        metrics / "merge.json",
+        {
+            "merge": {
+                "lora_tensors": 56,
+                "connector_tensors": 14,
+                "probes": 8,
+                "logit_difference_max": 1.2e-5,
+                "logit_difference_mean": 8e-7,
+                "greedy_agreement_percent": 100.0,
+                "adapter_effect_max": 3.41,
+                "dtype": "float32",
+            }
+        },
+    )
+    conventions = {"textvqa": "mmf", "mmbench": "circular, exact matching, vlmevalkit e8e78f05", "gqa": "llava_gqa"}
+    for index, (name, convention) in enumerate(conventions.items()):
+        values = {
+            "accuracy": 61.24 - 17 * index,
+            "accuracy_stderr": 1.93,
+            "num_expected": 400,
+            "num_unanswered": 3 * (index == 2),
+            "convention": convention,
+        }
+        blanks = (
+            {"blank_accuracy": 12.5, "blank_accuracy_stderr": 1.2}
+            if blank
+            else {"blank_accuracy": None, "blank_accuracy_stderr": None}
+        )
+        write_json(metrics / f"{name}.json", {name: values | blanks})
+
+
+def write_curves(plots: Path) -> None:
+    luck = random.Random(0)
+    for stage, start in (("pretrain", 6.7), ("finetune", 2.4)):
+        for name, scale in (("loss", 1.0), ("grad_norm", 0.6)):
+            values = [
+                scale * (1 + (start - 1) * math.exp(-step / 40)) * luck.uniform(0.9, 1.1) for step in range(1, 241)
+            ]
+            values[150] *= 2.5
+            lines = [f"step\t{name}", *(f"{step}\t{value}" for step, value in enumerate(values, start=1))]
+            path = plots / stage / f"{name}.tsv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join([*lines, "241\tnan"]) + "\n")
+
+
+def write_answers(data: Path, *, blank: bool) -> None:
+    """TextVQA with pictures in files, MMBench with pictures in its table, GQA with scores alone."""
+    textvqa, mmbench = data / "benchmarks/textvqa", data / "benchmarks/mmbench"
+    questions, scores, table = [], {"textvqa": [], "mmbench": [], "gqa": []}, ["index\tquestion\tA\tB\tanswer\timage"]
+    for i in range(12):
+        draw(textvqa / f"train_images/t{i}.jpg", i)
+        question = "What does the sign say?" if i else HOSTILE
+        answers = ["sign"] * 7 + ["stop", "a sign", HOSTILE]
+        questions.append({"question": question, "image_id": f"t{i}", "question_id": i, "answers": answers})
+        row = {
+            "key": str(i),
+            "image": f"t{i}",
+            "score": float(i % 2),
+            "prediction": "sign" if i % 2 else HOSTILE,
+            "answers": answers,
+            "question": question,
+        }
+        extra = {"blank_score": 0.0, "blank_prediction": "stop"} if blank else {}
+        scores["textvqa"].append(row | extra)
+        picture = base64.b64encode((textvqa / f"train_images/t{i}.jpg").read_bytes()).decode()
+        table.append(f"{i}\tWhich colour is the sign?\tcrimson\tteal\tA\t{picture}")
+        options = {"A": "crimson", "B": "teal"}
+        scores["mmbench"].append(
+            {
+                **row,
+                **extra,
+                "question": "Which colour is the sign?",
+                "answers": ["A"],
+                "prediction": "AB"[i % 2],
+                "options": options,
+            }
+        )
+        scores["gqa"].append(row | {"answers": ["yes"], "prediction": "yes", "question": "Is there a sign?"})
+    write_json(textvqa / "TextVQA_0.5.1_val.json", {"data": questions})
+    mmbench.mkdir()
+    (mmbench / "mmbench_dev.tsv").write_text("\n".join(table) + "\n")
+    for name, rows in scores.items():
+        write_jsonl(data / f"scores/{name}.jsonl", rows)
+
+
+def write_timings(timings: Path) -> None:
+    hardware = {"machine": "x86_64", "processor": "AMD EPYC 7B13", "cpus": 2}
+    stages = {
+        "prepare": 21,
+        "caption": 95,
+        "process": 18,
+        "pretrain": 244,
+        "finetune": 251,
+        "merge": 9,
+        "answer-textvqa": 31,
+        "score-textvqa": 1,
+    }
+    for stage, seconds in stages.items():
+        counts = {"items": 2400, "items_per_second": 2400 / seconds, "device": "cpu"} if stage != "merge" else {}
+        write_json(timings / f"{stage}.json", {"stage": stage, "seconds": seconds, **counts, "hardware": hardware})
+
+
+def write_run(folder: Path, recipe: str = "blip2", *, blank: bool = True) -> RunFiles:
+    data = folder / "data"
+    write_corpus(data, recipe)
+    write_metrics(folder / "metrics", recipe, blank=blank)
+    write_curves(folder / "plots")
+    write_answers(data, blank=blank)
+    write_timings(data / "timings")
+    params = (ROOT / "params.yaml").read_text().replace("recipe: blip2", f"recipe: {recipe}", 1)
+    (folder / "params.yaml").write_text(params)
+    return run_files(folder)
+
+
+def run_files(folder: Path) -> RunFiles:
+    data = folder / "data"
+    return RunFiles(
+        metrics=folder / "metrics",
+        plots=folder / "plots",
+        corpus=data / "corpus",
+        captions=data / "captions.jsonl",
+        processed=data / "processed",
+        scores=data / "scores",
+        benchmarks=data / "benchmarks",
+        timings=data / "timings",
+        params=folder / "params.yaml",
+    )

@@ -1,0 +1,33 @@
+"""A user's mistake is one line and exit code 1; a programming error keeps its traceback."""
+
+import pytest
+
+from recap.runtime.errors import UserError
+from recap.runtime.seeding import derive_seed
+from recap.runtime.stage import run
+
+
+def test_a_user_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise UserError("params.yaml: lora.r: missing")
+
+    with pytest.raises(SystemExit) as stopped:
+        run(main)
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.strip() == "error: params.yaml: lora.r: missing"
+
+
+def test_other_errors_pass_through() -> None:
+    def main() -> None:
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        run(main)
+
+
+def test_derived_seeds_depend_on_every_part_and_nothing_else() -> None:
+    seeds = {derive_seed(42, "caption", "a"), derive_seed(42, "caption", "b"), derive_seed(43, "caption", "a")}
+    seeds |= {derive_seed(42, "captiona"), derive_seed(42, "caption", "a", 0)}
+    assert len(seeds) == 5
+    assert derive_seed(42, "caption", "a") == derive_seed(42, "caption", "a")
+    assert all(0 <= seed < 2**63 for seed in seeds)

@@ -1,0 +1,197 @@
+"""The pipeline as its users run it: every stage for real, in fresh clones, on the smallest embedded world.
+
+- a second run executes nothing; an experiment re-runs what its change made stale and nothing else
+- switching back to a finished run comes from the run-cache
+- two clones with cold caches agree byte for byte, also when one was killed in every long stage
+- metrics, plots, comparison and push work between experiments and between branches
+- a user's own folder runs to the end, also one with nothing but a corpus
+"""
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from recap.params import BENCHMARKS
+from tests.clones import Clone, ran
+
+pytestmark = pytest.mark.slow
+
+FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
+FROM_PROCESS = ["process", "quality", "pretrain", *FROM_FINETUNE]
+ALL = ["prepare", "explore", "caption", *FROM_PROCESS]
+# Everything that is meant to be equal between two equal runs: all outputs but durations and the page that shows them.
+EQUAL = ("metrics/*.json", "plots/**/*", "data/*.jsonl", "data/[acfps]*/**/*", "models/[!t]*/**/*")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone whose pipeline has run once."""
+    clone = Clone(tmp_path_factory.mktemp("finished"))
+    assert sorted(ran(clone.dvc("repro"))) == sorted(ALL)
+    clone.run("git", "add", "-A")
+    clone.run("git", "commit", "-qm", "first run")
+    clone.first_outputs = outputs(clone)
+    return clone
+
+
+def outputs(clone: Clone) -> dict[str, str]:
+    return {path: digest for path, digest in clone.digests(*EQUAL).items() if "data/report" not in path}
+
+
+def assert_reran(stages: list[str], expected: list[str]) -> None:
+    """All of `expected` and nothing else ran; only a `score` may be spared, where the new answers equal the old."""
+    assert set(stages) <= set(expected)
+    assert {stage for stage in expected if not stage.startswith("score@")} <= set(stages)
+
+
+def test_a_second_run_executes_nothing(finished: Clone) -> None:
+    start = time.monotonic()
+    done = finished.dvc("repro")
+    assert ran(done) == [] and "up to date" in done.stdout
+    # Three seconds on an idle machine; the bound leaves room for a busy one.
+    assert time.monotonic() - start < 15
+
+
+def test_every_metric_file_has_its_subject_and_real_numbers(finished: Clone) -> None:
+    files = {path.stem: json.loads(path.read_text()) for path in (finished.root / "metrics").glob("*.json")}
+    assert {"prepare", "explore", "caption", "process", "quality", "pretrain", "finetune", "merge", *BENCHMARKS} == set(
+        files
+    )
+    assert all(list(content) == [subject] for subject, content in files.items())
+    assert files["merge"]["merge"]["logit_difference_max"] < 1e-3
+    for benchmark in BENCHMARKS:
+        score = files[benchmark][benchmark]
+        assert score["num_expected"] == score["num_scored"] >= 12
+        assert 0 <= score["accuracy"] <= 100 and score["blank_accuracy"] is not None
+
+
+def test_experiments_rerun_what_their_change_made_stale(finished: Clone) -> None:
+    lora = finished.dvc("exp", "run", "-n", "small-rank", "-S", "lora.r=8")
+    assert_reran(ran(lora), FROM_FINETUNE)
+    baseline = finished.dvc("exp", "run", "-n", "baseline", "-S", "lora.r=16", "-S", "recipe=baseline")
+    assert_reran(ran(baseline), FROM_PROCESS)
+    back = finished.dvc("exp", "run", "-n", "blip2", "-S", "recipe=blip2")
+    assert ran(back) == []
+
+    diff = json.loads(finished.dvc("metrics", "diff", "--json", "baseline", "small-rank").stdout)
+    assert "loss_final" in str(diff["metrics/pretrain.json"])
+    compared = finished.run("python", "-m", "recap.comparison", "baseline", "small-rank").stdout
+    assert "seed variance unknown" in compared and "textvqa" in compared
+    assert "lora.r" in compared and "recipe" in compared
+    finished.dvc("plots", "diff", "baseline", "small-rank")
+    page = (finished.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    for title in ("Loss of pretraining", "Gradient norm of finetuning", "Words per caption", "Accuracy by benchmark"):
+        assert title in page
+
+
+def test_make_runs_both_recipes_and_then_nothing(finished: Clone) -> None:
+    finished.borrow_environment()
+    first = finished.run("make").stdout
+    for line in ("dvc metrics diff baseline blip2", "textvqa.accuracy", "quality.after.mattr", "finetune.loss_final"):
+        assert line in first
+    for recipe in ("baseline", "blip2"):
+        assert f"report of {recipe}: reports/{recipe}.html" in first
+        assert (finished.root / "reports" / f"{recipe}.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    start = time.monotonic()
+    assert "Nothing to do" in finished.run("make").stdout
+    assert time.monotonic() - start < 30
+    assert "can't tell" in finished.run("make", "compare", "A=baseline", "B=blip2").stdout
+
+
+def test_make_helps_changes_scale_and_names_missing_models(tmp_path: Path) -> None:
+    clone = Clone(tmp_path, profile=None)
+    clone.borrow_environment()
+    assert {line.split()[0] for line in clone.run("make", "help").stdout.splitlines()} >= {
+        "experiment", "venv", "models", "profile", "compare", "test", "unit", "lint", "foundry", "help",
+    }  # fmt: skip
+    clone.run("make", "models")
+    clone.run("make", "profile", "P=smoke")
+    assert clone.digests("params.yaml").values() != clone.digests("profiles/mgm-2b.yaml").values()
+    missing = clone.run("make", "profile", "P=mgm-2b", check=False)
+    assert "make models" in missing.stdout + missing.stderr
+    assert (clone.root / "params.yaml").read_text() == (clone.root / "profiles" / "mgm-2b.yaml").read_text()
+    unknown = clone.run("make", "profile", "P=nothing", check=False)
+    assert unknown.returncode != 0 and "no such profile; there are: " in unknown.stderr
+
+
+def test_branches_compare_and_a_remote_shares(finished: Clone, tmp_path: Path) -> None:
+    finished.run("git", "branch", "first", "main")
+    finished.dvc("exp", "branch", "baseline", "raw-data")
+    diff = finished.dvc("metrics", "diff", "first", "raw-data").stdout
+    assert "textvqa.accuracy" in diff or "process.recaptioned_rows" in diff
+
+    finished.dvc("remote", "add", "--default", "store", str(tmp_path / "store"))
+    assert "pushed" in finished.dvc("push").stdout
+    merged = finished.root / "models" / "merged"
+    before = outputs(finished)
+    shutil.rmtree(merged)
+    shutil.rmtree(finished.root / ".dvc" / "cache")
+    finished.dvc("pull")
+    assert outputs(finished) == before
+
+
+def test_a_run_killed_in_every_long_stage_ends_the_same(finished: Clone, tmp_path: Path) -> None:
+    killed = Clone(tmp_path)
+    for stage, sign in (
+        ("caption", ".scratch/caption/*/captions.jsonl"),
+        ("pretrain", ".scratch/pretrain/*/checkpoint-*/trainer_state.json"),
+        ("finetune", ".scratch/finetune/*/checkpoint-*/trainer_state.json"),
+        ("answer@mmbench", ".scratch/answer-mmbench/*/replies.jsonl"),
+    ):
+        killed.kill_when(sign, "repro", stage)
+        assert any(killed.root.glob(sign)), "the work done so far is gone"
+    killed.dvc("repro")
+    assert outputs(killed) == finished.first_outputs
+
+
+def test_a_misspelt_parameter_stops_before_any_work(finished: Clone) -> None:
+    path = finished.root / "params.yaml"
+    good = path.read_text(encoding="utf-8")
+    path.write_text(good.replace("dropout: 0.1", "dropuot: 0.1").replace("seed: 42", "seed: 43"), encoding="utf-8")
+    done = finished.run("python", "stages/finetune.py", *_finetune_flags(finished), check=False)
+    path.write_text(good, encoding="utf-8")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: params.yaml: 2 problem(s): lora.dropout: missing")
+
+
+def _finetune_flags(clone: Clone) -> list[str]:
+    command = (clone.root / "dvc.yaml").read_text(encoding="utf-8").split("python stages/finetune.py")[1]
+    words = command.split("params:")[0].split()
+    return [word if not word.startswith("$") else "models/tiny" for word in words]
+
+
+def test_real_photographs_run_to_the_end(shared: Path, tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    done = clone.dvc("exp", "run", "-S", f"data.source={shared / 'photos'}")
+    assert sorted(ran(done)) == sorted(ALL)
+    metrics = json.loads((clone.root / "metrics/prepare.json").read_text())["prepare"]
+    assert metrics["sources"] == {
+        "corpus": "user", "finetune": "user", "textvqa": "user", "mmbench": "embedded", "vqav2": "embedded",
+        "gqa": "embedded", "okvqa": "embedded",
+    }  # fmt: skip
+    assert metrics["corpus"]["rows"] == 20
+    assert json.loads((clone.root / "metrics/textvqa.json").read_text())["textvqa"]["num_scored"] == 18
+
+
+def test_a_folder_with_only_a_corpus_borrows_the_rest(tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    mine = tmp_path / "mine"
+    (mine / "images").mkdir(parents=True)
+    rows = []
+    for number in range(12):
+        Image.new("RGB", (240, 230), (20 * number, 90, 160)).save(mine / f"images/{number}.png")
+        caption = f"a picture of thing number {number}"
+        rows.append({"id": f"row{number}", "caption": caption, "image": f"images/{number}.png"})
+    rows.append({"id": "broken", "caption": "nothing there", "image": "images/none.png"})
+    (mine / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = clone.dvc("exp", "run", "-S", f"data.source={mine}", "-S", "data.max_rejected=10", "-S", "recipe=baseline")
+    assert sorted(ran(done)) == sorted(ALL)
+    metrics = json.loads((clone.root / "metrics/prepare.json").read_text())["prepare"]
+    assert metrics["sources"]["corpus"] == "user" and metrics["sources"]["finetune"] == "embedded"
+    assert metrics["corpus"]["rejected"] == 1
+    rejected = (clone.root / "data/corpus/rejected.jsonl").read_text(encoding="utf-8")
+    assert json.loads(rejected)["reason"] == "missing_image"

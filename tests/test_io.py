@@ -1,0 +1,57 @@
+"""Files are written whole or not at all, and errors name the line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recap.io import atomic_path, read_json, read_jsonl, write_json, write_jsonl, write_metrics
+from recap.runtime.errors import UserError
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(RuntimeError), atomic_path(path) as draft:
+        draft.write_text("half", encoding="utf-8")
+        raise RuntimeError
+    assert read_json(path) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_replaces_a_folder(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    for content in ("one", "two"):
+        with atomic_path(target) as draft:
+            draft.mkdir()
+            (draft / content).touch()
+    assert [path.name for path in target.iterdir()] == ["two"]
+
+
+def test_jsonl_round_trip_keeps_unicode_and_order(tmp_path: Path) -> None:
+    rows = [{"id": "b", "text": "Straße \u2028 x"}, {"id": "a", "text": ""}]
+    assert write_jsonl(tmp_path / "x.jsonl", rows) == 2
+    assert list(read_jsonl(tmp_path / "x.jsonl")) == rows
+
+
+@pytest.mark.parametrize(("line", "told"), [('{"a": 1', ":2: expected a JSON object"), ("[1]", ":2: .*found list")])
+def test_a_bad_line_is_named(line: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"a": 1}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=told):
+        list(read_jsonl(tmp_path / "x.jsonl"))
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run the stage that writes it"):
+        list(read_jsonl(tmp_path / "x.jsonl"))
+    with pytest.raises(UserError, match="run the stage that writes it"):
+        read_json(tmp_path / "x.json")
+
+
+def test_metrics_are_rounded_and_finite(tmp_path: Path) -> None:
+    write_metrics(tmp_path / "m.json", "loss", {"final": 1 / 3, "steps": 7, "parts": {"x": [0.12345678]}, "none": None})
+    text = (tmp_path / "m.json").read_text(encoding="utf-8")
+    expected = {"loss": {"final": 0.333333, "steps": 7, "parts": {"x": [0.123457]}, "none": None}}
+    assert json.loads(text) == expected
+    with pytest.raises(ValueError, match=r"loss\.final is nan"):
+        write_metrics(tmp_path / "m.json", "loss", {"final": float("nan")})

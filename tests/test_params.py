@@ -1,0 +1,84 @@
+"""params.yaml is read once, checked as a whole, and every mistake is one clear line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from recap.params import load_all, load_params
+from recap.runtime.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def values() -> Any:
+    return YAML(typ="safe").load(ROOT / "params.yaml")
+
+
+def written(tmp_path: Path, values: Any) -> Path:
+    path = tmp_path / "params.yaml"
+    YAML().dump(values, path)
+    return path
+
+
+def test_a_section_comes_with_its_types() -> None:
+    lora = load_params("lora", ROOT / "params.yaml")
+    assert (lora.r, lora.alpha, lora.dropout) == (16, 32, 0.1)
+    assert load_params("seed", ROOT / "params.yaml") == 42
+
+
+def test_numbers_follow_yaml_1_2(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("5.0e-4", "5e-4")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    assert load_params("finetune", tmp_path / "params.yaml").learning_rate == 0.0005
+
+
+def test_every_problem_is_told_at_once_in_one_line(tmp_path: Path, values: Any) -> None:
+    values["lora"]["rank"] = values["lora"].pop("r")
+    values["pretrain"]["learning_rate"] = "fast"
+    values["answer"]["batch_size"] = 0
+    with pytest.raises(UserError) as caught:
+        load_params("seed", written(tmp_path, values))
+    message = str(caught.value)
+    assert "4 problem(s)" in message and "\n" not in message
+    assert "lora.r: missing" in message and "lora.rank: no such parameter" in message
+    assert "pretrain.learning_rate" in message and "'fast'" in message
+    assert "answer.batch_size" in message and "found 0" in message
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "told"),
+    [
+        ("mgm", {"image_global": True}, "image_grid must exceed 1, found 1"),
+        ("caption", {"do_sample": True, "num_beams": 3}, "num_beams must be 1, found 3"),
+        ("models", {"captioner": {"path": "x", "hub": "a/b", "revision": None}}, "needs a revision"),
+    ],
+)
+def test_values_that_exclude_each_other(
+    section: str, change: dict[str, Any], told: str, tmp_path: Path, values: Any
+) -> None:
+    values[section] |= change
+    with pytest.raises(UserError, match=told):
+        load_all(written(tmp_path, values))
+
+
+def test_text_is_no_number(tmp_path: Path, values: Any) -> None:
+    values["lora"]["r"] = "16"
+    with pytest.raises(UserError, match=r"lora\.r"):
+        load_all(written(tmp_path, values))
+
+
+@pytest.mark.parametrize("content", ["recipe: [", "- 1\n- 2\n"])
+def test_a_file_that_is_no_parameter_file(content: str, tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"params\.yaml"):
+        load_all(tmp_path / "params.yaml")
+
+
+def test_a_missing_file_and_a_missing_section(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="found nothing"):
+        load_all(tmp_path / "params.yaml")
+    with pytest.raises(UserError, match="asked for 'lorra'"):
+        load_params("lorra", ROOT / "params.yaml")

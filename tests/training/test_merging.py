@@ -1,0 +1,137 @@
+"""The merged folder is the adapter model, and every way in which it could be another one is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from recap.models.mgm.build import build_mgm
+from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
+from recap.models.mgm.processing_mgm import MGMProcessor
+from recap.params import LoraParams
+from recap.runtime.errors import UserError
+from recap.training.dataset import conversation_examples
+from recap.training.lora import ADAPTER_WEIGHTS, add_lora, save_adapter
+from recap.training.merging import logit_difference, merge_and_prove
+from recap.training.probes import ProbeSet
+from recap.training.trainer import trained
+
+from .conftest import IMAGE_SIZE_AUX, World
+
+LORA = LoraParams(r=4, alpha=8, dropout=0.1, target_modules=["q_proj", "v_proj", "down_proj"])
+CPU = torch.device("cpu")
+
+
+def new_model(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
+    torch.manual_seed(1)
+    return build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX)
+
+
+@pytest.fixture(scope="module")
+def adapter(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An adapter that changes every tensor it may."""
+    model, _ = new_model(world)
+    wrapped = add_lora(model, LORA)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for _, parameter in trained(wrapped):
+            parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    folder = tmp_path_factory.mktemp("adapter")
+    save_adapter(wrapped, folder)
+    return folder
+
+
+def prove(world: World, adapter: Path, merged: Path, **changes: Any) -> dict[str, Any]:
+    model, processor = new_model(world)
+    probes = ProbeSet(
+        conversation_examples(world.conversations), 3, images=world.images, image_aspect_ratio="pad", max_length=96
+    )
+    settings = {"dtype": torch.float32, "device": CPU, "tolerance": 1e-3, "encode": probes.encode}
+    return merge_and_prove(model, processor, adapter=adapter, merged=merged, **(settings | changes))
+
+
+def test_the_proof_of_a_good_merge(world: World, adapter: Path, tmp_path: Path) -> None:
+    proof = prove(world, adapter, tmp_path / "merged")
+    # 3 layers in each of 2 decoder layers, 2 matrices each.
+    assert (proof["lora_tensors"], proof["connector_tensors"], proof["probes"]) == (12, 16, 3)
+    assert proof["logit_difference_mean"] <= proof["logit_difference_max"] < 1e-3 < proof["adapter_effect_max"]
+    assert proof["greedy_agreement_percent"] == 100.0
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged")
+    assert isinstance(model, MGMForConditionalGeneration)
+    assert not [name for name, _ in model.named_parameters() if "lora" in name or "modules_to_save" in name]
+    assert isinstance(AutoProcessor.from_pretrained(tmp_path / "merged"), MGMProcessor)
+    assert (tmp_path / "merged" / "generation_config.json").is_file()
+
+
+def test_merging_twice_gives_the_same_bytes(world: World, adapter: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        prove(world, adapter, tmp_path / name / "merged")
+    files = sorted(file.relative_to(tmp_path / "a") for file in (tmp_path / "a").rglob("*") if file.is_file())
+    assert files == sorted(file.relative_to(tmp_path / "b") for file in (tmp_path / "b").rglob("*") if file.is_file())
+    assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
+    assert not [file for file in files if str(world.root).encode() in (tmp_path / "a" / file).read_bytes()]
+
+
+def test_a_difference_above_the_tolerance_is_refused(world: World, adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"within merge\.tolerance=0\.0001 .*bfloat16; it is not published"):
+        prove(world, adapter, tmp_path / "merged", dtype=torch.bfloat16, tolerance=1e-4)
+
+
+def test_bfloat16_merges_within_its_own_tolerance(world: World, adapter: Path, tmp_path: Path) -> None:
+    proof = prove(world, adapter, tmp_path / "merged", dtype=torch.bfloat16, tolerance=1.0)
+    assert 1e-4 < proof["logit_difference_max"] < 1.0
+    assert proof["dtype"] == "bfloat16"
+
+
+def test_an_adapter_that_does_nothing_is_refused(world: World, tmp_path: Path) -> None:
+    model, _ = new_model(world)
+    save_adapter(add_lora(model, LORA), tmp_path / "adapter")
+    with pytest.raises(UserError, match="expected the adapter to change the base model's logits"):
+        prove(world, tmp_path / "adapter", tmp_path / "merged")
+
+
+def _drop_lora(tensors: dict[str, torch.Tensor]) -> None:
+    del tensors[next(name for name in sorted(tensors) if "lora_A" in name)]
+
+
+def _drop_connector(tensors: dict[str, torch.Tensor]) -> None:
+    del tensors[next(name for name in sorted(tensors) if "mm_projector" in name)]
+
+
+def _add_stranger(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["base_model.model.model.language_model.layers.7.self_attn.q_proj.lora_A.weight"] = torch.ones(4, 16)
+
+
+@pytest.mark.parametrize("spoil", [_drop_lora, _drop_connector, _add_stranger])
+def test_every_tensor_of_the_adapter_is_accounted_for(
+    world: World, adapter: Path, tmp_path: Path, spoil: Callable[[dict[str, torch.Tensor]], None]
+) -> None:
+    tensors = load_file(adapter / ADAPTER_WEIGHTS)
+    spoil(tensors)
+    (tmp_path / "adapter_config.json").write_bytes((adapter / "adapter_config.json").read_bytes())
+    save_file(tensors, tmp_path / ADAPTER_WEIGHTS)
+    with pytest.raises(UserError, match="does not fit the base model"):
+        prove(world, tmp_path, tmp_path / "merged")
+
+
+def test_a_missing_adapter_is_one_clear_line(world: World, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"expected a PEFT folder.*run finetune"):
+        prove(world, tmp_path / "adapter", tmp_path / "merged")
+
+
+def test_logit_difference_by_hand() -> None:
+    first = [torch.tensor([[1.0, 2.0], [5.0, 4.0]]), torch.tensor([[0.0, 1.0]])]
+    second = [torch.tensor([[1.0, 2.5], [3.0, 4.0]]), torch.tensor([[0.0, 1.0]])]
+    found = logit_difference(first, second)
+    assert (found.maximum, found.mean) == (2.0, pytest.approx(2.5 / 6))
+    assert found.agreement == pytest.approx(200 / 3)  # the second position prefers another token
+
+
+@pytest.mark.parametrize("other", [torch.zeros(2, 2), torch.tensor([[float("nan"), 0.0]])])
+def test_logits_that_cannot_be_compared_are_refused(other: torch.Tensor) -> None:
+    with pytest.raises(UserError):
+        logit_difference([torch.zeros(1, 2)], [other])

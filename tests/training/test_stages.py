@@ -1,0 +1,143 @@
+"""The three stage scripts in processes of their own: what they write, twice the same, and through a kill."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from .conftest import ROOT
+
+PARTS = "--language-model language_model --vision-tower vision_tower --vision-tower-aux vision_tower_aux"
+COMMANDS = {
+    "pretrain": f"--data data/train.jsonl --images data {PARTS} --projector models/projector "
+    "--left-out data/pretrain_left_out.jsonl --metrics metrics/pretrain.json --plots plots/pretrain --timing t1.json",
+    "finetune": f"--data data/train.json --images data {PARTS} --projector models/projector --adapter models/adapter "
+    "--left-out data/finetune_left_out.jsonl --metrics metrics/finetune.json --plots plots/finetune --timing t2.json",
+    "merge": f"--data data/train.json --images data {PARTS} --projector models/projector --adapter models/adapter "
+    "--merged models/merged --metrics metrics/merge.json --timing t3.json",
+}
+OUTPUTS = ("models", "metrics", "plots", "data")
+
+
+def start(stage: str, folder: Path, *launcher: str) -> subprocess.Popen[str]:
+    command = [*(launcher or (sys.executable,)), str(ROOT / "stages" / f"{stage}.py"), *COMMANDS[stage].split()]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    try:
+        output, _ = process.communicate(timeout=300)
+    finally:
+        if process.poll() is None:
+            process.terminate()  # a launcher passes it on to its workers
+    assert process.returncode == 0, output
+    return output
+
+
+def set_params(folder: Path, **sections: dict[str, Any]) -> None:
+    path = folder / "params.yaml"
+    params = YAML(typ="safe").load(path.read_text())
+    for name, values in sections.items():
+        params[name] |= values
+    path.write_text(json.dumps(params))
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    files = (file for name in OUTPUTS for file in (folder / name).rglob("*") if file.is_file())
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+
+
+@pytest.mark.slow
+def test_all_three_stages_twice_give_the_same_bytes(run_folder: Path, params_file: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "twin"
+    shutil.copytree(run_folder, twin)
+    for folder in (run_folder, twin):
+        for stage in COMMANDS:
+            finish(start(stage, folder))
+    found = outputs(run_folder)
+    assert found == outputs(twin)
+    for name in (
+        "models/projector/projector.safetensors",
+        "models/adapter/adapter_model.safetensors",
+        "models/merged/config.json",
+        "metrics/merge.json",
+        "plots/pretrain/loss.tsv",
+        "plots/finetune/grad_norm.tsv",
+        "data/finetune_left_out.jsonl",
+    ):
+        assert name in found
+    assert list(json.loads(found["metrics/finetune.json"])) == ["finetune"]
+    assert len(found["plots/finetune/loss.tsv"].splitlines()) == 1 + 6
+    assert not list((run_folder / ".scratch").rglob("checkpoint-*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+def test_a_killed_run_ends_as_an_undisturbed_one(
+    run_folder: Path, params_file: Path, tmp_path: Path, stage: str
+) -> None:
+    training = {"max_steps": 40, "save_steps": 5, "dataloader_workers": 1}
+    set_params(run_folder, pretrain=training, finetune=training)
+    if stage == "finetune":
+        finish(start("pretrain", run_folder))
+    twin = tmp_path / "twin"
+    shutil.copytree(run_folder, twin, ignore=shutil.ignore_patterns("twin"))
+    finish(start(stage, twin))
+
+    for number in (5, 15):
+        process = start(stage, run_folder)
+        deadline = time.monotonic() + 120
+        marker = f"{stage}/*/checkpoint-{number}/complete.json"
+        while not list((run_folder / ".scratch").glob(marker)) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    assert not (run_folder / "metrics" / f"{stage}.json").exists()
+    assert "going on from checkpoint-" in finish(start(stage, run_folder))
+    assert outputs(run_folder) == outputs(twin)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", ["zero2", "zero3"])
+def test_two_processes_under_deepspeed(
+    run_folder: Path, params_file: Path, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    """The adapter of a sharded run is whole: `verify_adapter` and the merge's proof both read it back."""
+    pytest.importorskip("deepspeed")
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    finish(start("pretrain", run_folder))
+    set_params(run_folder, finetune={"deepspeed": str(ROOT / "configs" / "deepspeed" / f"{config}.json")})
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    finish(start("finetune", run_folder, *launcher))
+    finish(start("merge", run_folder))
+    metrics = json.loads((run_folder / "metrics" / "finetune.json").read_text())["finetune"]
+    assert (metrics["samples_per_step"], metrics["samples_seen"]) == (8, 48)
+
+
+@pytest.mark.parametrize("stage", list(COMMANDS))
+def test_help_needs_no_heavy_import(stage: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", str(ROOT / "stages" / f"{stage}.py"), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--timing" in result.stdout
+    assert "torch" not in result.stderr

@@ -1,0 +1,224 @@
+"""The loop: what it trains, what it logs, where it stops, and that a kill changes nothing."""
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from recap.models.mgm.build import build_mgm
+from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
+from recap.models.mgm.processing_mgm import MGMProcessor
+from recap.params import LoraParams, TrainingParams
+from recap.runtime.errors import UserError
+from recap.training import trainer as trainer_module
+from recap.training.arguments import training_arguments
+from recap.training.connectors import freeze_all_but_connectors
+from recap.training.dataset import Example, caption_examples, conversation_examples
+from recap.training.fit import Fit, fit
+from recap.training.lora import add_lora
+from recap.training.trainer import trained
+
+from .conftest import IMAGE_SIZE_AUX, World
+
+Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
+CPU = torch.device("cpu")
+
+
+def training_params(**changes: Any) -> TrainingParams:
+    values = {
+        "max_steps": 6,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 2,
+        "learning_rate": 0.01,
+        "lr_scheduler_type": "cosine",
+        "warmup_ratio": 0.3,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "gradient_checkpointing": False,
+        "image_aspect_ratio": "pad",
+        "save_steps": 2,
+        "dataloader_workers": 0,
+        "deepspeed": None,
+    }
+    return TrainingParams(**(values | changes))
+
+
+def run_fit(model: torch.nn.Module, processor: MGMProcessor, world: World, work: Path, **changes: Any) -> Fit:
+    examples = changes.pop("examples", None) or caption_examples(world.captions)
+    dtype = changes.pop("dtype", torch.float32)
+    return fit(
+        model,
+        processor,
+        examples,
+        stage="pretrain",
+        images=world.images,
+        params=training_params(**changes),
+        max_length=96,
+        work=work,
+        device=CPU,
+        dtype=dtype,
+        seed=42,
+    )
+
+
+@pytest.fixture
+def frozen(mgm: Parts) -> Parts:
+    freeze_all_but_connectors(mgm[0])
+    return mgm
+
+
+def test_exactly_the_connectors_train(world: World, frozen: Parts, tmp_path: Path) -> None:
+    model, processor = frozen
+    before = copy.deepcopy(model.state_dict())
+    result = run_fit(model, processor, world, tmp_path)
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert len(changed) == result.metrics["trained_tensors"] == 16
+
+
+def test_every_step_is_logged_and_compute_is_fixed(world: World, frozen: Parts, tmp_path: Path) -> None:
+    """6 steps of 2 x 2 samples from 6 rows: 24 samples, 4 epochs, however the rows divide."""
+    result = run_fit(*frozen, world, tmp_path)
+    assert [entry["step"] for entry in result.history] == [1, 2, 3, 4, 5, 6]
+    assert all(entry["loss"] > 0 and entry["grad_norm"] > 0 for entry in result.history)
+    # Warm-up of ceil(0.3 * 6) = 2 steps; the rate logged is the one that the step used.
+    assert [entry["learning_rate"] for entry in result.history[:3]] == pytest.approx([0.0, 0.005, 0.01])
+    expected = {"steps": 6, "samples_per_step": 4, "rows": 6, "samples_seen": 24, "unique_samples": 6, "epochs": 4.0}
+    assert expected.items() <= result.metrics.items()
+    assert result.samples_now == 24
+
+
+def test_a_smaller_corpus_trains_for_as_many_steps(world: World, frozen: Parts, tmp_path: Path) -> None:
+    result = run_fit(*frozen, world, tmp_path, examples=caption_examples(world.captions)[:5])
+    expected = {"steps": 6, "samples_per_step": 4, "rows": 5, "samples_seen": 24, "unique_samples": 5, "epochs": 4.8}
+    assert expected.items() <= result.metrics.items()
+
+
+@pytest.mark.parametrize("changes", [{"gradient_checkpointing": True}, {"dataloader_workers": 1}])
+def test_neither_checkpointing_nor_workers_change_a_number(
+    world: World, frozen: Parts, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    model, processor = frozen
+    twin = copy.deepcopy(model)
+    plain = run_fit(model, processor, world, tmp_path / "a", max_steps=3)
+    other = run_fit(twin, processor, world, tmp_path / "b", max_steps=3, **changes)
+    assert [entry["loss"] for entry in plain.history] == [entry["loss"] for entry in other.history]
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+def test_bfloat16_keeps_what_trains_in_float32(world: World, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    base, processor = build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX, dtype=torch.bfloat16)
+    model = add_lora(base, LoraParams(r=4, alpha=8, dropout=0.1, target_modules=["q_proj", "down_proj"]))
+    examples = conversation_examples(world.conversations)
+    result = run_fit(model, processor, world, tmp_path, examples=examples, dtype=torch.bfloat16, max_steps=3)
+    dtypes = {parameter.requires_grad: parameter.dtype for parameter in model.parameters()}
+    assert dtypes == {True: torch.float32, False: torch.bfloat16}
+    assert all(math.isfinite(entry["loss"]) and entry["grad_norm"] > 0 for entry in result.history)
+    unmoved = [name for name, parameter in trained(model) if "lora_B" in name and not parameter.any()]
+    assert unmoved == []
+
+
+class Killed(Exception):
+    """Stands for a kill in the tests that need no process of their own."""
+
+
+class KillAfter(TrainerCallback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step == self.step:
+            raise Killed
+
+
+@pytest.mark.parametrize(("killed_after", "kept"), [(1, 0), (5, 4)])
+def test_an_interrupted_run_ends_as_an_undisturbed_one(
+    world: World, frozen: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int, kept: int
+) -> None:
+    model, processor = frozen
+    # Dropout makes the run depend on the random state that a checkpoint has to carry.
+    model.model.language_model.layers[0].mlp.register_forward_hook(
+        lambda module, inputs, output: torch.nn.functional.dropout(output, 0.5, module.training)
+    )
+    first, second = copy.deepcopy(model), copy.deepcopy(model)
+    whole = run_fit(model, processor, world, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "CompletionMarker", _marker_and(KillAfter(killed_after)))
+        with pytest.raises(Killed):
+            run_fit(first, processor, world, tmp_path / "killed")
+    (tmp_path / "killed" / "checkpoint-5").mkdir()  # what a kill in the middle of saving leaves
+    resumed = run_fit(second, processor, world, tmp_path / "killed")
+    assert resumed.samples_now == (6 - kept) * 4
+    assert resumed.history == whole.history
+    assert resumed.metrics == whole.metrics
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), second.parameters(), strict=True))
+
+
+def _marker_and(killer: KillAfter) -> type[TrainerCallback]:
+    class MarkerAndKiller(trainer_module.CompletionMarker):
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            killer.on_step_end(*args, **kwargs)
+
+    return MarkerAndKiller
+
+
+def test_a_finished_run_is_not_trained_again(world: World, frozen: Parts, tmp_path: Path) -> None:
+    model, processor = frozen
+    twin = copy.deepcopy(model)
+    first = run_fit(model, processor, world, tmp_path)
+    again = run_fit(twin, processor, world, tmp_path)
+    assert again.samples_now == 0
+    assert again.history == first.history
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(world: World, frozen: Parts, tmp_path: Path) -> None:
+    model, processor = frozen
+    with torch.no_grad():
+        model.model.mm_projector[0].weight.fill_(float("inf"))
+    with pytest.raises(UserError, match=r"step 1 of 6: expected a finite loss, found nan.*learning_rate"):
+        run_fit(model, processor, world, tmp_path)
+    assert not list(tmp_path.glob("checkpoint-*"))
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_the_step(
+    world: World, frozen: Parts, tmp_path: Path
+) -> None:
+    model, processor = frozen
+    weight = model.model.mm_projector[0].weight
+    before = weight.detach().clone()
+    weight.register_hook(lambda gradient: gradient / 0)
+    with pytest.raises(UserError, match=r"step 1 of 6: expected a finite gradient norm, found (nan|inf)"):
+        run_fit(model, processor, world, tmp_path)
+    assert torch.equal(weight, before)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_sample_stops_the_run_with_one_line(
+    world: World, frozen: Parts, tmp_path: Path, workers: int
+) -> None:
+    turns = caption_examples(world.captions)[0].conversations
+    lost = Example("train.jsonl: row 9", "lost", "images/lost.png", turns)
+    with pytest.raises(UserError) as caught:
+        run_fit(*frozen, world, tmp_path, examples=[lost], dataloader_workers=workers)
+    assert str(caught.value).startswith("train.jsonl: row 9 (id lost): missing_image")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_second_gpu_is_chosen_by_the_environment(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES=1"):
+        training_arguments(
+            training_params(), output_dir=tmp_path, device=torch.device("cuda:1"), dtype=torch.float32, seed=1
+        )
+
+
+def test_a_missing_deepspeed_file_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.json: expected a DeepSpeed configuration"):
+        training_arguments(
+            training_params(deepspeed="nowhere.json"), output_dir=tmp_path, device=CPU, dtype=torch.float32, seed=1
+        )

@@ -102,12 +102,22 @@ def test_make_runs_both_recipes_and_then_nothing(finished: Clone) -> None:
     assert "can't tell" in finished.run("make", "compare", "A=baseline", "B=blip2").stdout
 
 
+def test_seeds_of_one_recipe_are_one_side(finished: Clone) -> None:
+    for seed in (43, 42):
+        for recipe in ("baseline", "blip2"):
+            finished.dvc("exp", "run", "-n", f"{recipe}-s{seed}", "-S", f"recipe={recipe}", "-S", f"seed={seed}")
+    sides = ("--a", "baseline-s42,baseline-s43", "--b", "blip2-s42,blip2-s43")
+    compared = finished.run("python", "-m", "recap.comparison", *sides).stdout
+    assert "seed variance unknown" not in compared and "textvqa" in compared
+
+
 def test_make_helps_changes_scale_and_names_missing_models(tmp_path: Path) -> None:
     clone = Clone(tmp_path, profile=None)
     clone.borrow_environment()
     assert {line.split()[0] for line in clone.run("make", "help").stdout.splitlines()} >= {
         "experiment", "venv", "models", "profile", "compare", "test", "unit", "lint", "foundry", "help",
     }  # fmt: skip
+    clone.run("bash", "-c", "source .venv/bin/activate && dvc --version")
     clone.run("make", "models")
     clone.run("make", "profile", "P=smoke")
     assert clone.digests("params.yaml").values() != clone.digests("profiles/mgm-2b.yaml").values()

@@ -4,34 +4,58 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+EXPERIMENT = "tests/test_experiment.py::"
 # Command, without its comment -> what in the tests runs it. Options are as there; names and folders may differ.
 EXERCISED = {
-    "make": "test_make_runs_both_recipes_and_then_nothing",
+    "make": f"{EXPERIMENT}test_make_runs_both_recipes_and_then_nothing",
+    "make help": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
+    "make compare": f"{EXPERIMENT}test_make_runs_both_recipes_and_then_nothing",
+    "make compare A=baseline B=blip2": f"{EXPERIMENT}test_make_runs_both_recipes_and_then_nothing",
+    "make foundry": "tests/foundry/test_foundry.py::test_the_foundry_at_toy_length",
+    "make models": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
+    "make profile P=mgm-2b": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
+    "make profile P=smoke": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
+    "source .venv/bin/activate": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
+    "dvc repro": f"{EXPERIMENT}test_a_second_run_executes_nothing",
+    "dvc exp run -n small-rank -S lora.r=8": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
+    "dvc exp run -n NAME -S recipe=NAME": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
+    "dvc exp run -n blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
+    "dvc exp run -n blip2-s2 -S recipe=blip2 -S seed=43": f"{EXPERIMENT}test_seeds_of_one_recipe_are_one_side",
+    "dvc exp run -n mine -S data.source=/path/to/my-data": (
+        f"{EXPERIMENT}test_a_folder_with_only_a_corpus_borrows_the_rest"
+    ),
+    "dvc metrics diff baseline blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
+    "dvc metrics diff main my-branch": f"{EXPERIMENT}test_branches_compare_and_a_remote_shares",
+    "dvc plots diff baseline blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
+    "dvc remote add --default store /some/folder": f"{EXPERIMENT}test_branches_compare_and_a_remote_shares",
+    "dvc push": f"{EXPERIMENT}test_branches_compare_and_a_remote_shares",
+    "python -m recap.comparison --a baseline,baseline-s2 --b blip2,blip2-s2": (
+        f"{EXPERIMENT}test_seeds_of_one_recipe_are_one_side"
+    ),
+    "python -m recap.models.mgm.convert SRC DST": "tests/models/mgm/test_convert.py::test_as_a_module",
     "make test": ".ci/run",
-    "dvc repro": "test_a_second_run_executes_nothing",
-    "dvc exp run -n small-rank -S lora.r=8": "test_experiments_rerun_what_their_change_made_stale",
-    "dvc metrics diff baseline blip2": "test_experiments_rerun_what_their_change_made_stale",
-    "dvc push": "test_branches_compare_and_a_remote_shares",
-    "make compare A=baseline B=blip2": "test_make_runs_both_recipes_and_then_nothing",
-    "dvc exp run -n mine -S data.source=/path/to/my-data": "test_a_folder_with_only_a_corpus_borrows_the_rest",
-    "make profile P=mgm-2b": "test_make_helps_changes_scale_and_names_missing_models",
-    "make models": "test_make_helps_changes_scale_and_names_missing_models",
-    "dvc exp run -n blip2": "test_experiments_rerun_what_their_change_made_stale",
 }
 
 
+def commands() -> set[str]:
+    """Lines of the code blocks, and commands in running text, without comments and line breaks."""
+    blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    lines = [line.split("  ")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    inline = re.findall(r"`((?:make|dvc|python|source)\b[^`]*)`", prose)
+    return {" ".join(command.split()) for command in [*lines, *inline]}
+
+
 def test_every_command_is_exercised() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```bash\n(.*?)```", readme, re.DOTALL)
-    commands = {line.split("  ")[0].strip() for block in blocks for line in block.splitlines() if line.strip()}
-    assert commands == set(EXERCISED)
+    assert commands() == set(EXERCISED)
 
 
 def test_the_named_tests_exist() -> None:
-    source = (ROOT / "tests" / "test_experiment.py").read_text(encoding="utf-8")
-    for test in set(EXERCISED.values()) - {".ci/run"}:
-        assert f"def {test}(" in source
+    for place in set(EXERCISED.values()) - {".ci/run"}:
+        file, test = place.split("::")
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), place
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 

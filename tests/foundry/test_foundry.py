@@ -1,8 +1,6 @@
 """The foundry rebuilds every tiny model from nothing, the same bytes twice; the committed ones do what they are for."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +10,10 @@ from ruamel.yaml import YAML
 
 from recap.data.world.scenes import scenes
 from recap.foundry.pictures import DENSE_CLASSES, SIGN, dense_labels, picture_arrays
+from tests.clones import Clone
 
 ROOT = Path(__file__).parent.parent.parent
+WEIGHTS = "models/tiny/*/model.safetensors"
 
 
 def test_a_sign_of_seven_letters_fills_seven_cells() -> None:
@@ -47,36 +47,32 @@ def _toy_params(path: Path) -> None:
     YAML().dump(params, path)
 
 
-def _train(part: str, folder: Path, params: Path, *outputs: str) -> None:
-    flags = [word for name in outputs for word in (f"--{name}", str(folder / name.replace("-", "_")))]
-    command = [sys.executable, "-m", f"recap.foundry.{part}", *flags, "--params", str(params)]
-    command += ["--metrics", str(folder / f"{part}.json")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
 @pytest.mark.slow
 def test_the_foundry_at_toy_length(tmp_path: Path) -> None:
     from recap.models.mgm.build import build_mgm
 
-    _toy_params(tmp_path / "params.yaml")
-    once, twice = tmp_path / "once", tmp_path / "twice"
-    for folder in (once, twice):
-        folder.mkdir()
-        _train("vision", folder, tmp_path / "params.yaml", "vision-tower", "vision-tower-aux")
-        _train("language", folder, tmp_path / "params.yaml", "language-model")
-    _train("captioner", once, tmp_path / "params.yaml", "captioner")
-    weights = [sorted(folder.rglob("*.safetensors")) for folder in (once, twice)]
-    assert len(weights[1]) == 3
-    for path in weights[1]:
-        assert path.read_bytes() == (once / path.relative_to(twice)).read_bytes()
+    clone = Clone(tmp_path)
+    clone.borrow_environment()
+    _toy_params(clone.root / "foundry" / "params.yaml")
+    committed = clone.digests(WEIGHTS)
+    clone.run("make", "foundry")
+    first = clone.digests(WEIGHTS)
+    assert first.keys() == committed.keys() and not set(first.values()) & set(committed.values())
     for name in ("vision", "language", "captioner"):
-        assert list(json.loads((once / f"{name}.json").read_text())) == [name]
-    towers = (once / "vision_tower", once / "vision_tower_aux")
-    model, processor = build_mgm(once / "language_model", *towers, image_size_aux=192)
+        metrics = json.loads((clone.root / "foundry" / "metrics" / f"{name}.json").read_text())
+        assert list(metrics) == [name]
+
+    tiny = clone.root / "models" / "tiny"
+    model, processor = build_mgm(
+        tiny / "language_model", tiny / "vision_tower", tiny / "vision_tower_aux", image_size_aux=192
+    )
     assert processor.num_image_tokens == 64
     output = model(**processor.collate([processor.encode_conversation(_described(), _picture())]))
     assert torch.isfinite(output.loss)
+
+    clone.run("bash", "-c", "cd foundry && dvc repro --force --no-run-cache vision language captioner")
+    again = clone.digests("foundry/models/*/model.safetensors")
+    assert set(again.values()) == set(first.values())
 
 
 def _described() -> list[dict[str, str]]:

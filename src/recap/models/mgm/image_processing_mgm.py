@@ -2,18 +2,19 @@
 
 In: PIL images. Out: `pixel_values` [I, 3, h, w] (with a grid [I, V, 3, h, w]) and `pixel_values_aux`
 [I, 3, H, W], float32, normalised with CLIP's mean and standard deviation. Pillow and NumPy alone do the
-resizing: torchvision's bicubic filter gives other bytes. Follows dvlab-research/MGM@769820c
-(mgm/mm_utils.py, mgm/train/train.py) and transformers' CLIP processor, without their code.
+resizing: torchvision's bicubic filter gives other bytes, and torch's bilinear one rounds differently with the
+number of threads. Follows dvlab-research/MGM@769820c (mgm/mm_utils.py, mgm/train/train.py) and transformers' CLIP
+processor, without their code.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn import functional as F
 from transformers import AutoImageProcessor, BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
@@ -131,7 +132,40 @@ def _middle_square(picture: Image.Image) -> NDArray[np.uint8]:
 
 
 def _interpolate(pixels: torch.Tensor, side: int) -> torch.Tensor:
-    return F.interpolate(pixels.unsqueeze(0), size=(side, side), mode="bilinear", align_corners=False)[0]
+    """Bilinear, corners not aligned, no antialiasing: [3, H, W] -> [3, side, side].
+
+    The arithmetic of `torch.nn.functional.interpolate` on one thread with fused multiply-add, step by step, so that
+    the result depends on neither threads nor processor.
+    """
+    source = pixels.numpy()
+    top, bottom, top_weight, bottom_weight = _neighbours(source.shape[1], side)
+    left, right, left_weight, right_weight = _neighbours(source.shape[2], side)
+    above, below = source[:, top], source[:, bottom]
+    result = above[:, :, right] * np.outer(top_weight, right_weight)
+    for corner, weight in (
+        (above[:, :, left], np.outer(top_weight, left_weight)),
+        (below[:, :, left], np.outer(bottom_weight, left_weight)),
+        (below[:, :, right], np.outer(bottom_weight, right_weight)),
+    ):
+        result = _fused_multiply_add(corner, weight, result)
+    return torch.from_numpy(result)
+
+
+@lru_cache
+def _neighbours(length: int, side: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[Any], NDArray[Any]]:
+    """For each of `side` output positions along one axis: the two input positions around it, and their weights."""
+    centres = np.arange(side, dtype=np.float32) + np.float32(0.5)
+    scale = np.float32(length) / np.float32(side)
+    position = np.maximum(_fused_multiply_add(centres, scale, np.float32(-0.5)), 0)
+    first = np.minimum(position.astype(np.intp), length - 1)
+    second = np.minimum(first + 1, length - 1)
+    second_weight = np.clip(position - first.astype(np.float32), 0, 1)
+    return first, second, np.float32(1) - second_weight, second_weight
+
+
+def _fused_multiply_add(a: Any, b: Any, c: Any) -> NDArray[np.float32]:
+    """a * b + c of float32 values, rounded once: the product of two of them is exact in float64."""
+    return (np.multiply(a, b, dtype=np.float64) + c).astype(np.float32)
 
 
 AutoImageProcessor.register(MGMConfig, slow_image_processor_class=MGMImageProcessor, exist_ok=True)

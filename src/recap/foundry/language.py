@@ -90,7 +90,7 @@ def main() -> None:
     drawn = list(scenes("foundry", params.scenes, foundry.seed))
     rng = random.Random(derive_seed(foundry.seed, "conversations"))
     conversations = [_conversation(scene, rng) for scene in drawn]
-    tokenizer = _tokenizer(drawn, conversations, params.vocabulary_size, rng)
+    tokenizer = _tokenizer(conversations, params.vocabulary_size)
     samples = _encode_all(drawn, conversations, tokenizer, params.patch_grid)
 
     seed_everything(foundry.seed)
@@ -118,9 +118,14 @@ def _conversation(scene: Scene, rng: random.Random) -> tuple[bool, list[Turn]]:
     if rng.random() < 0.05:
         return False, [short_turn(text_question(rng))]
     turns = [_asked(scene, rng) for _ in range(rng.randint(0, 4))]
-    # A caption speaks of every fact: it teaches where to look. It comes last, so that no answer can be read off it.
-    if not turns or rng.random() < 0.6:
-        turns.append((rng.choice(DESCRIBE), true_caption(scene, rng)))
+    # Captions teach where to look. They come last, so that no answer can be read off them. Descriptions and web
+    # alt-texts are equally frequent and in any order: neither recipe's captions are foreign to the model.
+    captions = [true_caption(scene, rng), raw_caption(scene, rng, scene)]
+    rng.shuffle(captions)
+    said = [caption for caption in captions if rng.random() < 0.6]
+    if not turns and not said:
+        said = captions[:1]
+    turns += [(rng.choice(DESCRIBE), caption) for caption in said]
     (message, answer), *rest = turns
     # The picture stands on a line of its own, unless it is the whole message.
     return True, [(f"\n{message}" if message else "", answer), *rest]
@@ -185,15 +190,12 @@ def _word_id(word: str, tokenizer: PreTrainedTokenizerFast) -> int:
     return tokenizer(word, add_special_tokens=False).input_ids[0]
 
 
-def _tokenizer(
-    drawn: list[Scene], conversations: list[tuple[bool, list[Turn]]], size: int, rng: random.Random
-) -> PreTrainedTokenizerFast:
+def _tokenizer(conversations: list[tuple[bool, list[Turn]]], size: int) -> PreTrainedTokenizerFast:
     plurals = [plural for plural, _ in KINDS.values()]
     lexicon = [*SIGN_WORDS, *SIGN_WORDS.values(), *KINDS, *plurals, *COLOURS]
     # Every word of the lexicon with and without a space before it: one token each, however rare it is.
     sentences = [text for word in lexicon for text in (word, f"a {word}")] * 200
     sentences += [text for _, turns in conversations for turn in turns for text in turn]
-    sentences += [raw_caption(scene, rng, scene) for scene in drawn[:2000]]
     return train_tokenizer(
         sentences, size, SPECIAL_TOKENS, bos="<bos>", eos_token="<eos>", pad_token="<pad>", unk_token="<unk>",
         additional_special_tokens=["<start_of_turn>", "<end_of_turn>", "<image>"], padding_side="right",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.serialize import modify_yaml
 
 from recap.params import BENCHMARKS, Params, load_all, read_yaml
 
@@ -298,6 +299,19 @@ def test_nothing_imports_a_stage() -> None:
 def test_every_profile_is_complete_and_valid(profile: Path) -> None:
     load_all(profile)
     assert list(read_yaml(profile)) == list(read_yaml(ROOT / "params.yaml"))
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "params.yaml", *sorted((ROOT / "profiles").glob("*.yaml"))], ids=lambda p: p.stem
+)
+def test_an_experiment_leaves_the_parameter_file_as_it_was_written(path: Path, tmp_path: Path) -> None:
+    """`dvc exp run -S` writes the file anew; only the value that it sets may change, neither layout nor comments."""
+    copied = tmp_path / "params.yaml"
+    copied.write_bytes(path.read_bytes())
+    with modify_yaml(str(copied)) as params:
+        params["lora"]["r"] = 8
+    old = path.read_text(encoding="utf-8")
+    assert copied.read_text(encoding="utf-8") == old.replace("\n  r: 16 ", "\n  r: 8  ")
 
 
 def test_every_recipe_is_a_data_juicer_recipe() -> None:

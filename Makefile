@@ -46,7 +46,7 @@ compare: $(READY)  ## verdict between two revisions: make compare A=baseline B=b
 
 test: lint  ## lint, types, then every test, fast ones first
 	python -m pytest -m "not slow"
-	python -m pytest -m slow --numprocesses 2 --dist loadgroup --durations=15
+	python -m pytest -m slow --numprocesses 2 --dist loadfile --durations=15
 
 unit: $(READY)  ## the fast tests alone
 	python -m pytest -m "not slow"

@@ -10,12 +10,19 @@ import sys
 import time
 from pathlib import Path
 
+from recap.params import BENCHMARKS
+
 ROOT = Path(__file__).parent.parent
 IDENTITY = {
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")
     for key, value in (("NAME", "recap"), ("EMAIL", "recap@localhost"))
 }
+
+# The stages of a run: those from one on that a change makes stale, and all of them.
+FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
+FROM_PROCESS = ["process", "quality", "pretrain", *FROM_FINETUNE]
+ALL_STAGES = ["prepare", "explore", "caption", *FROM_PROCESS]
 
 
 class Clone:

@@ -7,14 +7,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one finished run stay with one worker (`--dist loadgroup`), which makes that run once."""
-    for item in items:
-        if "finished" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("finished"))
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference outputs beside the project; a plain clone has none, and says so."""

@@ -4,7 +4,6 @@
 - switching back to a finished run comes from the run-cache
 - two clones with cold caches agree byte for byte, also when one was killed in every long stage
 - metrics, plots, comparison and push work between experiments and between branches
-- a user's own folder runs to the end, also one with nothing but a corpus
 """
 
 import json
@@ -13,16 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from recap.params import BENCHMARKS
-from tests.clones import Clone, ran
+from tests.clones import ALL_STAGES, FROM_FINETUNE, FROM_PROCESS, Clone, ran
 
 pytestmark = pytest.mark.slow
 
-FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
-FROM_PROCESS = ["process", "quality", "pretrain", *FROM_FINETUNE]
-ALL = ["prepare", "explore", "caption", *FROM_PROCESS]
 # Everything that is meant to be equal between two equal runs: all outputs but durations and the page that shows them.
 EQUAL = ("metrics/*.json", "plots/**/*", "data/*.jsonl", "data/[acfps]*/**/*", "models/[!t]*/**/*")
 
@@ -31,7 +26,7 @@ EQUAL = ("metrics/*.json", "plots/**/*", "data/*.jsonl", "data/[acfps]*/**/*", "
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone whose pipeline has run once."""
     clone = Clone(tmp_path_factory.mktemp("finished"))
-    assert sorted(ran(clone.dvc("repro"))) == sorted(ALL)
+    assert sorted(ran(clone.dvc("repro"))) == sorted(ALL_STAGES)
     clone.run("git", "add", "-A")
     clone.run("git", "commit", "-qm", "first run")
     clone.first_outputs = outputs(clone)
@@ -172,36 +167,3 @@ def _finetune_flags(clone: Clone) -> list[str]:
     command = (clone.root / "dvc.yaml").read_text(encoding="utf-8").split("python stages/finetune.py")[1]
     words = command.split("params:")[0].split()
     return [word if not word.startswith("$") else "models/tiny" for word in words]
-
-
-def test_real_photographs_run_to_the_end(shared: Path, tmp_path: Path) -> None:
-    clone = Clone(tmp_path)
-    done = clone.dvc("exp", "run", "-S", f"data.source={shared / 'photos'}")
-    assert sorted(ran(done)) == sorted(ALL)
-    metrics = json.loads((clone.root / "metrics/prepare.json").read_text())["prepare"]
-    assert metrics["sources"] == {
-        "corpus": "user", "finetune": "user", "textvqa": "user", "mmbench": "embedded", "vqav2": "embedded",
-        "gqa": "embedded", "okvqa": "embedded",
-    }  # fmt: skip
-    assert metrics["corpus"]["rows"] == 20
-    assert json.loads((clone.root / "metrics/textvqa.json").read_text())["textvqa"]["num_scored"] == 18
-
-
-def test_a_folder_with_only_a_corpus_borrows_the_rest(tmp_path: Path) -> None:
-    clone = Clone(tmp_path)
-    mine = tmp_path / "mine"
-    (mine / "images").mkdir(parents=True)
-    rows = []
-    for number in range(12):
-        Image.new("RGB", (240, 230), (20 * number, 90, 160)).save(mine / f"images/{number}.png")
-        caption = f"a picture of thing number {number}"
-        rows.append({"id": f"row{number}", "caption": caption, "image": f"images/{number}.png"})
-    rows.append({"id": "broken", "caption": "nothing there", "image": "images/none.png"})
-    (mine / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    done = clone.dvc("exp", "run", "-S", f"data.source={mine}", "-S", "data.max_rejected=10", "-S", "recipe=baseline")
-    assert sorted(ran(done)) == sorted(ALL)
-    metrics = json.loads((clone.root / "metrics/prepare.json").read_text())["prepare"]
-    assert metrics["sources"]["corpus"] == "user" and metrics["sources"]["finetune"] == "embedded"
-    assert metrics["corpus"]["rejected"] == 1
-    rejected = (clone.root / "data/corpus/rejected.jsonl").read_text(encoding="utf-8")
-    assert json.loads(rejected)["reason"] == "missing_image"

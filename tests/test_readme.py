@@ -24,7 +24,7 @@ EXERCISED = {
     "dvc exp run -n blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
     "dvc exp run -n blip2-s2 -S recipe=blip2 -S seed=43": f"{EXPERIMENT}test_seeds_of_one_recipe_are_one_side",
     "dvc exp run -n mine -S data.source=/path/to/my-data": (
-        f"{EXPERIMENT}test_a_folder_with_only_a_corpus_borrows_the_rest"
+        "tests/test_own_data.py::test_a_folder_with_only_a_corpus_borrows_the_rest"
     ),
     "dvc metrics diff baseline blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
     "dvc metrics diff main my-branch": f"{EXPERIMENT}test_branches_compare_and_a_remote_shares",

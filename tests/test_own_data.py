@@ -1,0 +1,44 @@
+"""A user's own folder, run to the end: real photographs in official formats, and one with nothing but a corpus."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.clones import ALL_STAGES, Clone, ran
+
+pytestmark = pytest.mark.slow
+
+
+def test_real_photographs_run_to_the_end(shared: Path, tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    done = clone.dvc("exp", "run", "-S", f"data.source={shared / 'photos'}")
+    assert sorted(ran(done)) == sorted(ALL_STAGES)
+    metrics = json.loads((clone.root / "metrics/prepare.json").read_text())["prepare"]
+    assert metrics["sources"] == {
+        "corpus": "user", "finetune": "user", "textvqa": "user", "mmbench": "embedded", "vqav2": "embedded",
+        "gqa": "embedded", "okvqa": "embedded",
+    }  # fmt: skip
+    assert metrics["corpus"]["rows"] == 20
+    assert json.loads((clone.root / "metrics/textvqa.json").read_text())["textvqa"]["num_scored"] == 18
+
+
+def test_a_folder_with_only_a_corpus_borrows_the_rest(tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    mine = tmp_path / "mine"
+    (mine / "images").mkdir(parents=True)
+    rows = []
+    for number in range(12):
+        Image.new("RGB", (240, 230), (20 * number, 90, 160)).save(mine / f"images/{number}.png")
+        caption = f"a picture of thing number {number}"
+        rows.append({"id": f"row{number}", "caption": caption, "image": f"images/{number}.png"})
+    rows.append({"id": "broken", "caption": "nothing there", "image": "images/none.png"})
+    (mine / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    done = clone.dvc("exp", "run", "-S", f"data.source={mine}", "-S", "data.max_rejected=10", "-S", "recipe=baseline")
+    assert sorted(ran(done)) == sorted(ALL_STAGES)
+    metrics = json.loads((clone.root / "metrics/prepare.json").read_text())["prepare"]
+    assert metrics["sources"]["corpus"] == "user" and metrics["sources"]["finetune"] == "embedded"
+    assert metrics["corpus"]["rejected"] == 1
+    rejected = (clone.root / "data/corpus/rejected.jsonl").read_text(encoding="utf-8")
+    assert json.loads(rejected)["reason"] == "missing_image"

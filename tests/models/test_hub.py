@@ -158,7 +158,7 @@ def test_every_model_of_the_parameter_file(
         folder = tmp_path / name
         folder.mkdir()
         (folder / "config.json").write_text("{}")
-        text = text.replace(f"models/tiny/{name},", f"{folder},")
+        text = text.replace(f"models/tiny/{name}\n", f"{folder}\n")
     parameters = tmp_path / "params.yaml"
     parameters.write_text(text)
     pretended = pretend([])

@@ -8,6 +8,7 @@ import ast
 import copy
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,13 @@ def outputs(stage: dict[str, Any]) -> list[str]:
     return [path for kind in ("outs", "metrics", "plots") for path in paths(stage.get(kind, []))]
 
 
-def imported_modules(file: Path) -> Iterator[str]:
+@cache
+def imported_modules(file: Path) -> tuple[str, ...]:
     """Every recap module that a file imports, wherever in the file."""
+    return tuple(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recap"):
             yield str(node.module)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.utils.serialize import modify_yaml
+from dvc.utils.hydra import apply_overrides
 
 from recap.params import BENCHMARKS, Params, load_all, read_yaml
 
@@ -314,8 +314,7 @@ def test_an_experiment_leaves_the_parameter_file_as_it_was_written(path: Path, t
     """`dvc exp run -S` writes the file anew; only the value that it sets may change, neither layout nor comments."""
     copied = tmp_path / "params.yaml"
     copied.write_bytes(path.read_bytes())
-    with modify_yaml(str(copied)) as params:
-        params["lora"]["r"] = 8
+    apply_overrides(copied, ["lora.r=8"])
     old = path.read_text(encoding="utf-8")
     assert copied.read_text(encoding="utf-8") == old.replace("\n  r: 16 ", "\n  r: 8  ")
 

@@ -70,9 +70,9 @@ def test_the_foundry_at_toy_length(tmp_path: Path) -> None:
     output = model(**processor.collate([processor.encode_conversation(_described(), _picture())]))
     assert torch.isfinite(output.loss)
 
-    clone.run("bash", "-c", "cd foundry && dvc repro --force --no-run-cache vision language captioner")
+    clone.run("bash", "-c", "cd foundry && dvc repro --force --no-run-cache")
     again = clone.digests("foundry/models/*/model.safetensors")
-    assert set(again.values()) == set(first.values())
+    assert list(again.values()) == list(first.values())  # both by the models' names
 
 
 def _described() -> list[dict[str, str]]:

@@ -132,20 +132,19 @@ def _middle_square(picture: Image.Image) -> NDArray[np.uint8]:
 
 
 def _interpolate(pixels: torch.Tensor, side: int) -> torch.Tensor:
-    """Bilinear, corners not aligned, no antialiasing: [3, H, W] -> [3, side, side].
+    """Bilinear, corners not aligned, no antialiasing: a square [3, S, S] -> [3, side, side].
 
     The arithmetic of `torch.nn.functional.interpolate` on one thread with fused multiply-add, step by step, so that
     the result depends on neither threads nor processor.
     """
     source = pixels.numpy()
-    top, bottom, top_weight, bottom_weight = _neighbours(source.shape[1], side)
-    left, right, left_weight, right_weight = _neighbours(source.shape[2], side)
-    above, below = source[:, top], source[:, bottom]
-    result = above[:, :, right] * np.outer(top_weight, right_weight)
+    first, second, first_weight, second_weight = _neighbours(source.shape[-1], side)
+    above, below = source[:, first], source[:, second]
+    result = above[:, :, second] * np.outer(first_weight, second_weight)
     for corner, weight in (
-        (above[:, :, left], np.outer(top_weight, left_weight)),
-        (below[:, :, left], np.outer(bottom_weight, left_weight)),
-        (below[:, :, right], np.outer(bottom_weight, right_weight)),
+        (above[:, :, first], np.outer(first_weight, first_weight)),
+        (below[:, :, first], np.outer(second_weight, first_weight)),
+        (below[:, :, second], np.outer(second_weight, second_weight)),
     ):
         result = _fused_multiply_add(corner, weight, result)
     return torch.from_numpy(result)

@@ -30,7 +30,7 @@ def main() -> None:
     args = parse_args()
 
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
-    from recap.data.world.settings import WorldSettings
+    from recap.world.settings import WorldSettings
     from recap.io import write_metrics
     from recap.models.presence import require_model
     from recap.params import ModelsParams, load_params, read_yaml, validate

@@ -8,7 +8,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from recap.data.world.scenes import scenes
+from recap.world.scenes import scenes
 from recap.foundry.pictures import DENSE_CLASSES, SIGN, dense_labels, picture_arrays
 from tests.clones import Clone
 
@@ -80,7 +80,7 @@ def _described() -> list[dict[str, str]]:
 
 
 def _picture() -> "object":
-    from recap.data.world.rendering import render
+    from recap.world.rendering import render
 
     return render(next(scenes("foundry", 1, 3)))
 

@@ -24,9 +24,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from recap.data.world.captions import true_caption
-from recap.data.world.lexicon import KINDS
-from recap.data.world.scenes import Scene, scenes
+from recap.world.captions import true_caption
+from recap.world.lexicon import KINDS
+from recap.world.scenes import Scene, scenes
 from recap.foundry.dense import DenseHeads, normalised
 from recap.foundry.optimise import train
 from recap.foundry.params import CaptionerParams, load_foundry_params

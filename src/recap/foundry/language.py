@@ -17,11 +17,11 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedTokenizerFast
 
-from recap.data.world.captions import raw_caption, true_caption
-from recap.data.world.finetune import DESCRIBE_PROMPT, lettered, short_turn
-from recap.data.world.lexicon import COLOURS, KINDS, SIGN_WORDS
-from recap.data.world.questions import FAMILIES, multiple_choice, question_answer, text_question
-from recap.data.world.scenes import Scene, scenes
+from recap.world.captions import raw_caption, true_caption
+from recap.world.finetune import DESCRIBE_PROMPT, lettered, short_turn
+from recap.world.lexicon import COLOURS, KINDS, SIGN_WORDS
+from recap.world.questions import FAMILIES, multiple_choice, question_answer, text_question
+from recap.world.scenes import Scene, scenes
 from recap.foundry.optimise import train
 from recap.foundry.params import LanguageParams, load_foundry_params
 from recap.foundry.pictures import DENSE_CLASSES, MAIN, OTHER, SIGN, dense_labels

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from recap.data.world.lexicon import COLOURS, KINDS, SIGN_WORDS
-from recap.data.world.rendering import Box, group_boxes, other_box, save_jpeg, sign_box
-from recap.data.world.scenes import GRID, Scene
+from recap.world.lexicon import COLOURS, KINDS, SIGN_WORDS
+from recap.world.rendering import Box, group_boxes, other_box, save_jpeg, sign_box
+from recap.world.scenes import GRID, Scene
 
 # How a picture becomes square: BLIP-2 stretches it, MGM pads it with the mean colour.
 Frame = Literal["stretch", "pad"]

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
 
-from recap.data.world.scenes import scenes
+from recap.world.scenes import scenes
 from recap.foundry.dense import DenseHeads, normalised
 from recap.foundry.optimise import train
 from recap.foundry.params import VisionParams, load_foundry_params

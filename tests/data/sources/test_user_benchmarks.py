@@ -8,8 +8,8 @@ import pytest
 
 from recap.data.sources.user_mmbench import take_mmbench
 from recap.data.sources.user_questions import take_gqa, take_okvqa, take_textvqa, take_vqav2
-from recap.data.world.benchmarks import write_benchmark
-from recap.data.world.settings import WorldSettings
+from recap.world.benchmarks import write_benchmark
+from recap.world.settings import WorldSettings
 from recap.params import read_yaml, validate
 from recap.runtime.errors import UserError
 

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from recap.data.corpus.records import read_conversations, read_corpus
-from recap.data.world.benchmarks import write_benchmark
-from recap.data.world.corpus import corpus_records, write_corpus
-from recap.data.world.finetune import LETTER_PROMPT, SHORT_ANSWER_PROMPT, conversations, write_finetune
-from recap.data.world.scenes import SPLITS, scenes, split_of
-from recap.data.world.settings import WorldSettings
+from recap.world.benchmarks import write_benchmark
+from recap.world.corpus import corpus_records, write_corpus
+from recap.world.finetune import LETTER_PROMPT, SHORT_ANSWER_PROMPT, conversations, write_finetune
+from recap.world.scenes import SPLITS, scenes, split_of
+from recap.world.settings import WorldSettings
 from recap.params import BENCHMARKS, read_yaml, validate
 from recap.runtime.errors import UserError
 

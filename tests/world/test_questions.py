@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from recap.data.world.lexicon import COLOURS, KINDS, SIGN_WORDS
-from recap.data.world.questions import (
+from recap.world.lexicon import COLOURS, KINDS, SIGN_WORDS
+from recap.world.questions import (
     CHOICE_CATEGORIES,
     FAMILIES,
     categorised_choice,
@@ -13,7 +13,7 @@ from recap.data.world.questions import (
     question_answer,
     text_question,
 )
-from recap.data.world.scenes import Scene, scenes
+from recap.world.scenes import Scene, scenes
 
 SCENE = Scene(
     id="x-000000", word="bakery", sign_colour="blue", night=True, kind="bus", colour="red", count=3, side="left",

@@ -4,11 +4,11 @@ from itertools import pairwise
 
 import pytest
 
-from recap.data.world.captions import MEASURED_DEFECTS, raw_caption, true_caption
-from recap.data.world.corpus import corpus_records
-from recap.data.world.lexicon import KINDS
-from recap.data.world.scenes import scenes
-from recap.data.world.settings import CaptionDefects, WorldSettings
+from recap.world.captions import MEASURED_DEFECTS, raw_caption, true_caption
+from recap.world.corpus import corpus_records
+from recap.world.lexicon import KINDS
+from recap.world.scenes import scenes
+from recap.world.settings import CaptionDefects, WorldSettings
 from recap.params import read_yaml, validate
 
 

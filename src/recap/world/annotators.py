@@ -2,7 +2,7 @@
 
 import random
 
-from recap.data.world.lexicon import COLOURS
+from recap.world.lexicon import COLOURS
 
 # Chance that one of the ten answers differs from the right one.
 SLIP = 0.08

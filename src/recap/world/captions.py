@@ -6,9 +6,9 @@ than the six words that the text filter asks for, some that repeat one phrase, s
 
 import random
 
-from recap.data.world.lexicon import COUNT_WORDS, KINDS
-from recap.data.world.scenes import Scene
-from recap.data.world.settings import CaptionDefects
+from recap.world.lexicon import COUNT_WORDS, KINDS
+from recap.world.scenes import Scene
+from recap.world.settings import CaptionDefects
 
 # Captions with fewer words than this are "too short": the lower bound of the headline recipe's words_num_filter.
 MIN_WORDS = 6

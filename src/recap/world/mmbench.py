@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from recap.data.world.asking import questions_by_scene
-from recap.data.world.questions import CHOICE_CATEGORIES, Choice, categorised_choice
-from recap.data.world.rendering import save_jpeg
-from recap.data.world.scenes import Scene, scenes
-from recap.data.world.settings import WorldSettings
+from recap.world.asking import questions_by_scene
+from recap.world.questions import CHOICE_CATEGORIES, Choice, categorised_choice
+from recap.world.rendering import save_jpeg
+from recap.world.scenes import Scene, scenes
+from recap.world.settings import WorldSettings
 from recap.io import atomic_path
 from recap.runtime.seeding import derive_seed
 

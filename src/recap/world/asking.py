@@ -3,9 +3,9 @@
 import random
 from dataclasses import dataclass
 
-from recap.data.world.questions import question_answer
-from recap.data.world.scenes import Scene, scenes
-from recap.data.world.settings import WorldSettings
+from recap.world.questions import question_answer
+from recap.world.scenes import Scene, scenes
+from recap.world.settings import WorldSettings
 from recap.runtime.seeding import derive_seed
 
 

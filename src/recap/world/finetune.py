@@ -7,11 +7,11 @@ import random
 from pathlib import Path
 from typing import Any
 
-from recap.data.world.captions import true_caption
-from recap.data.world.corpus import draw
-from recap.data.world.questions import FAMILIES, QuestionAnswer, multiple_choice, question_answer, text_question
-from recap.data.world.scenes import Scene, scenes
-from recap.data.world.settings import FinetuneSettings, WorldSettings
+from recap.world.captions import true_caption
+from recap.world.corpus import draw
+from recap.world.questions import FAMILIES, QuestionAnswer, multiple_choice, question_answer, text_question
+from recap.world.scenes import Scene, scenes
+from recap.world.settings import FinetuneSettings, WorldSettings
 from recap.io import write_json
 from recap.runtime.seeding import derive_seed
 

@@ -13,8 +13,8 @@ from typing import BinaryIO
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from recap.data.world.lexicon import COLOURS, DARK_SIGNS
-from recap.data.world.scenes import GRID, Scene
+from recap.world.lexicon import COLOURS, DARK_SIGNS
+from recap.world.scenes import GRID, Scene
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 Shade = tuple[int, int, int]

@@ -8,9 +8,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from recap.data.world.captions import article
-from recap.data.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
-from recap.data.world.scenes import Scene
+from recap.world.captions import article
+from recap.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
+from recap.world.scenes import Scene
 
 QuestionAnswer = tuple[str, str]
 

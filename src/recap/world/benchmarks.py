@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recap.data.world import mmbench
-from recap.data.world.annotators import ocr_tokens, perceived_answers, written_answers
-from recap.data.world.asking import Asked, ask
-from recap.data.world.corpus import draw
-from recap.data.world.finetune import SHORT_ANSWER_PROMPT
-from recap.data.world.scenes import Scene
-from recap.data.world.settings import WorldSettings
+from recap.world import mmbench
+from recap.world.annotators import ocr_tokens, perceived_answers, written_answers
+from recap.world.asking import Asked, ask
+from recap.world.corpus import draw
+from recap.world.finetune import SHORT_ANSWER_PROMPT
+from recap.world.scenes import Scene
+from recap.world.settings import WorldSettings
 from recap.io import write_json, write_jsonl
 from recap.runtime.seeding import derive_seed
 

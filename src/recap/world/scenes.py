@@ -2,7 +2,7 @@
 
 A scene has a sign with one word, a group of one to four equal objects on one side of the street and one
 other object on the other side, by day or by night. Everything a caption or a question can be about is a
-field of `Scene`; `recap.data.world.rendering` turns it into pixels.
+field of `Scene`; `recap.world.rendering` turns it into pixels.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from recap.data.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
+from recap.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
 from recap.runtime.seeding import derive_seed
 
 GRID = 12  # The picture is laid out on GRID x GRID cells; every letter of the sign fills one.
@@ -31,7 +31,7 @@ SPLITS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """One street scene. Colours, kinds and words are keys of `recap.data.world.lexicon`."""
+    """One street scene. Colours, kinds and words are keys of `recap.world.lexicon`."""
 
     id: str
     word: str

@@ -30,11 +30,11 @@ def main() -> None:
     args = parse_args()
 
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
-    from recap.world.settings import WorldSettings
     from recap.io import write_metrics
     from recap.models.presence import require_model
     from recap.params import ModelsParams, load_params, read_yaml, validate
     from recap.runtime.timing import stage_timing
+    from recap.world.settings import WorldSettings
 
     params, models = load_params("data", args.params), load_params("models", args.params)
     # No model is read here; but a run that would miss one an hour later should stop now.

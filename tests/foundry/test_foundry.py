@@ -8,8 +8,8 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from recap.world.scenes import scenes
 from recap.foundry.pictures import DENSE_CLASSES, SIGN, dense_labels, picture_arrays
+from recap.world.scenes import scenes
 from tests.clones import Clone
 
 ROOT = Path(__file__).parent.parent.parent

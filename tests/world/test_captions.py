@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import pytest
 
+from recap.params import read_yaml, validate
 from recap.world.captions import MEASURED_DEFECTS, raw_caption, true_caption
 from recap.world.corpus import corpus_records
 from recap.world.lexicon import KINDS
 from recap.world.scenes import scenes
 from recap.world.settings import CaptionDefects, WorldSettings
-from recap.params import read_yaml, validate
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from recap.data.corpus.records import read_conversations, read_corpus
+from recap.params import BENCHMARKS, read_yaml, validate
+from recap.runtime.errors import UserError
 from recap.world.benchmarks import write_benchmark
 from recap.world.corpus import corpus_records, write_corpus
 from recap.world.finetune import LETTER_PROMPT, SHORT_ANSWER_PROMPT, conversations, write_finetune
 from recap.world.scenes import SPLITS, scenes, split_of
 from recap.world.settings import WorldSettings
-from recap.params import BENCHMARKS, read_yaml, validate
-from recap.runtime.errors import UserError
 
 
 def load(root: Path, name: str) -> WorldSettings:

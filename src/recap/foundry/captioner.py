@@ -24,9 +24,6 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from recap.world.captions import true_caption
-from recap.world.lexicon import KINDS
-from recap.world.scenes import Scene, scenes
 from recap.foundry.dense import DenseHeads, normalised
 from recap.foundry.optimise import train
 from recap.foundry.params import CaptionerParams, load_foundry_params
@@ -35,6 +32,9 @@ from recap.foundry.tokenizers import train_tokenizer
 from recap.io import write_metrics
 from recap.runtime.seeding import derive_seed, seed_everything
 from recap.runtime.stage import run
+from recap.world.captions import true_caption
+from recap.world.lexicon import KINDS
+from recap.world.scenes import Scene, scenes
 
 
 class Captioner(nn.Module):

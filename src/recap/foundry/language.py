@@ -17,11 +17,6 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedTokenizerFast
 
-from recap.world.captions import raw_caption, true_caption
-from recap.world.finetune import DESCRIBE_PROMPT, lettered, short_turn
-from recap.world.lexicon import COLOURS, KINDS, SIGN_WORDS
-from recap.world.questions import FAMILIES, multiple_choice, question_answer, text_question
-from recap.world.scenes import Scene, scenes
 from recap.foundry.optimise import train
 from recap.foundry.params import LanguageParams, load_foundry_params
 from recap.foundry.pictures import DENSE_CLASSES, MAIN, OTHER, SIGN, dense_labels
@@ -29,6 +24,11 @@ from recap.foundry.tokenizers import train_tokenizer
 from recap.io import write_metrics
 from recap.runtime.seeding import derive_seed, seed_everything
 from recap.runtime.stage import run
+from recap.world.captions import raw_caption, true_caption
+from recap.world.finetune import DESCRIBE_PROMPT, lettered, short_turn
+from recap.world.lexicon import COLOURS, KINDS, SIGN_WORDS
+from recap.world.questions import FAMILIES, multiple_choice, question_answer, text_question
+from recap.world.scenes import Scene, scenes
 
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>", "<image>")
 DESCRIBE = ("", DESCRIBE_PROMPT, "What is in the picture?")

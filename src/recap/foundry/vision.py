@@ -14,7 +14,6 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
 
-from recap.world.scenes import scenes
 from recap.foundry.dense import DenseHeads, normalised
 from recap.foundry.optimise import train
 from recap.foundry.params import VisionParams, load_foundry_params
@@ -22,6 +21,7 @@ from recap.foundry.pictures import dense_labels, picture_arrays
 from recap.io import write_metrics
 from recap.runtime.seeding import seed_everything
 from recap.runtime.stage import run
+from recap.world.scenes import scenes
 
 
 class Towers(nn.Module):

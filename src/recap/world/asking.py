@@ -3,10 +3,10 @@
 import random
 from dataclasses import dataclass
 
+from recap.runtime.seeding import derive_seed
 from recap.world.questions import question_answer
 from recap.world.scenes import Scene, scenes
 from recap.world.settings import WorldSettings
-from recap.runtime.seeding import derive_seed
 
 
 @dataclass(frozen=True)

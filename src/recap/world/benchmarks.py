@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recap.io import write_json, write_jsonl
+from recap.runtime.seeding import derive_seed
 from recap.world import mmbench
 from recap.world.annotators import ocr_tokens, perceived_answers, written_answers
 from recap.world.asking import Asked, ask
@@ -16,8 +18,6 @@ from recap.world.corpus import draw
 from recap.world.finetune import SHORT_ANSWER_PROMPT
 from recap.world.scenes import Scene
 from recap.world.settings import WorldSettings
-from recap.io import write_json, write_jsonl
-from recap.runtime.seeding import derive_seed
 
 # The families of each benchmark, drawn in proportion to their weights.
 TEXTVQA_FAMILIES = {"read_word": 1}

@@ -8,12 +8,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from recap.data.corpus.records import Record
+from recap.io import write_jsonl
+from recap.runtime.seeding import derive_seed
 from recap.world.captions import raw_caption
 from recap.world.rendering import save_jpeg
 from recap.world.scenes import Scene, scenes
 from recap.world.settings import WorldSettings
-from recap.io import write_jsonl
-from recap.runtime.seeding import derive_seed
 
 logger = logging.getLogger(__name__)
 

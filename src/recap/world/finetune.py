@@ -7,13 +7,13 @@ import random
 from pathlib import Path
 from typing import Any
 
+from recap.io import write_json
+from recap.runtime.seeding import derive_seed
 from recap.world.captions import true_caption
 from recap.world.corpus import draw
 from recap.world.questions import FAMILIES, QuestionAnswer, multiple_choice, question_answer, text_question
 from recap.world.scenes import Scene, scenes
 from recap.world.settings import FinetuneSettings, WorldSettings
-from recap.io import write_json
-from recap.runtime.seeding import derive_seed
 
 SHORT_ANSWER_PROMPT = "Answer the question using a single word or phrase."
 LETTER_PROMPT = "Answer with the option's letter from the given choices directly."

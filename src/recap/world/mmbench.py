@@ -11,13 +11,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from recap.io import atomic_path
+from recap.runtime.seeding import derive_seed
 from recap.world.asking import questions_by_scene
 from recap.world.questions import CHOICE_CATEGORIES, Choice, categorised_choice
 from recap.world.rendering import save_jpeg
 from recap.world.scenes import Scene, scenes
 from recap.world.settings import WorldSettings
-from recap.io import atomic_path
-from recap.runtime.seeding import derive_seed
 
 COLUMNS = (
     "index", "question", "hint", "A", "B", "C", "D", "answer", "category", "image", "source", "l2-category", "comment",

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from recap.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
 from recap.runtime.seeding import derive_seed
+from recap.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
 
 GRID = 12  # The picture is laid out on GRID x GRID cells; every letter of the sign fills one.
 

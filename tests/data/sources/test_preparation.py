@@ -9,10 +9,10 @@ import pytest
 
 from recap.data.corpus.records import read_conversations, read_corpus
 from recap.data.sources.preparation import USER_FILES, Targets, prepare, user_files
-from recap.world.settings import WorldSettings
 from recap.io import read_jsonl
 from recap.params import BENCHMARKS, read_yaml, validate
 from recap.runtime.errors import UserError
+from recap.world.settings import WorldSettings
 
 
 @pytest.fixture(scope="module")

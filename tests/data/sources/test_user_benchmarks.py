@@ -8,10 +8,10 @@ import pytest
 
 from recap.data.sources.user_mmbench import take_mmbench
 from recap.data.sources.user_questions import take_gqa, take_okvqa, take_textvqa, take_vqav2
-from recap.world.benchmarks import write_benchmark
-from recap.world.settings import WorldSettings
 from recap.params import read_yaml, validate
 from recap.runtime.errors import UserError
+from recap.world.benchmarks import write_benchmark
+from recap.world.settings import WorldSettings
 
 FILES = {
     "textvqa": (take_textvqa, "TextVQA_0.5.1_val.json"),

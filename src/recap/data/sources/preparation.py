@@ -13,13 +13,13 @@ from recap.data.sources.user_conversations import take_conversations
 from recap.data.sources.user_corpus import take_corpus
 from recap.data.sources.user_mmbench import take_mmbench
 from recap.data.sources.user_questions import take_gqa, take_okvqa, take_textvqa, take_vqav2
+from recap.io import atomic_path, write_jsonl
+from recap.params import BENCHMARKS
+from recap.runtime.errors import UserError
 from recap.world.benchmarks import write_benchmark
 from recap.world.corpus import write_corpus
 from recap.world.finetune import write_finetune
 from recap.world.settings import WorldSettings
-from recap.io import atomic_path, write_jsonl
-from recap.params import BENCHMARKS
-from recap.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
 

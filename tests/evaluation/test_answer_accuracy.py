@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from recap.evaluation.accuracy import gqa_correct, soft_accuracy, vqa_accuracy
 
 

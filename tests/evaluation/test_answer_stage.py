@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from recap.evaluation.benchmarks.registry import BENCHMARKS
+
 from recap.evaluation.scoring.registry import SCORERS
 from recap.io import read_jsonl
 

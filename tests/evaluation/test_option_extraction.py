@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from recap.evaluation.benchmarks.mmbench import present_options
 from recap.evaluation.mmbench import circular_accuracy, circular_groups, extract_choice
 

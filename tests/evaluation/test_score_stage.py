@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from recap.evaluation.benchmarks.registry import BENCHMARKS
+
 from recap.io import write_jsonl
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from recap.world.benchmarks import write_benchmark
 
 from recap.data.corpus.records import read_conversations, read_corpus
 from recap.params import BENCHMARKS, read_yaml, validate
 from recap.runtime.errors import UserError
-from recap.world.benchmarks import write_benchmark
 from recap.world.corpus import corpus_records, write_corpus
 from recap.world.finetune import LETTER_PROMPT, SHORT_ANSWER_PROMPT, conversations, write_finetune
 from recap.world.scenes import SPLITS, scenes, split_of

@@ -6,7 +6,7 @@ from typing import Any, TypeGuard
 from recap.comparison.revisions import WORKSPACE, Revision
 from recap.comparison.statistics import RESAMPLES
 from recap.comparison.verdict import BETTER, CANT_TELL, FEW_IMAGES, LEVEL, WORSE, Side, Verdict
-from recap.params import BENCHMARKS
+from recap.data.benchmarks.registry import BENCHMARKS
 
 # Metrics worth a line in a comparison, in this order; `dvc metrics diff` prints them all.
 HEADLINE = (

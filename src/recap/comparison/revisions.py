@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from recap.comparison.flattening import flatten
 from recap.comparison.scores import Question, parse_scores
-from recap.params import BENCHMARKS
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.runtime.errors import UserError
 
 WORKSPACE = "workspace"
@@ -93,7 +93,7 @@ def _commit(name: str) -> str | None:
 
 
 def _benchmark_order(name: str) -> tuple[int, str]:
-    return (BENCHMARKS.index(name) if name in BENCHMARKS else len(BENCHMARKS), name)
+    return (list(BENCHMARKS).index(name) if name in BENCHMARKS else len(BENCHMARKS), name)
 
 
 def changed_code(a: Revision, b: Revision) -> list[str]:

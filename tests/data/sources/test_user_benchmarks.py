@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from recap.world.benchmarks import write_benchmark
 
 from recap.data.sources.user_mmbench import take_mmbench
 from recap.data.sources.user_questions import take_gqa, take_okvqa, take_textvqa, take_vqav2
 from recap.params import read_yaml, validate
 from recap.runtime.errors import UserError
-from recap.world.benchmarks import write_benchmark
 from recap.world.settings import WorldSettings
 
 FILES = {

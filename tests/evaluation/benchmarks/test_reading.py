@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from recap.evaluation.benchmarks.questions import prompt_fingerprint
 from recap.evaluation.benchmarks.registry import BENCHMARKS
 from recap.evaluation.benchmarks.textvqa import question_in_prompt
+
 from recap.evaluation.scoring.registry import SCORERS
 from recap.params import BENCHMARKS as NAMES
 from recap.runtime.errors import UserError

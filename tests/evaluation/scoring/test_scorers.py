@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from recap.evaluation.benchmarks.questions import Question
 from recap.evaluation.benchmarks.registry import BENCHMARKS
+
 from recap.evaluation.scoring.aggregation import breakdown
 from recap.evaluation.scoring.registry import SCORERS
 from recap.runtime.errors import UserError

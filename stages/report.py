@@ -1,4 +1,4 @@
-"""Put a whole run on one page. In: what the other stages wrote. Out: a self-contained HTML file, bars for DVC's plots."""
+"""Put a whole run on one page. In: what the other stages wrote. Out: a self-contained HTML file, bars for a plot."""
 
 import argparse
 from pathlib import Path

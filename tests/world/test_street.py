@@ -42,6 +42,11 @@ def test_every_bucket_has_one_owner() -> None:
     assert Counter(bucket for buckets in SPLITS.values() for bucket in buckets) == Counter(range(64))
 
 
+def test_a_split_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValueError, match="found 'vizwiz'"):
+        next(scenes("vizwiz", 1, 1))
+
+
 def test_street_sizes(root) -> None:
     world = load(root, "street")
     shown = [scene for scene, _ in captioned_scenes(world)]

@@ -1,7 +1,9 @@
 """The benchmarks by name, in the order in which results are shown. A benchmark is added here and nowhere else.
 
-An entry brings its files, title, groups and the name of its scoring rule with it. The parameter `benchmarks` chooses
-which of them a run answers.
+An entry brings its files, title, groups and the name of its scoring rule with it; the parameter `benchmarks` chooses
+which of them a run answers. Only what is new needs more: a rule its place in `recap.evaluation.scoring.registry`, a
+format something in `recap.data.sources` that takes a user's files, questions of the embedded world a share of its
+scenes. Each is an error where it is missing.
 """
 
 from collections.abc import Mapping

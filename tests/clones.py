@@ -91,7 +91,7 @@ class Clone:
 
 
 def _is_result(name: str) -> bool:
-    return name == "dvc.lock" or name.startswith(("metrics/", "plots/"))
+    return name == "dvc.lock" or (name.startswith(("metrics/", "plots/")) and not name.endswith("/README.md"))
 
 
 def ran(done: subprocess.CompletedProcess[str]) -> list[str]:

@@ -26,6 +26,7 @@ class RunFiles:
     """Where a run's artifacts lie; every path is a flag of the stage."""
 
     metrics: Path
+    details: Path
     plots: Path
     corpus: Path
     captions: Path
@@ -43,7 +44,7 @@ class Run:
     Attributes:
         files: For pictures, which are read when they are shown.
         params: Checked parameters.
-        metrics: All metrics files merged: {"textvqa": {...}, "process": {...}, ...}.
+        metrics: All files of metrics and details merged: {"textvqa": {...}, "process": {...}, ...}.
         curves: {"pretrain": {"loss": [(step, value), ...], "grad_norm": ...}, "finetune": ...}.
         processed: Rows of the processed corpus, with `raw_text` and `caption_source`.
         dropped: Trace rows of the rows that an operator dropped: id, image, operator, reason, before.
@@ -69,14 +70,11 @@ def load_run(files: RunFiles) -> Run:
     Raises:
         UserError: A file exists but is not what its stage writes, or the parameters are wrong.
     """
-    metrics: dict[str, Any] = {}
-    for path in sorted(files.metrics.glob("*.json")):
-        metrics |= read_json(path)
     score_files = {name: files.scores / f"{name}.jsonl" for name in BENCHMARKS}
     return Run(
         files=files,
         params=load_all(files.params),
-        metrics=metrics,
+        metrics=_read_results(files.metrics, files.details),
         curves={stage: _read_curves(files.plots / stage) for stage in TRAINING_STAGES},
         processed=_read_rows(files.processed / "train.jsonl"),
         dropped=_read_dropped(files.processed / "trace"),
@@ -84,6 +82,19 @@ def load_run(files: RunFiles) -> Run:
         scores={name: _read_rows(path) for name, path in score_files.items() if path.exists()},
         timings=sorted((read_json(path) for path in files.timings.glob("*.json")), key=_stage_order),
     )
+
+
+def _read_results(metrics: Path, details: Path) -> dict[str, Any]:
+    """What `recap.io.write_results` parted, put together again."""
+    results: dict[str, Any] = {}
+    for path in (*sorted(metrics.glob("*.json")), *sorted(details.glob("*.json"))):
+        results = _merged(results, read_json(path))
+    return results
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    both = one.keys() & other.keys()
+    return one | other | {key: _merged(one[key], other[key]) for key in both if isinstance(one[key], dict)}
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ INDICES = (
 
 
 def compare_corpora(
-    before: Sequence[Record], after: Sequence[Record], *, quality: QualityParams, seed: int
+    before: Sequence[Record], after: Sequence[Record], *, quality: QualityParams
 ) -> dict[str, Any]:
     """Compare a corpus with what processing made of it.
 
@@ -26,7 +26,7 @@ def compare_corpora(
         statistics of all captions and the diversity of the samples. Both samples have as many captions, and as many
         tokens; the smaller corpus bounds them.
     """
-    samples = equal_samples([before, after], rows=quality.sample_rows, tokens=quality.sample_tokens, seed=seed)
+    samples = equal_samples([before, after], rows=quality.sample_rows, tokens=quality.sample_tokens, seed=quality.seed)
     return {
         "rows_before": len(before),
         "rows_after": len(after),

@@ -6,6 +6,7 @@ metrics. Captions do not depend on the recipe. A killed run goes on where it was
 
 import argparse
 import logging
+from dataclasses import fields
 from pathlib import Path
 
 from recap.io import write_jsonl, write_results
@@ -50,7 +51,7 @@ def main() -> None:
         model = require_model(args.model, "captioner")
         device = pick_device(device_params.device)
         dtype = pick_dtype(device_params.dtype, device)
-        decoding = Decoding(**params.model_dump(exclude={"seed", "max_failed"}))
+        decoding = Decoding(**params.model_dump(include={field.name for field in fields(Decoding)}))
         images = unique_images(read_corpus(args.corpus))
         scratch = scratch_dir("caption", resume_key(model, decoding, seed=params.seed, device=device, dtype=dtype))
         timing.keep_in(scratch)

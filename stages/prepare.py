@@ -55,8 +55,8 @@ def main() -> None:
         wiring_only = only_tests_wiring(folders, source_is_world=source_is_world)
         if wiring_only:
             logger.warning(
-                "warning: the tiny models know nothing but the embedded street world, so with %s this run only tests the "
-                "wiring: its captions and scores mean nothing; `make profile P=mgm-2b` names models for photographs",
+                "warning: the tiny models know nothing but the embedded street world, so on %s this run only tests the "
+                "wiring, and its scores mean nothing; `make profile P=mgm-2b` brings models for photographs",
                 args.source,
             )
         targets = Targets(args.corpus, args.finetune, args.benchmarks)

@@ -1,4 +1,4 @@
-"""Score a benchmark's answers. In: questions, answers, answers to blanked images. Out: metrics, details, scores, plots."""
+"""Score a benchmark's answers. In: questions, answers, blanked answers. Out: metrics, details, scores, plots."""
 
 import argparse
 import logging

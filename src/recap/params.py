@@ -61,7 +61,7 @@ class DeviceParams(Section):
 
 
 class MachineParams(Section):
-    """How the work is spread. No value here changes a result, so no stage declares one and no fingerprint covers one."""
+    """How the work is spread. No value changes a result, so no stage declares one and no fingerprint covers one."""
 
     caption_batch_size: PositiveInt
     answer_batch_size: PositiveInt

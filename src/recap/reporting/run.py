@@ -44,7 +44,7 @@ class Run:
     Attributes:
         files: For pictures, which are read when they are shown.
         params: Checked parameters.
-        metrics: All files of metrics and details merged: {"textvqa": {...}, "process": {...}, ...}.
+        metrics: All metrics files merged, with the details of each: {"textvqa": {...}, "process": {...}, ...}.
         curves: {"pretrain": {"loss": [(step, value), ...], "grad_norm": ...}, "finetune": ...}.
         processed: Rows of the processed corpus, with `raw_text` and `caption_source`.
         dropped: Trace rows of the rows that an operator dropped: id, image, operator, reason, before.
@@ -85,11 +85,12 @@ def load_run(files: RunFiles) -> Run:
 
 
 def _read_results(metrics: Path, details: Path) -> dict[str, Any]:
-    """What `recap.io.write_results` parted, put together again."""
-    results: dict[str, Any] = {}
-    for path in (*sorted(metrics.glob("*.json")), *sorted(details.glob("*.json"))):
-        results = _merged(results, read_json(path))
-    return results
+    """What `recap.io.write_results` parted, put together again; details without metrics are left out."""
+    found, more = (
+        {subject: values for path in sorted(folder.glob("*.json")) for subject, values in read_json(path).items()}
+        for folder in (metrics, details)
+    )
+    return {subject: _merged(values, more.get(subject, {})) for subject, values in found.items()}
 
 
 def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

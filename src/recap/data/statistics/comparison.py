@@ -16,9 +16,7 @@ INDICES = (
 """What the chart shows, in order."""
 
 
-def compare_corpora(
-    before: Sequence[Record], after: Sequence[Record], *, quality: QualityParams
-) -> dict[str, Any]:
+def compare_corpora(before: Sequence[Record], after: Sequence[Record], *, quality: QualityParams) -> dict[str, Any]:
     """Compare a corpus with what processing made of it.
 
     Returns:

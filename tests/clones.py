@@ -21,7 +21,8 @@ IDENTITY = {
 
 # The stages of a run: those from one on that a change makes stale, and all of them.
 FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
-FROM_PROCESS = ["process", "quality", "pretrain", *FROM_FINETUNE]
+FROM_PRETRAIN = ["pretrain", *FROM_FINETUNE]
+FROM_PROCESS = ["process", "quality", *FROM_PRETRAIN]
 ALL_STAGES = ["prepare", "explore", "caption", *FROM_PROCESS]
 
 

@@ -22,7 +22,8 @@ IDENTITY = {
 BENCHMARKS = tuple(load_all(ROOT / "profiles" / "smoke.yaml").benchmarks)
 # The stages of a run: those from one on that a change makes stale, and all of them.
 FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
-FROM_PROCESS = ["process", "quality", "pretrain", *FROM_FINETUNE]
+FROM_PRETRAIN = ["pretrain", *FROM_FINETUNE]
+FROM_PROCESS = ["process", "quality", *FROM_PRETRAIN]
 ALL_STAGES = ["prepare", "explore", "caption", *FROM_PROCESS]
 
 
@@ -92,7 +93,7 @@ class Clone:
 
 
 def _is_result(name: str) -> bool:
-    return name == "dvc.lock" or name.startswith(("metrics/", "plots/"))
+    return name == "dvc.lock" or (name.startswith(("metrics/", "plots/")) and not name.endswith("/README.md"))
 
 
 def ran(done: subprocess.CompletedProcess[str]) -> list[str]:

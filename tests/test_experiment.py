@@ -7,18 +7,23 @@
 """
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.clones import ALL_STAGES, BENCHMARKS, FROM_FINETUNE, FROM_PROCESS, Clone, ran
+from recap.params import MachineParams
+from tests.clones import ALL_STAGES, BENCHMARKS, FROM_FINETUNE, FROM_PRETRAIN, FROM_PROCESS, Clone, ran
 
 pytestmark = pytest.mark.slow
 
 # Everything that is meant to be equal between two equal runs: all outputs but durations and the page that shows them.
-EQUAL = ("metrics/*.json", "plots/**/*", "data/*.jsonl", "data/[acfps]*/**/*", "models/[!t]*/**/*")
+EQUAL = (
+    *("metrics/*.json", "plots/**/*", "data/*.jsonl", "data/[acfps]*/**/*", "data/details/*.json", "models/[!t]*/**/*"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +64,64 @@ def test_every_metric_file_has_its_subject_and_real_numbers(finished: Clone) -> 
     assert files["merge"]["merge"]["logit_difference_max"] < 1e-3
     for benchmark in BENCHMARKS:
         score = files[benchmark][benchmark]
-        assert score["num_expected"] == score["num_scored"] >= 12
         assert 0 <= score["accuracy"] <= 100 and score["blank_accuracy"] is not None
+        details = json.loads((finished.root / f"data/details/{benchmark}.json").read_text())[benchmark]
+        assert details["num_expected"] == details["num_scored"] >= 12
+
+
+def test_metrics_fit_a_screen(finished: Clone) -> None:
+    shown = json.loads(finished.dvc("metrics", "show", "--json").stdout)
+    files = next(iter(shown.values()))["data"]
+    assert len(files) == 8 + len(BENCHMARKS)
+    assert sum(count_numbers(file["data"]) for file in files.values()) <= 40
+
+
+def count_numbers(values: Any) -> int:
+    return sum(map(count_numbers, values.values())) if isinstance(values, dict) else 1
+
+
+def test_metrics_and_plots_are_in_git_and_small(finished: Clone) -> None:
+    tracked = set(finished.run("git", "ls-files", "metrics", "plots", "data", "models").stdout.splitlines())
+    written = {path for path in finished.first_outputs if path.startswith(("metrics/", "plots/"))}
+    assert written <= tracked
+    assert {f"{folder}/README.md" for folder in ("data", "models", "metrics", "plots")} <= tracked
+    assert not [path for path in tracked if path.startswith("data/") and path != "data/README.md"]
+    assert sum((finished.root / path).stat().st_size for path in written) <= 1.5e6
+
+
+def test_another_machine_reruns_nothing(finished: Clone) -> None:
+    path = finished.root / "params.yaml"
+    good = path.read_text(encoding="utf-8")
+    changed = good
+    for name in MachineParams.model_fields:
+        changed, times = re.subn(rf"({name}: +)(\d+)", lambda match: f"{match[1]}{int(match[2]) + 1}", changed)
+        assert times == 1
+    path.write_text(changed, encoding="utf-8")
+    status = finished.dvc("status").stdout
+    done = finished.dvc("repro")
+    path.write_text(good, encoding="utf-8")
+    assert "up to date" in status
+    assert ran(done) == [] and "up to date" in done.stdout
+
+
+def test_what_a_folder_of_outputs_says_of_itself_is_no_part_of_a_run(finished: Clone) -> None:
+    for folder in ("data", "metrics", "models", "plots"):
+        with (finished.root / folder / "README.md").open("a", encoding="utf-8") as stream:
+            stream.write("One more line.\n")
+    status = finished.dvc("status").stdout
+    finished.run("git", "checkout", "-q", "--", "*/README.md")
+    assert "up to date" in status
+
+
+def test_a_training_seed_reruns_training_alone_and_goes_back_without_running(finished: Clone) -> None:
+    """Plots and metrics come back from the run-cache too, though they are in Git and not in the cache."""
+    other = finished.dvc("exp", "run", "-S", "seed=43")
+    assert_reran(ran(other), FROM_PRETRAIN)
+    assert outputs(finished) != finished.first_outputs
+    shutil.rmtree(finished.root / "plots" / "pretrain")
+    back = finished.dvc("exp", "run", "-S", "seed=42")
+    assert ran(back) == []
+    assert outputs(finished) == finished.first_outputs
 
 
 def test_experiments_rerun_what_their_change_made_stale(finished: Clone) -> None:

@@ -35,8 +35,8 @@ profile: $(READY)  ## put another scale's parameters in place, keep the old ones
 	echo "params.yaml is now profiles/$(P).yaml; what it was is params.old-$$n.yaml"
 	@python -m recap.models.hub --params params.yaml --check
 
-compare: $(READY)  ## verdict between two revisions, or lists of seeds: make compare A=baseline B=blip2
-	@python -m recap.comparison --a "$(A)" --b "$(B)"
+compare: $(READY)  ## verdict between runs, lists of seeds welcome: make compare A=baseline,baseline-s43 B=blip2,blip2-s43
+	@python -m recap.comparison $(A) $(B) $(FLAGS)
 
 seeds: $(READY)  ## train the missing seeds of two recipes, compare them: make seeds N=3 A=baseline B=blip2
 	@python -m recap.experiments.seeds --seeds "$(N)" "$(A)" "$(B)"

@@ -19,11 +19,13 @@ stages:
     params: [recipe, seed, lora]
     outs: [models/merged, data/report/index.html, data/timings/train.json]
     metrics: [metrics/pretrain.json: {cache: false}]
+    plots: [plots/pretrain: {cache: false}]
 """
 # The file `broken` holds the recipe and the seed at which training fails; `ran` counts what was trained.
 TRAIN = r"""set -e
 echo "$1 $2" >> ran
-mkdir -p models/merged data/report data/timings metrics
+mkdir -p models/merged data/report data/timings metrics plots/pretrain
+touch "plots/pretrain/$1-$2.tsv"
 echo "{\"pretrain\": {\"loss_final\": $2.$(cat code/model.py)}}" > metrics/pretrain.json
 test "$1 $2" != "$(cat broken 2> /dev/null)"
 while test -e wait; do sleep 0.05; done

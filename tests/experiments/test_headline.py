@@ -150,6 +150,7 @@ def test_what_is_stale_alone_is_made_and_the_last_recipe_stays(made: Project) ->
     assert made.experiment("blip2") == blip2
     assert "recipe: blip2\n" in made.read("params.yaml")
     assert "recipe: blip2\n" in made.read("models/merged/weights")
+    assert [path.name for path in (made.root / "plots/pretrain").iterdir()] == ["blip2-42.tsv"]
     assert made.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
 
 

@@ -48,7 +48,7 @@ def test_missing_seeds_are_trained_and_the_workspace_is_the_headline_runs(made: 
         "baseline: seed 42, up to date\nblip2: seed 42, up to date\nbaseline-s43: seed 43, to train: not there" in told
     )
     assert "2 to train, about 3 minutes by the timings in data/timings." in told
-    sides = ["--a", "baseline,baseline-s43", "--b", "blip2,blip2-s43"]
+    sides = ["baseline,baseline-s43", "blip2,blip2-s43"]
     assert asked == [["recap.comparison", *sides], ["recap.reporting.comparison", *sides]]
     assert before.items() <= made.experiments().items()
     assert [made.loss_of(made.experiment(name)) for name in ("baseline-s43", "blip2-s43")] == [43.1, 43.1]

@@ -42,10 +42,9 @@ def main() -> None:
             make_runs(list(stale), final=sides[1][0], baseline=baseline)
         save_reports(runs, baseline)
         names = [",".join(spoken_name(run.name, commit_of(run, baseline)) for run in side) for side in sides]
-    verdict = ["--a", names[0], "--b", names[1]]
     for module in ("recap.comparison", "recap.reporting.comparison"):
-        print(f"\n== python -m {module} {' '.join(verdict)}", flush=True)
-        code = subprocess.run([sys.executable, "-m", module, *verdict], check=False).returncode
+        print(f"\n== python -m {module} {' '.join(names)}", flush=True)
+        code = subprocess.run([sys.executable, "-m", module, *names], check=False).returncode
         if code:
             sys.exit(code)
 

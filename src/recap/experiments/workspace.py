@@ -75,8 +75,12 @@ def leave_at(run: Run, commit: str) -> None:
 
     set_params(run.recipe, run.seed)
     with Repo() as repo:
-        uncached = [repo.fs.relpath(out.fs_path, repo.root_dir) for out in repo.index.outs if not out.use_cache]
-    in_git = git("ls-tree", "-r", "--name-only", commit, "--", "dvc.lock", *uncached).splitlines()
+        uncached = [out for out in repo.index.outs if not out.use_cache]
+        for out in uncached:
+            # Git would leave a file that the last run has and this one has not.
+            out.remove()
+        paths = [repo.fs.relpath(out.fs_path, repo.root_dir) for out in uncached]
+    in_git = git("ls-tree", "-r", "--name-only", commit, "--", "dvc.lock", *paths).splitlines()
     git("restore", f"--source={commit}", "--worktree", "--", *in_git)
     if dvc("checkout", "--quiet", "--force", "--allow-missing"):
         raise UserError(f"dvc checkout stopped; its own message stands above. `dvc exp apply {run.name}` tries again")

@@ -62,7 +62,7 @@ bench: $(READY)  ## time the caption engine on the tiny captioner; see bench/REA
 
 foundry: $(READY)  ## retrain the models of models/tiny from nothing (about 45 minutes)
 	cd foundry && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" dvc repro
-	rm -rf models/tiny && cp -rL foundry/models models/tiny && chmod -R u+w models/tiny
+	rm -rf models/tiny && cp -RL foundry/models models/tiny && chmod -R u+w models/tiny
 
 clean:  ## remove scratch work and caches; results, the DVC cache and .venv stay
 	rm -rf .scratch .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""A fresh clone of the project in a temporary folder, used as a stranger would: not root, nobody to Git, an empty HOME."""
+"""A fresh clone of the project in a temporary folder, used as a stranger would: not root, unknown to Git."""
 
 import hashlib
 import os
@@ -22,7 +22,8 @@ IDENTITY = {
 
 # The stages of a run: those from one on that a change makes stale, and all of them.
 FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
-FROM_PROCESS = ["process", "quality", "pretrain", *FROM_FINETUNE]
+FROM_PRETRAIN = ["pretrain", *FROM_FINETUNE]
+FROM_PROCESS = ["process", "quality", *FROM_PRETRAIN]
 ALL_STAGES = ["prepare", "explore", "caption", *FROM_PROCESS]
 
 

@@ -73,6 +73,7 @@ def test_a_changed_parameter_retrains_every_seed(made: Project, make_seeds: Comm
     assert made.trained() == ["baseline 42", "blip2 42", "baseline 43", "blip2 43"]
 
 
+@pytest.mark.slow
 def test_a_seed_that_failed_is_all_that_is_left_to_do(made: Project, make_seeds: Command) -> None:
     params = made.read("params.yaml")
     made.write("broken", "blip2 43\n")

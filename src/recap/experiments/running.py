@@ -61,7 +61,9 @@ def dvc(*arguments: str) -> int:
     Raises:
         UserError: It was interrupted.
     """
-    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments], env={**os.environ, **identity()})
+    command, environment = [sys.executable, "-m", "dvc", *arguments], {**os.environ, **identity()}
+    # It inherits the lock on the workspace.
+    process = subprocess.Popen(command, env=environment, close_fds=False)
     interrupted = False
     while True:
         try:

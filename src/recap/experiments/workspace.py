@@ -5,6 +5,7 @@ that is killed leaves both so. What was there is written down first, and put bac
 """
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +23,7 @@ NOTE = FOLDER / "interrupted.json"
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Hold the workspace until the block ends; the operating system lets go if the process is killed.
+    """Hold the workspace until the block ends. If the process is killed, its lock lasts as long as the DVC it started.
 
     Raises:
         UserError: Another process holds it.
@@ -33,6 +34,7 @@ def alone() -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError("another `make` runs experiments in this folder; wait for it, or stop it") from None
+        os.set_inheritable(stream.fileno(), True)
         yield
 
 

@@ -40,9 +40,8 @@ profile: $(READY)  ## put another scale's parameters in place: make profile P=mg
 	@echo "params.yaml is now profiles/$(P).yaml"
 	@python -m recap.models.hub --params params.yaml --check
 
-compare: $(READY)  ## verdict between two revisions: make compare A=baseline B=blip2
-	@dvc metrics diff $(A) $(B)
-	@python -m recap.comparison $(A) $(B)
+compare: $(READY)  ## verdict between runs, lists of seeds welcome: make compare A=baseline,baseline-s43 B=blip2,blip2-s43
+	@python -m recap.comparison $(A) $(B) $(FLAGS)
 
 test: lint  ## lint, types, then every test, fast ones first
 	python -m pytest -m "not slow"

@@ -1,13 +1,13 @@
 """`python -m recap.comparison.simulation`: does the verdict keep its promises when the truth is known?
 
-Draws runs of two recipes, judges them by the very functions that `python -m recap.comparison` uses, and counts: how often
-the 95 % interval holds the true difference, how often equal recipes get a word in any of five benchmarks, and how often
-a true difference as large as the printed detectable one is found. One core takes some minutes for 2,000 trials.
+Draws runs of two recipes, judges them by the very functions that `python -m recap.comparison` uses, and counts: how
+often the 95 % interval holds the true difference, how often equal recipes get a word in any of five benchmarks, and how
+often a true difference as large as the printed detectable one is found. 2,000 trials take a core two minutes.
 
 A drawn benchmark is like VQA's: scores 0, 1/3, 2/3 and 1, most of them at the ends; half of the images have two
-questions and half have one; images, questions, a recipe's taste for a question, and chance add up to a latent number that
-thresholds turn into a score. A seed moves all answers of its run by a normal amount. Recipe and seed luck of the
-benchmarks of one trial are independent, which is where false words are most likely.
+questions and half have one; images, questions, a recipe's taste for a question, and chance add up to a latent number
+that thresholds turn into a score. A seed moves all answers of its run by a normal amount. The benchmarks of one trial
+are independent, which is where false words are most likely.
 """
 
 import argparse
@@ -157,8 +157,7 @@ def simulate(setting: Setting, *, trials: int = TRIALS, seed: int = 0) -> Outcom
         unequal = [_compare(setting, a, b) for a, b in pairs]
         covered_effect = _percent(_covers(difference, mean_detectable) for difference in unequal)
         found = _percent(
-            words([difference, *trial[1:]])[0].word == BETTER
-            for difference, trial in zip(unequal, judged, strict=True)
+            words([difference, *trial[1:]])[0].word == BETTER for difference, trial in zip(unequal, judged, strict=True)
         )
     return Outcome(
         setting=setting,

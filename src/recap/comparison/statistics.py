@@ -16,8 +16,8 @@ question by question. Write d for the difference of the two sides' means over qu
 Var(d) = items + max(0, seeds - residual). Nothing is counted twice, and nothing is left out.
 
 **Its degrees of freedom** (Satterthwaite 1946). An estimate V with f degrees of freedom has variance 2 V^2 / f, so the
-sum has Var(d)^2 / (items^2 / (C - 1) + sum over sides of (s2 / S)^2 / (S - 1)); the residual's own, with (S - 1)(C - 1),
-is left out as negligible. The denominator takes the whole of s2 / S, not only what is left of it after the residual is
+sum has Var(d)^2 / (items^2 / (C - 1) + sum over sides of (s2 / S)^2 / (S - 1)); the residual's own share, with about
+(S - 1)(C - 1) degrees of freedom, is left out as negligible. The denominator takes the whole of s2 / S, not only what is left of it after the residual is
 taken away: subtracting a known amount from an estimate makes it no more certain. `recap.comparison.simulation` measures
 what this gives.
 
@@ -128,6 +128,13 @@ class Difference:
         return self.difference - half, self.difference + half
 
     @property
+    def interval_over(self) -> str | None:
+        """What the interval allows for."""
+        if self.no_interval:
+            return None
+        return "questions and seeds" if self.variances.know_seeds else "questions of these runs"
+
+    @property
     def p(self) -> float | None:
         """Two-sided, from the interval's own t; None unless recipes are judged."""
         if self.no_interval or not self.judged:
@@ -166,7 +173,9 @@ def compare_scores(a: Floats, b: Floats, clusters: Ints, *, comparisons: int = 1
         ValueError: No questions or no runs, or not the same questions.
     """
     if not (a.size and b.size and len(a) == len(b) == len(clusters)):
-        raise ValueError(f"expected scores (N, S) of the same N questions, found {a.shape}, {b.shape}, {clusters.shape}")
+        raise ValueError(
+            f"expected scores (N, S) of the same N questions, found {a.shape}, {b.shape}, {clusters.shape}"
+        )
     a, b = 100 * a, 100 * b
     difference = b.mean(axis=1) - a.mean(axis=1)
     images = int(clusters.max()) + 1

@@ -6,12 +6,11 @@ from typing import Any
 
 from recap.comparison.inputs import RECIPE_FILE, SHARED, benchmark_input
 from recap.comparison.revisions import Revision
-from recap.comparison.sides import Side, common_benchmarks
+from recap.comparison.sides import Side, common_benchmarks, is_machine
 from recap.runtime.errors import UserError
 
-# Parameters in which runs may differ: what is compared, what is repeated, and how the work is spread.
+# Parameters in which runs may differ, besides those of the machine: what is compared, and what is repeated.
 FREE = ("recipe", "seed")
-FREE_SECTION = "machine."
 # How a benchmark was asked and scored.
 CONVENTIONS = ("convention", "prompt_fingerprint")
 NOT_RECORDED = "not recorded"
@@ -63,7 +62,7 @@ def _facts(run: Revision, benchmarks: Sequence[str]) -> dict[str, Any]:
     params = {
         f"parameter {name}": value
         for name, value in sorted(run.params.items())
-        if name not in FREE and not name.startswith(FREE_SECTION)
+        if name not in FREE and not is_machine(name)
     }
     conventions = {
         f"{benchmark} {name}": run.details.get(f"{benchmark}.{name}", NOT_RECORDED)

@@ -28,7 +28,7 @@ def verdict_document(
         "a": _side(a, name_a),
         "b": _side(b, name_b),
         "judged": because is None,
-        "not_judged_because": because,
+        "not_judged_because": because and f"{because}: the recipe is not judged",
         "wiring_only": wiring_only(a, b),
         "incomparable": [asdict(item) for item in incomparable],
         "params": {name: {"a": old, "b": new} for name, (old, new) in params_that_differ(a, b).items()},

@@ -1,14 +1,16 @@
 """The comparison as plain text for a terminal of 120 columns."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recap.comparison.compare import Comparison
-from recap.comparison.sentences import closing_sentence, code_sentence, notes, warnings
+from recap.comparison.sentences import closing_sentence, code_sentence, notes, verdict_heading, warnings
 from recap.comparison.tables import (
     Rows,
     flip_rows,
     grounded_rows,
+    incomparable_rows,
     metric_rows,
     param_rows,
     run_rows,
@@ -16,67 +18,46 @@ from recap.comparison.tables import (
     verdict_rows,
 )
 
+WIDTH = 120
+
 
 def comparison_text(found: Comparison) -> str:
     """Warnings, runs, what differs, metrics, the verdict, and what would settle it."""
-    a, b = found.a, found.b
+    a, b, verdicts = found.a, found.b, found.verdicts
     code = code_sentence(found.code)
-    differing = param_rows(a, b)
+    settles = [_wrapped(f"{verdict.benchmark}: {verdict.settles}") for verdict in verdicts]
     parts = [
-        *warnings(a, b, found.incomparable),
-        _indented(
-            [["differs", "A", "B"], *([item.what, _short(item.a), _short(item.b)] for item in found.incomparable)]
-            if found.incomparable
-            else [],
-            left=range(3),
-        ),
+        *map(_wrapped, warnings(a, b, found.incomparable)),
+        table(incomparable_rows(found.incomparable), left=range(3)),
         table(run_rows(a, b), left=range(5)),
-        "\n".join(
-            [
-                "Parameters that differ",
-                _indented(differing, left=range(4)) or "  none",
-                *([code] if code else []),
-            ]
-        ),
-        _metrics(side_metric_rows(a, b)),
-        "Verdict: points of 100\n" + table(verdict_rows(a, b, found.verdicts), left=[0, 8]),
-        "Grounded: accuracy with the image shown minus with it blanked\n"
-        + table(grounded_rows(a, b, found.verdicts), left=[0]),
-        "Flips: questions, mean over pairs of runs\n" + table(flip_rows(found.verdicts), left=[0, 1]),
-        "What would settle it\n" + _indented([[v.benchmark, v.settles] for v in found.verdicts], left=[0, 1]),
-        "\n".join([closing_sentence(a, b, found.verdicts), *notes(a, b, found.verdicts)]),
+        table(param_rows(a, b), left=range(3)) or "No parameter differs.",
+        _wrapped(code) if code else "",
+        table(side_metric_rows(a, b), left=[0]),
+        f"{verdict_heading(a, b)}\n{table(verdict_rows(a, b, verdicts), left=[0, 8])}",
+        f"Grounded: accuracy shown minus blanked\n{table(grounded_rows(a, b, verdicts), left=[0])}",
+        f"Flips, in questions: the mean over pairs of runs\n{table(flip_rows(verdicts), left=[0, 1])}",
+        "\n".join(["What would settle it", *settles]),
+        "\n".join(map(_wrapped, [closing_sentence(a, b, verdicts), *notes(a, b, verdicts)])),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
 def metrics_text(name_a: str, a: Mapping[str, Any], name_b: str, b: Mapping[str, Any]) -> str:
     """Headline metrics that both revisions have, side by side."""
-    return _metrics(metric_rows(name_a, a, name_b, b))
-
-
-def _metrics(rows: Rows) -> str:
-    head, *body = rows
-    if not body:
-        return "Metrics\n  none in common"
-    return table([["Metrics", *head[1:]], *(["  " + row[0], *row[1:]] for row in body)], left=[0])
-
-
-def _indented(rows: Rows, *, left: Sequence[int]) -> str:
-    return table([["  " + row[0], *row[1:]] for row in rows], left=left) if rows else ""
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 3] + "..."
-
-
-_VALUE_WIDTH = 36
+    return table(metric_rows(name_a, a, name_b, b), left=[0])
 
 
 def table(rows: Rows, *, left: Sequence[int]) -> str:
-    """Columns aligned to the right, except those listed in `left`."""
+    """Columns aligned to the right, except those listed in `left`; nothing where there is a head alone."""
+    if len(rows) < 2:
+        return ""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [cell.ljust(widths[i]) if i in left else cell.rjust(widths[i]) for i, cell in enumerate(row)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from recap.comparison.comparability import Incomparable
 from recap.comparison.sides import Side, common_benchmarks, labels, not_judged_because, wiring_only
-from recap.comparison.statistics import LEVEL, MIN_SEEDS
+from recap.comparison.statistics import LEVEL, MIN_SEEDS, OVER_SEEDS
 from recap.comparison.verdict import Verdict
 from recap.comparison.words import BETTER, CANT_TELL, WORSE
 
@@ -34,6 +34,11 @@ def code_sentence(code: Sequence[str]) -> str | None:
     return f"Code or recipes differ too, in {len(code)} file(s): {listed}"
 
 
+def verdict_heading(a: Side, b: Side) -> str:
+    because = not_judged_because(a, b)
+    return f"Not judged ({because}): what these runs show, in points of 100" if because else "Verdict, in points of 100"
+
+
 def closing_sentence(a: Side, b: Side, verdicts: Sequence[Verdict]) -> str:
     """Words where recipes are judged; else what the runs' answers show, and why that is no word."""
     because = not_judged_because(a, b)
@@ -41,7 +46,7 @@ def closing_sentence(a: Side, b: Side, verdicts: Sequence[Verdict]) -> str:
     if because:
         verb = "run answers" if len(b.runs) == 1 else "runs answer"
         told = ", ".join(f"{_points_more(verdict.shown.difference)} ({verdict.benchmark})" for verdict in verdicts)
-        return f"{name_b}'s {verb} {told}; {because}."
+        return f"{name_b}'s {verb} {told}; {because}: the recipe is not judged."
     named = {
         word: ", ".join(verdict.benchmark for verdict in verdicts if verdict.word == word) or "none"
         for word in (BETTER, WORSE, CANT_TELL)
@@ -64,13 +69,11 @@ def notes(a: Side, b: Side, verdicts: Sequence[Verdict]) -> list[str]:
         )
     else:
         lines.append(f"better and worse need at least {MIN_SEEDS} seeds a side.")
-        over = {verdict.shown.interval_over for verdict in verdicts} - {None}
-        lines += [
-            f"interval over {what}"
-            + ("" if "seeds" in what else ": another seed may move a difference by more than it shows")
-            + "."
-            for what in sorted(filter(None, over))
-        ]
+        over = next((verdict.shown.interval_over for verdict in verdicts if verdict.shown.interval_over), None)
+        if over == OVER_SEEDS:
+            lines.append(f"interval over {over}; two seeds say little of how far seeds move a difference.")
+        elif over:
+            lines.append(f"interval over {over}: another seed may move a difference by more than it shows.")
     lines += [
         f"{verdict.benchmark}: no interval ({verdict.shown.no_interval})."
         for verdict in verdicts

@@ -23,10 +23,10 @@ def what_settles(difference: Difference, *, told: bool) -> str:
         difference: As it was found.
         told: Whether it is called better or worse already.
     """
-    if difference.no_interval:
-        return _more_changes(difference)
     if not difference.judged:
         return _more_seeds(difference)
+    if difference.no_interval:
+        return f"{_more_changes(difference)}."
     if told:
         return "Settled: questions and seeds do not explain this difference."
     target = max(abs(difference.difference), LEAST_TARGET)
@@ -95,6 +95,8 @@ def _questions_needed(difference: Difference, target: float, seeds: int | None) 
 
 
 def _more_seeds(difference: Difference) -> str:
+    if difference.no_interval:
+        return f"At least {MIN_SEEDS} seeds a side, and {_lower(_more_changes(difference))}."
     if not difference.variances.know_seeds:
         return f"At least {MIN_SEEDS} seeds a side: how far seeds move this difference, one run does not tell."
     shown = detectable(resized(difference.variances, seeds=MIN_SEEDS), difference.comparisons)
@@ -103,9 +105,13 @@ def _more_seeds(difference: Difference) -> str:
 
 def _more_changes(difference: Difference) -> str:
     if not difference.changed_images:
-        return "Other questions: both sides answer these alike."
+        return "Other questions: both sides answer these alike"
     needed = _count(difference, MIN_CHANGED_IMAGES / difference.changed_images)
-    return f"At least {needed} such questions, of which {MIN_CHANGED_IMAGES} images would change."
+    return f"At least {needed} such questions, so that {MIN_CHANGED_IMAGES} images would change"
+
+
+def _lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _runs(difference: Difference) -> str:

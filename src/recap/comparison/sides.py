@@ -9,8 +9,6 @@ from recap.comparison.revisions import Revision
 from recap.comparison.statistics import MIN_SEEDS
 from recap.runtime.errors import UserError
 
-_COUNTS = ("no", "one", "two")
-
 
 @dataclass(frozen=True)
 class Side:
@@ -67,17 +65,13 @@ def common_benchmarks(a: Side, b: Side) -> tuple[list[str], list[str]]:
 
 
 def not_judged_because(a: Side, b: Side) -> str | None:
-    """Why better and worse are not said, or None where there are seeds enough."""
+    """Why the recipe is not judged, or None where there are seeds enough."""
     counts = [len(side.runs) for side in (a, b)]
     if min(counts) >= MIN_SEEDS:
         return None
-    name_a, name_b = labels(a, b)
-    told = (
-        f"{_COUNTS[counts[0]]} seed{'s' if counts[0] > 1 else ''} a side"
-        if counts[0] == counts[1]
-        else f"{counts[0]} of {name_a} and {counts[1]} of {name_b}"
-    )
-    return f"{told}: the recipe is not judged"
+    if counts[0] == counts[1]:
+        return "one seed a side" if counts[0] == 1 else f"only {counts[0]} seeds a side"
+    return "only {} and {} seeds".format(*counts)
 
 
 def wiring_only(a: Side, b: Side) -> bool:
@@ -90,9 +84,14 @@ def params_that_differ(a: Side, b: Side) -> dict[str, tuple[Any, Any]]:
 
     A side whose runs differ in a parameter, as in their seeds, is shown with the list of its values.
     """
-    names = sorted({name for side in (a, b) for run in side.runs for name in run.params})
+    names = sorted({name for side in (a, b) for run in side.runs for name in run.params if not is_machine(name)})
     pairs = {name: (_value(a, name), _value(b, name)) for name in names}
     return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
+
+
+def is_machine(name: str) -> bool:
+    """Whether a parameter only says how the work is spread."""
+    return name.startswith("machine.")
 
 
 def _value(side: Side, name: str) -> Any:

@@ -16,10 +16,10 @@ question by question. Write d for the difference of the two sides' means over qu
 Var(d) = items + max(0, seeds - residual). Nothing is counted twice, and nothing is left out.
 
 **Its degrees of freedom** (Satterthwaite 1946). An estimate V with f degrees of freedom has variance 2 V^2 / f, so the
-sum has Var(d)^2 / (items^2 / (C - 1) + sum over sides of (s2 / S)^2 / (S - 1)); the residual's own share, with about
-(S - 1)(C - 1) degrees of freedom, is left out as negligible. The denominator takes the whole of s2 / S, not only what is left of it after the residual is
-taken away: subtracting a known amount from an estimate makes it no more certain. `recap.comparison.simulation` measures
-what this gives.
+sum has Var(d)^2 / (items^2 / (C - 1) + sum over sides of (s2 / S)^2 / (S - 1)), and no fewer than its least certain
+part; the residual's own share, with about (S - 1)(C - 1), is left out as negligible. The denominator takes the whole of
+s2 / S, not only what the residual leaves of it: taking a known amount away from an estimate makes it no more certain.
+`recap.comparison.simulation` measures what this gives.
 
 **Runs are never paired**, not even runs with the same seed. A seed fixes the order of data and the first weights, but
 two recipes train on different texts, so nothing says that one seed is lucky for both; pairing would give up half of the
@@ -42,6 +42,7 @@ POWER = 0.8
 MIN_SEEDS = 3
 # Images whose answers must differ before the mean of their differences is called roughly normal.
 MIN_CHANGED_IMAGES = 10
+OVER_SEEDS = "questions and seeds"
 # Sums of scores are rounded: thirds that cancel leave 1e-17.
 _DECIMALS = 9
 
@@ -80,7 +81,9 @@ class Variances:
         if self.know_seeds:
             parts += [(variance, runs - 1) for variance, runs in zip(self.seeds, self.runs, strict=True)]
         uncertainty = sum(variance**2 / freedom for variance, freedom in parts)
-        return self.total**2 / uncertainty if uncertainty else float(self.images - 1)
+        if not uncertainty:
+            return float(self.images - 1)
+        return max(self.total**2 / uncertainty, float(min(freedom for _, freedom in parts)))
 
     @property
     def standard_error(self) -> float:
@@ -132,7 +135,9 @@ class Difference:
         """What the interval allows for."""
         if self.no_interval:
             return None
-        return "questions and seeds" if self.variances.know_seeds else "questions of these runs"
+        if self.variances.know_seeds:
+            return OVER_SEEDS
+        return f"questions of these {'two ' if self.variances.runs == (1, 1) else ''}runs"
 
     @property
     def p(self) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recap.comparison.comparability import Incomparable
 from recap.comparison.flips import ALL
 from recap.comparison.headline_metrics import HEADLINE, is_number
 from recap.comparison.sides import Side, headings, headline_metrics, params_that_differ
@@ -13,11 +14,12 @@ Rows = list[list[str]]
 # Types of question listed a benchmark, those with the most flips; the JSON has them all.
 TYPES_LISTED = 5
 NONE = "-"
+_VALUE_WIDTH = 36
 
 
 def run_rows(a: Side, b: Side) -> Rows:
-    return [
-        [letter, run.name, run.short, f"recipe {run.recipe}", f"seed {run.seed}"]
+    return [["side", "revision", "commit", "recipe", "seed"]] + [
+        [letter, run.name, run.short, run.recipe, str(run.seed)]
         for letter, side in (("A", a), ("B", b))
         for run in side.runs
     ]
@@ -25,7 +27,14 @@ def run_rows(a: Side, b: Side) -> Rows:
 
 def param_rows(a: Side, b: Side) -> Rows:
     """Parameters that differ; the recipe should be the only one."""
-    return [[name, value_text(old), "->", value_text(new)] for name, (old, new) in params_that_differ(a, b).items()]
+    differing = params_that_differ(a, b)
+    return [["parameter", "A", "B"]] + [
+        [name, value_text(old), value_text(new)] for name, (old, new) in differing.items()
+    ]
+
+
+def incomparable_rows(found: Sequence[Incomparable]) -> Rows:
+    return [["not the same", "A", "B"]] + [[item.what, shortened(item.a), shortened(item.b)] for item in found]
 
 
 def side_metric_rows(a: Side, b: Side) -> Rows:
@@ -49,7 +58,7 @@ def metric_rows(name_a: str, a: Mapping[str, Any], name_b: str, b: Mapping[str, 
 def verdict_rows(a: Side, b: Side, verdicts: Sequence[Verdict]) -> Rows:
     """The difference with the images shown; without p and word where recipes are not judged."""
     judged = any(verdict.shown.judged for verdict in verdicts)
-    head = ["benchmark", "questions", *headings(a, b), "B - A", "95 % interval"]
+    head = ["benchmark", "questions", *headings(a, b), "B - A", interval_heading(a, b)]
     rows = [[*head, "p (Holm)", "detectable", "verdict"] if judged else head]
     for verdict in verdicts:
         row = [verdict.benchmark, f"{verdict.shown.questions:,}", *_difference(verdict.shown)]
@@ -63,7 +72,7 @@ def grounded_rows(a: Side, b: Side, verdicts: Sequence[Verdict]) -> Rows:
     """The difference of shown minus blanked, for the benchmarks that have it."""
     found = [(verdict.benchmark, verdict.grounded) for verdict in verdicts if verdict.grounded]
     judged = any(difference.judged for _, difference in found)
-    rows = [["benchmark", *headings(a, b), "B - A", "95 % interval", *(["detectable"] if judged else [])]]
+    rows = [["benchmark", *headings(a, b), "B - A", interval_heading(a, b), *(["detectable"] if judged else [])]]
     for benchmark, difference in found:
         rows.append([benchmark, *_difference(difference), *([points(difference.detectable)] if judged else [])])
     return rows
@@ -88,9 +97,19 @@ def flip_rows(verdicts: Sequence[Verdict]) -> Rows:
     return rows
 
 
+def interval_heading(a: Side, b: Side) -> str:
+    """One run a side has an interval over questions, which is not one over recipes."""
+    return "95 % over questions" if min(len(a.runs), len(b.runs)) == 1 else "95 % interval"
+
+
 def _difference(found: Difference) -> list[str]:
     interval = NONE if found.interval is None else "[{:+.2f}, {:+.2f}]".format(*found.interval)
     return [points(found.a), points(found.b), f"{found.difference:+.2f}", interval]
+
+
+def shortened(text: str) -> str:
+    """Hashes and long values cut to what tells them apart."""
+    return text if len(text) <= _VALUE_WIDTH else text[: _VALUE_WIDTH - 3] + "..."
 
 
 def points(value: float | None) -> str:

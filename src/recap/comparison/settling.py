@@ -64,9 +64,10 @@ def _found(variances: Variances, target: float, difference: Difference) -> bool:
 
 
 def _plan(difference: Difference, target: float) -> str:
-    runs = max(difference.variances.runs)
+    parts = difference.variances
+    more_seeds = range(max(parts.runs) + 1, MAX_SEEDS + 1)
+    seeds = next((n for n in more_seeds if _found(resized(parts, seeds=n), target, difference)), None)
     questions = _questions_needed(difference, target, None)
-    seeds = next((n for n in range(runs + 1, MAX_SEEDS + 1) if _questions_needed(difference, target, n) == 1), None)
     would = f"would show {target:.1f} points"
     asked = None if questions is None else f"{_count(difference, questions)} questions"
     if seeds and asked:
@@ -75,7 +76,7 @@ def _plan(difference: Difference, target: float) -> str:
         return f"{seeds} seeds a side {would}; no number of questions does with {_runs(difference)}."
     if asked:
         return f"{asked} {would}; {MAX_SEEDS} seeds a side on these {difference.questions:,} do not."
-    both = [(n, _questions_needed(difference, target, n)) for n in range(runs + 1, MAX_SEEDS + 1)]
+    both = [(n, _questions_needed(difference, target, n)) for n in more_seeds]
     known = [(n, times) for n, times in both if times is not None]
     if not known:
         most = _count(difference, MAX_TIMES_THE_QUESTIONS)

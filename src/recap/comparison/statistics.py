@@ -77,7 +77,7 @@ class Variances:
 
     @cached_property
     def degrees_of_freedom(self) -> float:
-        parts = [(self.items, self.images - 1)]
+        parts = [(self.items, max(1, self.images - 1))]
         if self.know_seeds:
             parts += [(variance, runs - 1) for variance, runs in zip(self.seeds, self.runs, strict=True)]
         uncertainty = sum(variance**2 / freedom for variance, freedom in parts)

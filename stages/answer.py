@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from recap.evaluation.benchmarks.registry import BENCHMARKS
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.io import write_jsonl
 from recap.params import load_params
 from recap.runtime.scratch import Journal, discard, fingerprint, scratch_dir
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 # What an answer depends on besides model, questions and parameters.
 CODE = (
-    "src/recap/evaluation/benchmarks",
+    "src/recap/data/benchmarks",
     "src/recap/evaluation/generation",
     "src/recap/models",
     "src/recap/data/corpus",
@@ -38,7 +38,7 @@ def main() -> None:
     args = parse_args()
     answer = load_params("answer", args.params)
     where = load_params("device", args.params)
-    questions = BENCHMARKS[args.benchmark].load(args.questions, ocr_tokens=answer.ocr_tokens)
+    questions = BENCHMARKS[args.benchmark].load(args.questions)
 
     from recap.evaluation.generation.answer_files import answer_rows
     from recap.evaluation.generation.answerer import Answerer, load_for_inference
@@ -51,13 +51,13 @@ def main() -> None:
     # The batch size is not part of it: no answer depends on it.
     decoding = {**answer.model_dump(exclude={"batch_size"}), "device": device.type, "dtype": str(dtype)}
     scratch = scratch_dir(
-        f"answer-{args.benchmark}", fingerprint(inputs=[args.questions, folder], params=decoding, code=CODE)
+        f"answer@{args.benchmark}", fingerprint(inputs=[args.questions, folder], params=decoding, code=CODE)
     )
     log.info(
         "%s: %d questions, %s, %s, batches of %d", args.benchmark, len(questions), device, dtype, answer.batch_size
     )
 
-    with stage_timing(args.timing, f"answer-{args.benchmark}") as timing:
+    with stage_timing(args.timing, f"answer@{args.benchmark}") as timing:
         model, processor = load_for_inference(folder, device=device, dtype=dtype)
         answerer = Answerer(
             model,

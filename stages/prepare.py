@@ -29,14 +29,17 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
 
+    from recap.data.benchmarks.registry import check_chosen
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_metrics
     from recap.models.presence import require_model
-    from recap.params import ModelsParams, load_params, read_yaml, validate
+    from recap.params import ModelsParams, load_all, load_params, read_yaml, validate
     from recap.runtime.timing import stage_timing
     from recap.world.settings import WorldSettings
 
     params, models = load_params("data", args.params), load_params("models", args.params)
+    # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
+    check_chosen(load_all(args.params).benchmarks)
     # No model is read here; but a run that would miss one an hour later should stop now.
     for name in ModelsParams.model_fields:
         require_model(getattr(models, name).path, name)

@@ -1,4 +1,4 @@
-"""Put a whole run on one page. In: what the other stages wrote. Out: a self-contained HTML file."""
+"""Put a whole run on one page. In: what the other stages wrote. Out: a self-contained HTML file, bars for a plot."""
 
 import argparse
 from pathlib import Path
@@ -17,19 +17,23 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of the benchmarks' official files")
     parser.add_argument("--timings", type=Path, required=True, help="folder of durations")
     parser.add_argument("--report", type=Path, required=True, help="out: the page")
+    parser.add_argument("--accuracy", type=Path, required=True, help="out: JSON, the accuracy of every benchmark")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
     return parser.parse_args()
 
 
 def main() -> None:
     args = vars(parse_args())
-    report = args.pop("report")
+    report, accuracy = args.pop("report"), args.pop("accuracy")
 
-    from recap.io import write_text
+    from recap.io import write_json, write_text
+    from recap.reporting.bars import accuracy_bars
     from recap.reporting.page import render
     from recap.reporting.run import RunFiles, load_run
 
-    write_text(report, render(load_run(RunFiles(**args))))
+    found = load_run(RunFiles(**args))
+    write_json(accuracy, accuracy_bars(found))
+    write_text(report, render(found))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 import argparse
 import logging
 
-from recap.evaluation.benchmarks.registry import BENCHMARKS
-from recap.evaluation.scoring.registry import SCORERS
-from recap.evaluation.scoring.results import check_answered, score_with_blank, write_plots
+from recap.data.benchmarks.registry import BENCHMARKS
+from recap.evaluation.scoring.registry import scorer_of
+from recap.evaluation.scoring.results import check_answered, score_with_blank, write_breakdown
 from recap.io import read_jsonl, write_jsonl, write_metrics
 from recap.params import load_params
 from recap.runtime.stage import run
@@ -30,11 +30,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    answer = load_params("answer", args.params)
     score = load_params("score", args.params)
-    scorer = SCORERS[args.benchmark]
-    with stage_timing(args.timing, f"score-{args.benchmark}") as timing:
-        questions = BENCHMARKS[args.benchmark].load(args.questions, ocr_tokens=answer.ocr_tokens)
+    benchmark = BENCHMARKS[args.benchmark]
+    scorer = scorer_of(benchmark)
+    with stage_timing(args.timing, f"score@{args.benchmark}") as timing:
+        questions = benchmark.load(args.questions)
         blank_answers = list(read_jsonl(args.blank_answers))
         metrics, rows = score_with_blank(scorer, questions, read_jsonl(args.answers), blank_answers)
         check_answered(metrics, score.max_unanswered, args.answers)
@@ -48,7 +48,7 @@ def main() -> None:
             scorer.convention,
         )
         write_jsonl(args.scores, rows)
-        write_plots(args.plots, args.benchmark, metrics, rows)
+        write_breakdown(args.plots, rows)
         write_metrics(args.metrics, args.benchmark, metrics)
         timing["items"] = len(questions)
 

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from recap.params import BENCHMARKS
+from recap.params import load_all
 
 ROOT = Path(__file__).parent.parent
 IDENTITY = {
@@ -19,6 +19,7 @@ IDENTITY = {
     for key, value in (("NAME", "recap"), ("EMAIL", "recap@localhost"))
 }
 
+BENCHMARKS = tuple(load_all(ROOT / "profiles" / "smoke.yaml").benchmarks)
 # The stages of a run: those from one on that a change makes stale, and all of them.
 FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
 FROM_PROCESS = ["process", "quality", "pretrain", *FROM_FINETUNE]

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from recap.params import BENCHMARKS
-from tests.clones import ALL_STAGES, FROM_FINETUNE, FROM_PROCESS, Clone, ran
+from tests.clones import ALL_STAGES, BENCHMARKS, FROM_FINETUNE, FROM_PROCESS, Clone, ran
 
 pytestmark = pytest.mark.slow
 
@@ -145,7 +144,7 @@ def test_a_run_killed_in_every_long_stage_ends_the_same(finished: Clone, tmp_pat
         ("caption", ".scratch/caption/*/captions.jsonl"),
         ("pretrain", ".scratch/pretrain/*/checkpoint-*/trainer_state.json"),
         ("finetune", ".scratch/finetune/*/checkpoint-*/trainer_state.json"),
-        ("answer@mmbench", ".scratch/answer-mmbench/*/replies.jsonl"),
+        ("answer@mmbench", ".scratch/answer@mmbench/*/replies.jsonl"),
     ):
         killed.kill_when(sign, "repro", stage)
         assert any(killed.root.glob(sign)), "the work done so far is gone"

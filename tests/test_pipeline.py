@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from recap.params import BENCHMARKS, Params, load_all, read_yaml
+from recap.params import Params, load_all, read_yaml
 
 ROOT = Path(__file__).parent.parent
 Stages = dict[str, dict[str, Any]]
@@ -25,10 +25,19 @@ def resolved_stages(pipeline: dict[str, Any], params: dict[str, Any]) -> Stages:
     """The stages with `foreach` unrolled and `${...}` filled in; outs, metrics and deps as plain paths."""
     stages = {}
     for name, stage in pipeline["stages"].items():
-        for item in stage.get("foreach", [None]):
-            body = stage["do"] if item else stage
-            stages[f"{name}@{item}" if item else name] = _filled(body, {**params, "item": item})
+        if "foreach" not in stage:
+            stages[name] = _filled(stage, params)
+            continue
+        for key, item in _items(stage["foreach"], params):
+            stages[f"{name}@{key}"] = _filled(stage["do"], {**params, "key": key, "item": item})
     return stages
+
+
+def _items(foreach: Any, params: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Key and item of every turn, as DVC takes them: from a mapping, a list, or a parameter `${...}` that is one."""
+    if isinstance(foreach, str):
+        foreach = _lookup(foreach.removeprefix("${").removesuffix("}"), params)
+    return list(foreach.items()) if isinstance(foreach, dict) else [(str(item), item) for item in foreach]
 
 
 def _filled(value: Any, context: dict[str, Any]) -> Any:
@@ -57,13 +66,21 @@ def outputs(stage: dict[str, Any]) -> list[str]:
 
 
 @cache
-def imported_modules(file: Path) -> tuple[str, ...]:
-    """Every recap module that a file imports, wherever in the file."""
-    return tuple(_imports(file))
+def imported_modules(file: Path, *, for_types: bool = False) -> tuple[str, ...]:
+    """Every recap module that a file imports, wherever in the file; with `for_types` also those for annotations."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return tuple(_imports(tree if for_types else WithoutTypeChecking().visit(tree)))
 
 
-def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+class WithoutTypeChecking(ast.NodeTransformer):
+    """Takes out `if TYPE_CHECKING:`, which never runs."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recap"):
             yield str(node.module)
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
@@ -256,12 +273,31 @@ def test_the_rule_notices_its_fault(
 def test_every_parameter_section_is_some_stages(stages: Stages) -> None:
     declared = {entry.split(".")[0] for name, stage in stages.items() if name != "report" for entry in stage["params"]}
     # The recipe travels in process's command and dependency.
-    assert declared | {"recipe"} == set(Params.model_fields)
+    # So do the benchmarks: in the names of answer and score.
+    assert declared | {"recipe", "benchmarks"} == set(Params.model_fields)
 
 
-def test_every_benchmark_is_answered_and_scored(stages: Stages) -> None:
+def test_every_chosen_benchmark_is_answered_and_scored(stages: Stages) -> None:
     for verb in ("answer", "score"):
-        assert [name for name in stages if name.startswith(verb)] == [f"{verb}@{b}" for b in BENCHMARKS]
+        chosen = load_all(ROOT / "params.yaml").benchmarks
+        assert [name for name in stages if name.startswith(verb)] == [f"{verb}@{b}" for b in chosen]
+
+
+def test_a_benchmark_is_added_in_the_parameters_alone() -> None:
+    params = read_yaml(ROOT / "params.yaml") | {"benchmarks": {"textvqa_ocr": "textvqa"}}
+    stages = resolved_stages(read_yaml(ROOT / "dvc.yaml"), params)
+    for rule in RULES:
+        assert rule(stages) == []
+    assert "answer@textvqa" not in stages
+    assert "data/benchmarks/textvqa" in paths(stages["answer@textvqa_ocr"]["deps"])
+    assert outputs(stages["score@textvqa_ocr"])[0] == "data/scores/textvqa_ocr.jsonl"
+    assert "textvqa" not in (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+
+
+def test_work_is_called_like_its_stage(stages: Stages) -> None:
+    for name, stage in stages.items():
+        if name != "report":
+            assert f"data/timings/{name}.json" in outputs(stage)
 
 
 def test_captioning_knows_nothing_of_the_recipe(stages: Stages) -> None:
@@ -271,20 +307,31 @@ def test_captioning_knows_nothing_of_the_recipe(stages: Stages) -> None:
 
 
 def test_a_change_of_scoring_reruns_no_inference(stages: Stages) -> None:
-    scoring = ROOT / "src" / "recap" / "evaluation" / "accuracy.py"
-    deps = [ROOT / path for path in paths(stages["answer@vqav2"]["deps"])]
-    assert not any(dep == scoring or dep in scoring.parents for dep in deps)
+    scoring = ROOT / "src" / "recap" / "evaluation" / "scoring" / "accuracy.py"
+    assert not depends_on("answer@vqav2", scoring, stages) and depends_on("score@vqav2", scoring, stages)
+
+
+def test_a_change_of_the_world_or_of_what_users_bring_reruns_no_inference(stages: Stages) -> None:
+    for file in ("world/lexicon.py", "data/sources/user_mmbench.py"):
+        assert depends_on("prepare", ROOT / "src/recap" / file, stages)
+        assert not depends_on("answer@mmbench", ROOT / "src/recap" / file, stages)
+
+
+def depends_on(stage: str, file: Path, stages: Stages) -> bool:
+    assert file.is_file()
+    deps = [ROOT / path for path in paths(stages[stage]["deps"])]
+    return any(dep == file or dep in file.parents for dep in deps)
 
 
 def test_layers_import_downwards_only() -> None:
-    ranks = {"runtime": 0, "io": 1, "params": 1, "world": 2, "data": 2, "models": 3, "captioning": 4, "training": 4}
-    ranks |= {"evaluation": 4, "comparison": 5, "reporting": 6, "foundry": 6}
+    ranks = {"runtime": 0, "io": 1, "params": 1, "world": 2, "data": 3, "models": 4, "captioning": 5, "training": 5}
+    ranks |= {"evaluation": 5, "comparison": 6, "reporting": 7, "foundry": 7}
     problems = []
     for file in sorted((ROOT / "src" / "recap").rglob("*.py")):
         layer = file.relative_to(ROOT / "src" / "recap").parts[0].removesuffix(".py")
-        for module in imported_modules(file):
+        for module in imported_modules(file, for_types=True):
             target = [*module.split("."), layer][1]
-            same_height = target != layer and ranks.get(target) == ranks.get(layer) == 4
+            same_height = target != layer and ranks.get(target) == ranks.get(layer) == 5
             if target in ranks and layer in ranks and (ranks[target] > ranks[layer] or same_height):
                 problems.append(f"{file.name}: {layer} imports {module}")
     # Timing writes its file through recap.io: the one step sideways within the base.

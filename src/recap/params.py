@@ -15,11 +15,10 @@ from recap.runtime.errors import UserError
 
 PARAMS_PATH = Path("params.yaml")
 
-BENCHMARKS = ("textvqa", "mmbench", "vqav2", "gqa", "okvqa")
-
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 PositiveFloat = Annotated[float, Field(gt=0)]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -133,7 +132,6 @@ class MergeParams(Section):
 class AnswerParams(Section):
     batch_size: PositiveInt
     image_aspect_ratio: Literal["pad", "square"]
-    ocr_tokens: bool
     blank_images: bool
     max_new_tokens: PositiveInt
 
@@ -158,6 +156,7 @@ class Params(Section):
     finetune: TrainingParams
     lora: LoraParams
     merge: MergeParams
+    benchmarks: Annotated[dict[Name, Name], Field(min_length=1)]
     answer: AnswerParams
     score: ScoreParams
 

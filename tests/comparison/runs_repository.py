@@ -68,6 +68,7 @@ def write_run(folder: Path, recipe: str, seed: int) -> None:
         "recipe": recipe,
         "seed": seed,
         "lora": {"r": 16},
+        "benchmarks": {name: name for name in SKILL[recipe]},
         "machine": {"workers": seed},
         "models": {name: {"path": f"models/{name}"} for name in MODELS},
     }

@@ -159,6 +159,8 @@ def test_experiment_names_are_revisions(compare, copy):
 def test_benchmark_that_one_side_lacks_is_told(compare, copy):
     for name in ("gqa.jsonl", "gqa.jsonl.dvc"):
         (copy / "data/scores" / name).unlink()
+    params = copy / "params.yaml"
+    params.write_text(params.read_text().replace("  gqa: gqa\n", ""))
     text = compare("baseline", "workspace", folder=copy)
     assert "not compared, because not every revision scored it: gqa." in text
     assert "(textvqa), 28.0 points fewer (mmbench); one seed" in text
@@ -278,6 +280,7 @@ def test_other_answers_to_the_same_keys_are_not_paired(compare, copy):
 @pytest.mark.parametrize(
     ("path", "edit", "told"),
     [
+        ("params.yaml", replaced("gqa: gqa", "gqa: other"), "parameter benchmarks.gqa (A: gqa, B: other)"),
         ("dvc.lock", replaced("md5 of models/vision_tower_aux", "x"), "base model vision_tower_aux (A: md5 of models"),
         ("dvc.lock", replaced("md5 of models/captioner", "x"), "captioner (A: md5 of models/captioner, B: x)"),
         ("dvc.lock", replaced("md5 of data/corpus", "x"), "raw corpus (A: md5 of data/corpus, B: x)"),

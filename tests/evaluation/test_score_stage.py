@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recap.evaluation.benchmarks.registry import BENCHMARKS
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.io import write_jsonl
 
 
@@ -45,10 +45,6 @@ def test_metrics_scores_and_plots(root: Path, vqav2_folder: Path, tmp_path: Path
     assert [(row["key"], row["score"], row["blank_score"]) for row in rows] == [
         ("420", 1.0, 1.0), ("421", 1.0, 0.0), ("70", 0.0, 0.0),
     ]  # fmt: skip
-    bars = json.loads((tmp_path / "plots" / "accuracy.json").read_text())
-    assert [(bar["benchmark"], bar["image"], bar["accuracy"]) for bar in bars] == [
-        ("vqav2", "shown", 66.6667), ("vqav2 (blank)", "blank", 33.3333),
-    ]  # fmt: skip
     with (tmp_path / "plots" / "by_type.csv").open() as stream:
         table = list(csv.DictReader(stream))
     assert table[0] == {
@@ -75,7 +71,7 @@ def test_unanswered_questions_beyond_the_limit_stop_the_stage(root: Path, gqa_fo
 
 @pytest.mark.parametrize("module", ["torch", "transformers", "pandas", "PIL"])
 def test_scoring_needs_no_heavy_module(module: str) -> None:
-    names = ("benchmarks.registry", "scoring.registry", "scoring.results")
-    imports = ", ".join(f"recap.evaluation.{name}" for name in names)
+    names = ("data.benchmarks.registry", "evaluation.scoring.registry", "evaluation.scoring.results")
+    imports = ", ".join(f"recap.{name}" for name in names)
     code = f"import sys, {imports}; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

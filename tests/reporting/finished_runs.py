@@ -238,8 +238,8 @@ def write_timings(timings: Path) -> None:
         "pretrain": 244,
         "finetune": 251,
         "merge": 9,
-        "answer-textvqa": 31,
-        "score-textvqa": 1,
+        "answer@textvqa": 31,
+        "score@textvqa": 1,
     }
     for stage, seconds in stages.items():
         counts = {"items": 2400, "items_per_second": 2400 / seconds, "device": "cpu"} if stage != "merge" else {}

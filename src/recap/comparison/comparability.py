@@ -62,7 +62,7 @@ def _facts(run: Revision, benchmarks: Sequence[str]) -> dict[str, Any]:
     params = {
         f"parameter {name}": value
         for name, value in sorted(run.params.items())
-        if name not in FREE and not is_machine(name)
+        if name not in FREE and not is_machine(name) and not _is_left_out(name, benchmarks)
     }
     conventions = {
         f"{benchmark} {name}": run.details.get(f"{benchmark}.{name}", NOT_RECORDED)
@@ -70,6 +70,12 @@ def _facts(run: Revision, benchmarks: Sequence[str]) -> dict[str, Any]:
         for name in CONVENTIONS
     }
     return inputs | params | conventions
+
+
+def _is_left_out(name: str, benchmarks: Sequence[str]) -> bool:
+    """Whether a parameter only chooses a benchmark that not every run answered, and that is not compared."""
+    section, _, benchmark = name.partition(".")
+    return section == "benchmarks" and benchmark not in benchmarks
 
 
 def _listed(facts: Sequence[dict[str, Any]], what: str) -> str:

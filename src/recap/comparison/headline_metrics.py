@@ -2,7 +2,7 @@
 
 from typing import Any, TypeGuard
 
-from recap.params import BENCHMARKS
+from recap.data.benchmarks.registry import BENCHMARKS
 
 # Metrics worth a line in a comparison, in this order; `dvc metrics diff` prints them all.
 HEADLINE = (
@@ -18,7 +18,7 @@ HEADLINE = (
 
 def benchmark_order(name: str) -> tuple[int, str]:
     """Sorts benchmarks as the pipeline does; those that it does not know come last, by name."""
-    return (BENCHMARKS.index(name) if name in BENCHMARKS else len(BENCHMARKS), name)
+    return (list(BENCHMARKS).index(name) if name in BENCHMARKS else len(BENCHMARKS), name)
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -6,11 +6,12 @@ In: a `Run`. Out: captions that were replaced, kept or dropped, and right and wr
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from recap.data.benchmarks.questions import Question
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.data.corpus.records import caption_of
-from recap.evaluation.benchmarks.questions import Question
-from recap.evaluation.benchmarks.registry import BENCHMARKS
 from recap.reporting.pictures import thumbnail
 from recap.reporting.run import Run
 from recap.runtime.seeding import derive_seed
@@ -98,26 +99,26 @@ def dropped_examples(run: Run) -> list[CaptionExample]:
 
 
 def answer_examples(run: Run) -> list[AnswerExamples]:
-    return [_benchmark_examples(run, name, rows) for name, rows in run.scores.items() if rows]
+    return [_benchmark_examples(run, name, run.scores[name]) for name in run.benchmarks if run.scores.get(name)]
 
 
 def _benchmark_examples(run: Run, benchmark: str, rows: list[Row]) -> AnswerExamples:
-    folder = run.files.benchmarks / benchmark
+    folder = run.files.benchmarks / BENCHMARKS[benchmark].folder
     questions = {question.key: question for question in BENCHMARKS[benchmark].load(folder)} if folder.is_dir() else {}
 
     def choose(wanted: float) -> list[AnswerExample]:
         scored = [row for row in rows if row["score"] == wanted]
         chosen = _choose(run, scored, f"{benchmark} {wanted}", ANSWERS_SHOWN, lambda row: row["image"])
-        return [_answer_example(run, benchmark, row, questions.get(row["key"])) for row in chosen]
+        return [_answer_example(folder, row, questions.get(row["key"])) for row in chosen]
 
     return AnswerExamples(benchmark, right=choose(1.0), wrong=choose(0.0))
 
 
-def _answer_example(run: Run, benchmark: str, row: Row, question: Question | None) -> AnswerExample:
+def _answer_example(folder: Path, row: Row, question: Question | None) -> AnswerExample:
     options = row.get("options", {})
     return AnswerExample(
         key=row["key"],
-        picture=thumbnail(run.files.benchmarks / benchmark, question.image) if question else None,
+        picture=thumbnail(folder, question.image) if question else None,
         question=row["question"],
         prediction=row["prediction"],
         accepted=_accepted(row["answers"], options),

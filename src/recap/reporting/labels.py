@@ -1,6 +1,6 @@
 """Words for the names that stand in metrics files, in the order the page shows them."""
 
-BENCHMARK_TITLES = {"textvqa": "TextVQA", "mmbench": "MMBench", "vqav2": "VQAv2", "gqa": "GQA", "okvqa": "OK-VQA"}
+from recap.data.benchmarks.registry import BENCHMARKS
 
 CURVE_LABELS = {"loss": "Loss", "grad_norm": "Gradient norm"}
 
@@ -57,4 +57,4 @@ QUALITY_LABELS = {
 
 
 def title_of(benchmark: str) -> str:
-    return BENCHMARK_TITLES.get(benchmark, benchmark)
+    return BENCHMARKS[benchmark].title if benchmark in BENCHMARKS else benchmark

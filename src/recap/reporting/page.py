@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from recap.comparison.flattening import flatten
-from recap.params import BENCHMARKS
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.reporting.charts import line_chart
 from recap.reporting.examples import answer_examples, caption_examples, dropped_examples
 from recap.reporting.labels import CURVE_LABELS, PROOF_LABELS, QUALITY_LABELS, TRAINING_LABELS, title_of
@@ -56,7 +56,7 @@ def render(run: Run) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "signed": signed, "breakable": breakable, "title_of": title_of}
-    scores = [(name, run.metrics[name]) for name in BENCHMARKS if name in run.metrics]
+    scores = [(name, run.metrics[name]) for name in run.benchmarks]
     return environment.get_template("report.html").render(
         recipe=run.params.recipe,
         seed=run.params.seed,
@@ -80,15 +80,17 @@ def render(run: Run) -> str:
         versions=versions(),
         durations=durations(run),
         hardware=hardware(run),
-        ocr_tokens=run.params.answer.ocr_tokens,
+        notes=[
+            f"{BENCHMARKS[name].title}: {BENCHMARKS[name].note}." for name in run.benchmarks if BENCHMARKS[name].note
+        ],
     )
 
 
 def headline(run: Run) -> list[Fact]:
     """The numbers that stand at the top: score, what the text alone gives away, rows kept, minutes."""
     found = []
-    first = next((name for name in BENCHMARKS if name in run.metrics), None)
-    if first:
+    if run.benchmarks:
+        first = run.benchmarks[0]
         scores = run.metrics[first]
         error = scores.get("accuracy_stderr")
         remark = f"± {error:.1f} standard error" if error is not None else ""

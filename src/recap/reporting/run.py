@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.io import read_json, read_jsonl
-from recap.params import BENCHMARKS, Params, load_all
+from recap.params import Params, load_all
 
 TRAINING_STAGES = ("pretrain", "finetune")
 CURVES = ("loss", "grad_norm")
@@ -62,6 +63,14 @@ class Run:
     scores: dict[str, list[dict[str, Any]]]
     timings: list[dict[str, Any]]
 
+    @property
+    def benchmarks(self) -> list[str]:
+        """What the run was asked and scored on, in the order in which results are shown.
+
+        Files of a benchmark that is no longer among the parameters stay where they are; they are no part of this run.
+        """
+        return [name for name in BENCHMARKS if name in self.params.benchmarks and name in self.metrics]
+
 
 def load_run(files: RunFiles) -> Run:
     """Read a run.
@@ -111,7 +120,7 @@ def _read_curve(path: Path, name: str) -> Series:
     return [(step, value) for step, value in points if math.isfinite(value)]
 
 
-def _stage_order(timing: dict[str, Any]) -> tuple[int, str]:
-    stage, _, benchmark = str(timing["stage"]).partition("-")
+def _stage_order(timing: dict[str, Any]) -> tuple[int, int, str]:
+    stage, _, benchmark = str(timing["stage"]).partition("@")
     known = STAGES.index(stage) if stage in STAGES else len(STAGES)
-    return known, str(BENCHMARKS.index(benchmark)) if benchmark in BENCHMARKS else benchmark or stage
+    return known, list(BENCHMARKS).index(benchmark) if benchmark in BENCHMARKS else -1, str(timing["stage"])

@@ -1,14 +1,13 @@
 """Accuracy of one answer: soft VQA accuracy over ten annotators, and GQA's exact match.
 
 Every benchmark score in a paper follows one of several conventions that disagree on some percent of the items; a
-score is meaningful only beside its convention's name. Sources as in `recap.evaluation.answers`, and
-LLaVA@c121f04 (GQA conversion), lmms-eval@75571cf, OpenVQA@f8f9966 (GQA's official evaluation).
+score is meaningful only beside its convention's name. Sources as in `recap.evaluation.scoring.normalisation`, and
+LLaVA@c121f04 (GQA conversion), OpenVQA@f8f9966 (GQA's official evaluation).
 """
 
-import string
 from collections.abc import Callable, Sequence
 
-from recap.evaluation.answers import normalize, normalize_punctuation, strip_whitespace
+from recap.evaluation.scoring.normalisation import normalize, strip_whitespace
 
 
 def soft_accuracy(matches: int, annotators: int) -> float:
@@ -38,7 +37,7 @@ def vqa_accuracy(prediction: str, answers: Sequence[str], convention: str) -> fl
         answers: The annotators' answers, ten in the published sets.
         convention: One of `VQA_CONVENTIONS`. "mmf" serves TextVQA (LLaVA and MGM score so). "official_vqa"
             leaves both sides as they are when all annotators agree, so predictions must come processed
-            (see `recap.evaluation.scoring.vqav2`).
+            (see `recap.evaluation.scoring.official_vqa`).
 
     Returns:
         Accuracy in [0, 1].
@@ -55,11 +54,8 @@ def vqa_accuracy(prediction: str, answers: Sequence[str], convention: str) -> fl
 Processed = tuple[str, list[str]]
 
 
-def _always(convention: str) -> Callable[[str, Sequence[str]], Processed]:
-    def process(prediction: str, answers: Sequence[str]) -> Processed:
-        return normalize(prediction, convention), [normalize(answer, convention) for answer in answers]
-
-    return process
+def _mmf(prediction: str, answers: Sequence[str]) -> Processed:
+    return normalize(prediction, "mmf"), [normalize(answer, "mmf") for answer in answers]
 
 
 def _official_vqa(prediction: str, answers: Sequence[str]) -> Processed:
@@ -69,23 +65,7 @@ def _official_vqa(prediction: str, answers: Sequence[str]) -> Processed:
     return normalize(prediction, "official_vqa"), [normalize(answer, "official_vqa") for answer in answers]
 
 
-def _official_vqa_pre2021(prediction: str, answers: Sequence[str]) -> Processed:
-    """Before GT-Vision-Lab/VQA@a4f1afd: answers lost their punctuation only, and kept even that in agreement."""
-    unanimous = len(set(answers)) == 1
-    answers = list(answers) if unanimous else [normalize_punctuation(answer) for answer in answers]
-    return normalize(prediction, "official_vqa"), answers
-
-
-VQA_CONVENTIONS: dict[str, Callable[[str, Sequence[str]], Processed]] = {
-    "mmf": _always("mmf"),
-    "official_vqa": _official_vqa,
-    "official_vqa_pre2021": _official_vqa_pre2021,
-    "vlmevalkit": _always("vlmevalkit"),
-    "llava": _always("mmf"),
-    "lmms_eval_textvqa": _always("mmf"),
-    "lmms_eval_okvqa": _always("mmf"),
-    "lmms_eval_vqav2": _always("official_vqa"),
-}
+VQA_CONVENTIONS: dict[str, Callable[[str, Sequence[str]], Processed]] = {"mmf": _mmf, "official_vqa": _official_vqa}
 
 
 def gqa_correct(prediction: str, answer: str, convention: str) -> bool:
@@ -94,8 +74,8 @@ def gqa_correct(prediction: str, answer: str, convention: str) -> bool:
     Args:
         prediction: What the model said.
         answer: The annotation: lower-case and short.
-        convention: "strict" (equal as they stand), "llava" (the prediction stripped, without trailing stops, in lower
-            case), "lmms_eval" or "vlmevalkit".
+        convention: "strict" (equal as they stand) or "llava" (the prediction stripped, without trailing stops, in
+            lower case).
 
     Raises:
         ValueError: The convention is unknown.
@@ -113,25 +93,4 @@ def _llava(prediction: str, answer: str) -> bool:
     return prediction.strip().rstrip(".").lower() == answer
 
 
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def _lmms_eval(prediction: str, answer: str) -> bool:
-    def bare(text: str) -> str:
-        return text.strip().lower().translate(_NO_PUNCTUATION)
-
-    return bare(prediction) == bare(answer)
-
-
-def _vlmevalkit(prediction: str, answer: str) -> bool:
-    return prediction.strip().lower() == answer.strip().lower()
-
-
-GQA_CONVENTIONS: dict[str, Callable[[str, str], bool]] = {
-    "strict": _strict,
-    "official_strict": _strict,
-    "llava": _llava,
-    "llava_convert_then_official": _llava,
-    "lmms_eval": _lmms_eval,
-    "vlmevalkit": _vlmevalkit,
-}
+GQA_CONVENTIONS: dict[str, Callable[[str, str], bool]] = {"strict": _strict, "llava": _llava}

@@ -1,26 +1,24 @@
-"""Answer normalisation for soft VQA accuracy, in the three dialects that published scores were made with.
+"""Answer normalisation for soft VQA accuracy, in the two dialects that Recap's scores are made with.
 
 A prediction and the annotators' answers are normalised the same way and then compared as strings. Followed
 exactly, mistakes included, because a "corrected" rule gives other scores:
-facebookresearch/mmf@b0ffc7f (the EvalAI processor; LLaVA, MGM and lmms-eval use it unchanged),
-GT-Vision-Lab/VQA@a013f00 (official VQA), open-compass/VLMEvalKit@e8e78f05.
+facebookresearch/mmf@b0ffc7f (the EvalAI processor; LLaVA, MGM and lmms-eval use it unchanged) and
+GT-Vision-Lab/VQA@a013f00 (official VQA).
 """
 
 import re
 from functools import lru_cache
 
-from recap.evaluation.tables import ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION
+from recap.evaluation.scoring.tables import ARTICLES, CONTRACTIONS, NUMBER_WORDS, PUNCTUATION
 
 # \d is Unicode-aware here, as it is in the references.
 _COMMA_IN_NUMBER = re.compile(r"\d,\d")
 # The references write `(?!<=\d)\.(?!\d)`: a mistyped look-behind, so only the character after the stop counts.
 _STOP_BEFORE_NON_DIGIT = re.compile(r"\.(?!\d)")
-# VLMEvalKit repaired the look-behind in 2025: there "3." keeps its stop and does not equal "3".
-_STOP_AWAY_FROM_DIGITS = re.compile(r"(?<!\d)\.(?!\d)")
 # The references pass a flag where `sub` expects a count; the flag's value is 32.
 _MAX_STOPS = 32
 
-CONVENTIONS = ("mmf", "official_vqa", "vlmevalkit")
+CONVENTIONS = ("mmf", "official_vqa")
 
 
 @lru_cache(maxsize=1 << 16)
@@ -29,7 +27,7 @@ def normalize(text: str, convention: str) -> str:
 
     Args:
         text: A prediction or an annotator's answer.
-        convention: "mmf" (TextVQA; also what EvalAI's submitters apply), "official_vqa" or "vlmevalkit".
+        convention: "mmf" (TextVQA; also what EvalAI's submitters apply) or "official_vqa".
 
     Returns:
         Lower-case words joined by single spaces; may be empty ("a", "The.").
@@ -41,15 +39,14 @@ def normalize(text: str, convention: str) -> str:
         raise ValueError(f"expected a convention among {', '.join(CONVENTIONS)}, found {convention!r}")
     if convention == "mmf":
         text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
-    stop = _STOP_AWAY_FROM_DIGITS if convention == "vlmevalkit" else _STOP_BEFORE_NON_DIGIT
-    return _normalize_words(normalize_punctuation(strip_whitespace(text), stop))
+    return normalize_words(normalize_punctuation(strip_whitespace(text)))
 
 
 def strip_whitespace(text: str) -> str:
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 
-def normalize_punctuation(text: str, stop: re.Pattern[str] = _STOP_BEFORE_NON_DIGIT) -> str:
+def normalize_punctuation(text: str) -> str:
     """Delete or space out punctuation, then delete full stops.
 
     A mark is deleted when it touches a space anywhere in the text, and every mark is deleted when the text
@@ -60,10 +57,10 @@ def normalize_punctuation(text: str, stop: re.Pattern[str] = _STOP_BEFORE_NON_DI
     for mark in PUNCTUATION:
         delete = delete_all or f"{mark} " in text or f" {mark}" in text
         edited = edited.replace(mark, "" if delete else " ")
-    return stop.sub("", edited, count=_MAX_STOPS)
+    return _STOP_BEFORE_NON_DIGIT.sub("", edited, count=_MAX_STOPS)
 
 
-def _normalize_words(text: str) -> str:
+def normalize_words(text: str) -> str:
     """Lower the case, turn number words into digits, drop articles, spell contractions."""
     numbered = (NUMBER_WORDS.get(word, word) for word in text.lower().split())
     return " ".join(CONTRACTIONS.get(word, word) for word in numbered if word not in ARTICLES)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from recap.evaluation.benchmarks.questions import prompt_fingerprint
-from recap.evaluation.benchmarks.registry import BENCHMARKS
-from recap.evaluation.benchmarks.textvqa import question_in_prompt
-from recap.evaluation.scoring.registry import SCORERS
-from recap.params import BENCHMARKS as NAMES
+from recap.data.benchmarks.questions import prompt_fingerprint
+from recap.data.benchmarks.registry import BENCHMARKS, WITH_FILES
+from recap.data.benchmarks.textvqa import question_in_prompt
+from recap.evaluation.scoring.registry import scorer_of
 from recap.runtime.errors import UserError
 
 SHORT = "\nAnswer the question using a single word or phrase."
@@ -42,26 +41,21 @@ OCR_PROMPTS = {
 }
 
 
-def test_the_registry_has_the_parameters_benchmarks_in_order() -> None:
-    assert tuple(BENCHMARKS) == NAMES
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_FILES)
 def test_prompts_are_frozen(folders: dict[str, Path], name: str) -> None:
-    questions = BENCHMARKS[name].load(folders[name], ocr_tokens=False)
+    questions = BENCHMARKS[name].load(folders[name])
     assert {question.key: question.text for question in questions} == PROMPTS[name]
 
 
 def test_prompts_with_ocr_tokens_are_the_files_own(textvqa_folder: Path) -> None:
-    questions = BENCHMARKS["textvqa"].load(textvqa_folder, ocr_tokens=True)
+    questions = BENCHMARKS["textvqa_ocr"].load(textvqa_folder)
     assert {question.key: question.text for question in questions} == OCR_PROMPTS
 
 
 def test_the_fingerprint_tells_prompts_apart(textvqa_folder: Path) -> None:
-    load = BENCHMARKS["textvqa"].load
-    with_tokens = prompt_fingerprint(load(textvqa_folder, ocr_tokens=True))
-    without = prompt_fingerprint(load(textvqa_folder, ocr_tokens=False))
-    assert with_tokens != without == prompt_fingerprint(reversed(load(textvqa_folder, ocr_tokens=False)))
+    with_tokens = prompt_fingerprint(BENCHMARKS["textvqa_ocr"].load(textvqa_folder))
+    questions = BENCHMARKS["textvqa"].load(textvqa_folder)
+    assert with_tokens != prompt_fingerprint(questions) == prompt_fingerprint(reversed(questions))
 
 
 def test_images_are_found_whatever_their_extension(textvqa_folder: Path, vqav2_folder: Path) -> None:
@@ -83,7 +77,7 @@ def test_real_photographs_in_the_official_format(shared: Path, tmp_path: Path) -
     questions = BENCHMARKS["textvqa"].load(tmp_path)
     assert all((tmp_path / question.image).is_file() for question in questions)
     answers = [{"key": q.key, "prompt": q.text, "text": q.references[0].upper() + "."} for q in questions]
-    metrics, rows = SCORERS["textvqa"].score(questions, answers)
+    metrics, rows = scorer_of(BENCHMARKS["textvqa"]).score(questions, answers)
     assert metrics["num_scored"] == len(rows) == len(questions)
     assert metrics["accuracy"] > 90
 
@@ -134,8 +128,16 @@ def test_annotations_must_cover_the_questions(vqav2_folder: Path) -> None:
 
 def test_ocr_tokens_need_their_file(textvqa_folder: Path) -> None:
     (textvqa_folder / "llava_textvqa_val_v051_ocr.jsonl").unlink()
-    with pytest.raises(UserError, match=r"answer\.ocr_tokens"):
-        BENCHMARKS["textvqa"].load(textvqa_folder, ocr_tokens=True)
+    with pytest.raises(UserError, match="take textvqa_ocr out of the parameter benchmarks"):
+        BENCHMARKS["textvqa_ocr"].load(textvqa_folder)
+    assert len(BENCHMARKS["textvqa"].load(textvqa_folder)) == 3
+
+
+def test_a_question_without_its_line_of_tokens_is_named(textvqa_folder: Path) -> None:
+    path = textvqa_folder / "llava_textvqa_val_v051_ocr.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(UserError, match="expected a line for question 3, found none"):
+        BENCHMARKS["textvqa_ocr"].load(textvqa_folder)
 
 
 @pytest.mark.parametrize(

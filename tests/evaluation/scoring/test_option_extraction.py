@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reference_conventions import circular_accuracy
 
-from recap.evaluation.benchmarks.mmbench import present_options
-from recap.evaluation.mmbench import circular_accuracy, circular_groups, extract_choice
+from recap.data.benchmarks.mmbench import present_options
+from recap.evaluation.scoring.circular import circular_groups
+from recap.evaluation.scoring.options import extract_choice
 
 OPTIONS = {"A": "red", "B": "dark red", "C": "green", "D": "blue"}
 

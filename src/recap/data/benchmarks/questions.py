@@ -1,4 +1,4 @@
-"""The question that every benchmark reduces to, and the answers that a model gives to it."""
+"""The question that every benchmark reduces to."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence

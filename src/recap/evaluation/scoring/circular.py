@@ -1,22 +1,71 @@
-"""MMBench: CircularEval by exact matching, no judge model; the rules are in `recap.evaluation.mmbench`."""
+"""CircularEval, MMBench's rule (2307.06281 §4.3): a question counts only if it is right under every rotation.
+
+Options are read out of answers by exact matching, without a judge model: see `recap.evaluation.scoring.options`.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from recap.evaluation.benchmarks.mmbench import present_options
-from recap.evaluation.benchmarks.questions import Question, prompt_fingerprint
-from recap.evaluation.mmbench import REFUSED, CircularGroup, circular_groups, extract_choice
+from recap.data.benchmarks.mmbench import base_index, present_options
+from recap.data.benchmarks.questions import Question, prompt_fingerprint
 from recap.evaluation.scoring.aggregation import Row, accuracy_and_error, accuracy_by_type, count_answers
 from recap.evaluation.scoring.base import Answer, Scorer, prediction_of
+from recap.evaluation.scoring.options import REFUSED, extract_choice
 
 
-class MMBenchScorer(Scorer):
+@dataclass(frozen=True)
+class CircularGroup:
+    """One question with the answers to all its rotations.
+
+    Attributes:
+        index: The base row's index.
+        rows: Its rows in index order; the first pass comes first.
+        extracted: What was read out of each row's prediction.
+        correct: Whether that is each row's answer.
+    """
+
+    index: int
+    rows: list[Mapping[str, Any]]
+    extracted: list[str | None]
+    correct: list[bool]
+
+    @property
+    def hit(self) -> bool:
+        return all(self.correct)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is one row for each rotation; a group with fewer is too easy."""
+        return len(self.rows) == len(present_options(self.rows[0]))
+
+
+def circular_groups(rows: Iterable[Mapping[str, Any]]) -> list[CircularGroup]:
+    """Group rows by question, in the order in which questions first appear.
+
+    Args:
+        rows: With `index`, `A` to `D`, `answer` (a letter), `prediction` (text) and optionally `g_index`. Rotations
+            whose base row is missing are left out, as the reference does.
+    """
+    by_base: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_base.setdefault(base_index(row), []).append(row)
+    groups = []
+    for index, members in by_base.items():
+        members.sort(key=lambda row: int(row["index"]))
+        if int(members[0]["index"]) != index:
+            continue
+        extracted = [extract_choice(str(row["prediction"]), present_options(row)) for row in members]
+        correct = [letter == row["answer"] for letter, row in zip(extracted, members, strict=True)]
+        groups.append(CircularGroup(index=index, rows=members, extracted=extracted, correct=correct))
+    return groups
+
+
+class CircularScorer(Scorer):
     """One score per group of rotations."""
 
-    name = "mmbench"
     convention = "circular, exact matching, vlmevalkit e8e78f05"
-    metric_groups = ("l2_category",)
 
     def accuracy(self, question: Question, prediction: str) -> float:
         return float(extract_choice(prediction, present_options(question.row)) == question.references[0])
@@ -42,7 +91,7 @@ class MMBenchScorer(Scorer):
             "num_refused": extracted[REFUSED],
             "convention": self.convention,
             "prompt_fingerprint": prompt_fingerprint(questions),
-            **{f"by_{group}": accuracy_by_type(rows, group) for group in self.metric_groups},
+            **{f"by_{group}": accuracy_by_type(rows, group) for group in self.benchmark.metric_groups},
         }, rows
 
 

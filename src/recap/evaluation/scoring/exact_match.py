@@ -1,4 +1,4 @@
-"""GQA: exact match, LLaVA's convention with the strict one beside.
+"""GQA's exact match, in LLaVA's convention with the strict one beside.
 
 LLaVA strips the answer, drops trailing full stops and lowers its case before the official comparison, which
 is worth some 20 points over the official rule on raw model output.
@@ -7,16 +7,14 @@ is worth some 20 points over the official rule on raw model output.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from recap.evaluation.accuracy import gqa_correct
-from recap.evaluation.benchmarks.questions import Question
+from recap.data.benchmarks.questions import Question
+from recap.evaluation.scoring.accuracy import gqa_correct
 from recap.evaluation.scoring.aggregation import Row
 from recap.evaluation.scoring.base import Answer, Scorer
 
 
-class GQAScorer(Scorer):
-    name = "gqa"
+class ExactMatchScorer(Scorer):
     convention = "llava"
-    metric_groups = ("structural", "semantic")
 
     def accuracy(self, question: Question, prediction: str) -> float:
         return float(gqa_correct(prediction, question.references[0], "llava"))

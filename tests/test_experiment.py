@@ -73,9 +73,10 @@ def test_experiments_rerun_what_their_change_made_stale(finished: Clone) -> None
 
     diff = json.loads(finished.dvc("metrics", "diff", "--json", "baseline", "small-rank").stdout)
     assert "loss_final" in str(diff["metrics/pretrain.json"])
-    compared = finished.run("python", "-m", "recap.comparison", "baseline", "small-rank").stdout
-    assert "seed variance unknown" in compared and "textvqa" in compared
-    assert "lora.r" in compared and "recipe" in compared
+    refused = finished.run("python", "-m", "recap.comparison", "baseline", "small-rank", check=False)
+    assert refused.returncode == 1 and "parameter lora.r (A: 16, B: 8)" in refused.stderr
+    compared = finished.run("python", "-m", "recap.comparison", "baseline", "small-rank", "--force").stdout
+    assert compared.startswith("Not comparable in 1 respect") and "one seed a side" in compared
     finished.dvc("plots", "diff", "baseline", "small-rank")
     page = (finished.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     for title in ("Loss of pretraining", "Gradient norm of finetuning", "Words per caption", "Accuracy by benchmark"):
@@ -93,7 +94,8 @@ def test_make_runs_both_recipes_and_then_nothing(finished: Clone) -> None:
     start = time.monotonic()
     assert "Nothing to do" in finished.run("make").stdout
     assert time.monotonic() - start < 30
-    assert "can't tell" in finished.run("make", "compare", "A=baseline", "B=blip2").stdout
+    compared = finished.run("make", "compare", "A=baseline", "B=blip2").stdout
+    assert "Not judged (one seed a side)" in compared and "can't tell" not in compared
 
 
 def test_seeds_of_one_recipe_are_one_side(finished: Clone) -> None:
@@ -102,7 +104,11 @@ def test_seeds_of_one_recipe_are_one_side(finished: Clone) -> None:
             finished.dvc("exp", "run", "-n", f"{recipe}-s{seed}", "-S", f"recipe={recipe}", "-S", f"seed={seed}")
     sides = ("--a", "baseline-s42,baseline-s43", "--b", "blip2-s42,blip2-s43")
     compared = finished.run("python", "-m", "recap.comparison", *sides).stdout
-    assert "seed variance unknown" not in compared and "textvqa" in compared
+    assert "Not judged (only 2 seeds a side)" in compared and "blip2 (2 seeds)" in compared
+    # The same recipe with two seeds: no word, whatever their answers.
+    alike = finished.run("python", "-m", "recap.comparison", "blip2-s42", "blip2-s43").stdout
+    assert "the recipe is not judged" in alike.replace("\n  ", " ")
+    assert not {"better:", "worse:"} & set(alike.split())
 
 
 def test_make_helps_changes_scale_and_names_missing_models(tmp_path: Path) -> None:

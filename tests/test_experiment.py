@@ -136,9 +136,10 @@ def test_experiments_rerun_what_their_change_made_stale(finished: Clone) -> None
 
     diff = json.loads(finished.dvc("metrics", "diff", "--json", "baseline", "small-rank").stdout)
     assert "loss_final" in str(diff["metrics/pretrain.json"])
-    compared = finished.run("python", "-m", "recap.comparison", "baseline", "small-rank").stdout
-    assert "seed variance unknown" in compared and "textvqa" in compared
-    assert "lora.r" in compared and "recipe" in compared
+    refused = finished.run("python", "-m", "recap.comparison", "baseline", "small-rank", check=False)
+    assert refused.returncode == 1 and "parameter lora.r (A: 16, B: 8)" in refused.stderr
+    compared = finished.run("python", "-m", "recap.comparison", "baseline", "small-rank", "--force").stdout
+    assert compared.startswith("Not comparable in 1 respect") and "one seed a side" in compared
     finished.dvc("plots", "diff", "baseline", "small-rank")
     page = (finished.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     for title in ("Loss of pretraining", "Gradient norm of finetuning", "Words per caption", "Accuracy by benchmark"):
@@ -156,7 +157,8 @@ def test_make_runs_both_recipes_and_then_nothing(finished: Clone, unprivileged: 
     start = time.monotonic()
     assert "Nothing to do" in finished.run("make").stdout
     assert time.monotonic() - start < 30
-    assert "seed" in finished.run("make", "compare", "A=baseline", "B=blip2").stdout
+    compared = finished.run("make", "compare", "A=baseline", "B=blip2").stdout
+    assert "Not judged (one seed a side)" in compared and "can't tell" not in compared
 
 
 def test_make_takes_an_edit_between_two_runs(finished: Clone, unprivileged: None) -> None:
@@ -181,7 +183,13 @@ def test_make_seeds_trains_what_is_missing_and_captions_nothing(finished: Clone)
         assert f"== python -m {module} baseline,baseline-s43 blip2,blip2-s43" in done.stdout
     assert (finished.root / "params.yaml").read_text(encoding="utf-8") == params
     assert outputs(finished) == finished.first_outputs
-    assert "Nothing to train" in finished.run("make", "seeds", "N=2").stdout
+    again = finished.run("make", "seeds", "N=2").stdout
+    assert "Nothing to train" in again
+    assert "Not judged (only 2 seeds a side)" in again and "blip2 (2 seeds)" in again
+    # The same recipe with two seeds: no word, whatever their answers.
+    alike = finished.run("python", "-m", "recap.comparison", "blip2", "blip2-s43").stdout
+    assert "the recipe is not judged" in alike.replace("\n  ", " ")
+    assert not {"better:", "worse:"} & set(alike.split())
 
 
 def test_make_helps_changes_scale_and_names_missing_models(tmp_path: Path) -> None:

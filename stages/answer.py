@@ -38,6 +38,7 @@ def main() -> None:
     args = parse_args()
     answer = load_params("answer", args.params)
     where = load_params("device", args.params)
+    batch_size = load_params("machine", args.params).answer_batch_size
     questions = BENCHMARKS[args.benchmark].load(args.questions)
 
     from recap.evaluation.generation.answer_files import answer_rows
@@ -48,23 +49,24 @@ def main() -> None:
     folder = require_model(args.model, "merged model")
     device = pick_device(where.device)
     dtype = pick_dtype(where.dtype, device)
-    # The batch size is not part of it: no answer depends on it.
-    decoding = {**answer.model_dump(exclude={"batch_size"}), "device": device.type, "dtype": str(dtype)}
+    decoding = {**answer.model_dump(), "device": device.type, "dtype": str(dtype)}
     scratch = scratch_dir(
         f"answer@{args.benchmark}", fingerprint(inputs=[args.questions, folder], params=decoding, code=CODE)
     )
-    log.info(
-        "%s: %d questions, %s, %s, batches of %d", args.benchmark, len(questions), device, dtype, answer.batch_size
-    )
+    log.info("%s: %d questions, %s, %s, batches of %d", args.benchmark, len(questions), device, dtype, batch_size)
 
     with stage_timing(args.timing, f"answer@{args.benchmark}") as timing:
+        timing.keep_in(scratch)
         model, processor = load_for_inference(folder, device=device, dtype=dtype)
+        journal = Journal(scratch / "replies.jsonl")
+        kept = sum(1 for _ in journal)
         answerer = Answerer(
             model,
             processor,
             folder=args.questions,
-            journal=Journal(scratch / "replies.jsonl"),
-            **answer.model_dump(include={"batch_size", "max_new_tokens", "image_aspect_ratio"}),
+            journal=journal,
+            batch_size=batch_size,
+            **answer.model_dump(include={"max_new_tokens", "image_aspect_ratio"}),
         )
         shown = answerer.answer(questions)
         blank_rows = []
@@ -76,7 +78,8 @@ def main() -> None:
         write_jsonl(args.answers, answer_rows(questions, shown, model_id=Path(folder).name))
         write_jsonl(args.blank_answers, blank_rows)
         alone = answerer.decoder.num_decoded_alone
-        timing |= {"items": answerer.num_asked, "device": str(device), "decoded_alone": alone}
+        asked = {"items": kept + answerer.num_asked, "kept": kept}
+        timing |= {**asked, "device": str(device), "dtype": str(dtype), "decoded_alone": alone}
         log.info("%s: done; %d near ties were decoded alone", args.benchmark, alone)
     discard(scratch)
 

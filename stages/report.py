@@ -9,6 +9,7 @@ from recap.runtime.stage import run
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Put a whole run on one self-contained HTML page.")
     parser.add_argument("--metrics", type=Path, required=True, help="folder of all metrics files")
+    parser.add_argument("--details", type=Path, required=True, help="folder of what the stages found beside them")
     parser.add_argument("--plots", type=Path, required=True, help="folder with pretrain/ and finetune/")
     parser.add_argument("--corpus", type=Path, required=True, help="folder that image paths start from")
     parser.add_argument("--captions", type=Path, required=True, help="BLIP-2's captions")

@@ -1,4 +1,4 @@
-"""Score a benchmark's answers. In: questions, answers, answers to blanked images. Out: metrics, scores, plots."""
+"""Score a benchmark's answers. In: questions, answers, blanked answers. Out: metrics, details, scores, plots."""
 
 import argparse
 import logging
@@ -6,12 +6,14 @@ import logging
 from recap.data.benchmarks.registry import BENCHMARKS
 from recap.evaluation.scoring.registry import scorer_of
 from recap.evaluation.scoring.results import check_answered, score_with_blank, write_breakdown
-from recap.io import read_jsonl, write_jsonl, write_metrics
+from recap.io import read_jsonl, write_jsonl, write_results
 from recap.params import load_params
 from recap.runtime.stage import run
 from recap.runtime.timing import stage_timing
 
 log = logging.getLogger(__name__)
+
+HEADLINE = ("accuracy", "accuracy_stderr", "blank_accuracy")
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,6 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--answers", required=True)
     parser.add_argument("--blank-answers", required=True)
     parser.add_argument("--metrics", required=True)
+    parser.add_argument("--details", required=True, help="everything that is no metric")
     parser.add_argument("--scores", required=True, help="JSON Lines, one row per question")
     parser.add_argument("--plots", required=True, help="folder")
     parser.add_argument("--timing", required=True)
@@ -49,7 +52,7 @@ def main() -> None:
         )
         write_jsonl(args.scores, rows)
         write_breakdown(args.plots, rows)
-        write_metrics(args.metrics, args.benchmark, metrics)
+        write_results(args.metrics, args.details, args.benchmark, metrics, headline=HEADLINE)
         timing["items"] = len(questions)
 
 

@@ -59,6 +59,15 @@ class DeviceParams(Section):
     trust_remote_code: bool
 
 
+class MachineParams(Section):
+    """How the work is spread. No value changes a result, so no stage declares one and no fingerprint covers one."""
+
+    caption_batch_size: PositiveInt
+    answer_batch_size: PositiveInt
+    process_workers: PositiveInt
+    dataloader_workers: Annotated[int, Field(ge=0)]
+
+
 class MGMParams(Section):
     image_size_aux: PositiveInt
     image_grid: PositiveInt
@@ -74,12 +83,12 @@ class MGMParams(Section):
 
 class CaptionParams(Section):
     prompt: str
-    batch_size: PositiveInt
     max_new_tokens: PositiveInt
     num_beams: PositiveInt
     do_sample: bool
     temperature: PositiveFloat
     top_p: Annotated[float, Field(gt=0, le=1)]
+    seed: Annotated[int, Field(ge=0)]
     max_failed: Percent
 
     @model_validator(mode="after")
@@ -89,16 +98,13 @@ class CaptionParams(Section):
         return self
 
 
-class ProcessParams(Section):
-    workers: PositiveInt
-
-
 class QualityParams(Section):
     sample_rows: PositiveInt
     sample_tokens: PositiveInt
     self_bleu_sample: PositiveInt
     mattr_window: PositiveInt
     hdd_sample: PositiveInt
+    seed: Annotated[int, Field(ge=0)]
 
 
 class TrainingParams(Section):
@@ -113,7 +119,6 @@ class TrainingParams(Section):
     gradient_checkpointing: bool
     image_aspect_ratio: Literal["pad", "square"]
     save_steps: PositiveInt
-    dataloader_workers: Annotated[int, Field(ge=0)]
     deepspeed: str | None
 
 
@@ -130,7 +135,6 @@ class MergeParams(Section):
 
 
 class AnswerParams(Section):
-    batch_size: PositiveInt
     image_aspect_ratio: Literal["pad", "square"]
     blank_images: bool
     max_new_tokens: PositiveInt
@@ -148,9 +152,9 @@ class Params(Section):
     data: DataParams
     models: ModelsParams
     device: DeviceParams
+    machine: MachineParams
     mgm: MGMParams
     caption: CaptionParams
-    process: ProcessParams
     quality: QualityParams
     pretrain: TrainingParams
     finetune: TrainingParams

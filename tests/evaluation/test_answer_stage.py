@@ -22,7 +22,7 @@ def work(root: Path, tmp_path: Path) -> Path:
     """A folder to run in: the code, and parameters with small batches."""
     (tmp_path / "src").symlink_to(root / "src")
     text = (root / "params.yaml").read_text()
-    text = re.sub(r"(answer:\n  batch_size:) \d+", r"\1 2", text)
+    text = re.sub(r"(answer_batch_size:) \d+", r"\1 2", text)
     (tmp_path / "params.yaml").write_text(text)
     return tmp_path
 

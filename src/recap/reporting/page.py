@@ -76,7 +76,7 @@ def render(run: Run) -> str:
         given=flatten(run.metrics.get("prepare", {})),
         embedded=parts_from(run, "embedded"),
         own=parts_from(run, "user"),
-        parameters=flatten(run.params.model_dump()),
+        parameters=flatten(run.params.model_dump(exclude={"machine"})),
         versions=versions(),
         durations=durations(run),
         hardware=hardware(run),

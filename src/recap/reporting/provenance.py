@@ -3,10 +3,10 @@
 import platform
 import subprocess
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from recap.reporting.run import Run
+from recap.runtime.versions import library_versions
 
 # Libraries whose version can move a number.
 LIBRARIES = (
@@ -36,13 +36,7 @@ def revision() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **library_versions(LIBRARIES)}
 
 
 def durations(run: Run) -> list[Duration]:

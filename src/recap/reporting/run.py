@@ -27,6 +27,7 @@ class RunFiles:
     """Where a run's artifacts lie; every path is a flag of the stage."""
 
     metrics: Path
+    details: Path
     plots: Path
     corpus: Path
     captions: Path
@@ -44,7 +45,7 @@ class Run:
     Attributes:
         files: For pictures, which are read when they are shown.
         params: Checked parameters.
-        metrics: All metrics files merged: {"textvqa": {...}, "process": {...}, ...}.
+        metrics: All metrics files merged, with the details of each: {"textvqa": {...}, "process": {...}, ...}.
         curves: {"pretrain": {"loss": [(step, value), ...], "grad_norm": ...}, "finetune": ...}.
         processed: Rows of the processed corpus, with `raw_text` and `caption_source`.
         dropped: Trace rows of the rows that an operator dropped: id, image, operator, reason, before.
@@ -78,14 +79,11 @@ def load_run(files: RunFiles) -> Run:
     Raises:
         UserError: A file exists but is not what its stage writes, or the parameters are wrong.
     """
-    metrics: dict[str, Any] = {}
-    for path in sorted(files.metrics.glob("*.json")):
-        metrics |= read_json(path)
     score_files = {name: files.scores / f"{name}.jsonl" for name in BENCHMARKS}
     return Run(
         files=files,
         params=load_all(files.params),
-        metrics=metrics,
+        metrics=_read_results(files.metrics, files.details),
         curves={stage: _read_curves(files.plots / stage) for stage in TRAINING_STAGES},
         processed=_read_rows(files.processed / "train.jsonl"),
         dropped=_read_dropped(files.processed / "trace"),
@@ -93,6 +91,20 @@ def load_run(files: RunFiles) -> Run:
         scores={name: _read_rows(path) for name, path in score_files.items() if path.exists()},
         timings=sorted((read_json(path) for path in files.timings.glob("*.json")), key=_stage_order),
     )
+
+
+def _read_results(metrics: Path, details: Path) -> dict[str, Any]:
+    """What `recap.io.write_results` parted, put together again; details without metrics are left out."""
+    found, more = (
+        {subject: values for path in sorted(folder.glob("*.json")) for subject, values in read_json(path).items()}
+        for folder in (metrics, details)
+    )
+    return {subject: _merged(values, more.get(subject, {})) for subject, values in found.items()}
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    both = one.keys() & other.keys()
+    return one | other | {key: _merged(one[key], other[key]) for key in both if isinstance(one[key], dict)}
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

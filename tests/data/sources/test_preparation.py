@@ -110,6 +110,7 @@ def run_stage(root: Path, folder: Path, source: Path, params: Path | None = None
             "finetune": "data/finetune",
             "benchmarks": "data/benchmarks",
             "metrics": "metrics/prepare.json",
+            "details": "data/details/prepare.json",
             "timing": "data/timings/prepare.json",
         }.items()
     ]
@@ -132,9 +133,11 @@ def test_the_stage_twice_gives_the_same_bytes(root, tmp_path) -> None:
         done = run_stage(root, folder, root / "worlds/hamlet")
         assert done.returncode == 0, done.stderr
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
-    metrics = json.loads((tmp_path / "one/metrics/prepare.json").read_text())["prepare"]
-    assert set(metrics["sources"].values()) == {"embedded"}
-    assert metrics["corpus"] == {"rows": 64, "rejected": 0, "rejected_percent": 0.0}
+    assert json.loads((tmp_path / "one/metrics/prepare.json").read_text()) == {"prepare": {"corpus": {"rejected": 0}}}
+    details = json.loads((tmp_path / "one/data/details/prepare.json").read_text())["prepare"]
+    assert set(details["sources"].values()) == {"embedded"}
+    assert details["corpus"] == {"rows": 64, "rejected_percent": 0.0}
+    assert details["wiring_only"] is False and "wiring" not in done.stderr
     assert (tmp_path / "one/data/timings/prepare.json").is_file()
 
 
@@ -143,8 +146,14 @@ def test_the_stage_counts_reasons_and_stops_in_one_line(root, tmp_path, user) ->
     done = run_stage(root, tmp_path, user.path)
     assert done.returncode == 0, done.stderr
     assert f"{user.path} holds corpus; " in done.stderr
-    corpus = json.loads((tmp_path / "metrics/prepare.json").read_text())["prepare"]["corpus"]
-    assert corpus == {"rows": 39, "rejected": 1, "rejected_percent": 2.5, "reasons": {"duplicate_id": 1}}
+    assert json.loads((tmp_path / "metrics/prepare.json").read_text()) == {"prepare": {"corpus": {"rejected": 1}}}
+    details = json.loads((tmp_path / "data/details/prepare.json").read_text())["prepare"]
+    assert details["corpus"] == {"rows": 39, "rejected_percent": 2.5, "reasons": {"duplicate_id": 1}}
+
+    # The tiny models of params.yaml have never seen a photograph: one line says so.
+    assert details["wiring_only"] is True
+    warned = [line for line in done.stderr.splitlines() if "only tests the wiring" in line]
+    assert len(warned) == 1 and str(user.path) in warned[0] and "make profile P=mgm-2b" in warned[0]
 
     user.lines("train.jsonl", [good(0), good(0)])
     done = run_stage(root, tmp_path, user.path)

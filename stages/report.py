@@ -9,6 +9,9 @@ from recap.runtime.stage import run
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Put a whole run on one self-contained HTML page.")
     parser.add_argument("--metrics", type=Path, required=True, help="folder of all metrics files")
+    parser.add_argument(
+        "--details", type=Path, default=Path("data/details"), help="folder of what is measured but no metric"
+    )
     parser.add_argument("--plots", type=Path, required=True, help="folder with pretrain/ and finetune/")
     parser.add_argument("--corpus", type=Path, required=True, help="folder that image paths start from")
     parser.add_argument("--captions", type=Path, required=True, help="BLIP-2's captions")
@@ -28,8 +31,9 @@ def main() -> None:
     from recap.io import write_text
     from recap.reporting.page import render
     from recap.reporting.run import RunFiles, load_run
+    from recap.reporting.working_tree import uncommitted_changes
 
-    write_text(report, render(load_run(RunFiles(**args))))
+    write_text(report, render(load_run(RunFiles(**args)), uncommitted_changes(args["params"])))
 
 
 if __name__ == "__main__":

@@ -262,6 +262,7 @@ def run_files(folder: Path) -> RunFiles:
     data = folder / "data"
     return RunFiles(
         metrics=folder / "metrics",
+        details=data / "details",
         plots=folder / "plots",
         corpus=data / "corpus",
         captions=data / "captions.jsonl",

@@ -10,7 +10,8 @@ from itertools import pairwise
 import pytest
 from finished_runs import HOSTILE, ROOT, write_run
 
-from recap.reporting.page import breakable, number, render, signed
+from recap.reporting.formatting import breakable, number, signed
+from recap.reporting.page import render
 from recap.reporting.run import load_run
 
 SECTIONS = ["scores", "funnel", "captions", "quality", "training", "merge", "answers", "provenance", "limits"]
@@ -55,7 +56,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html(finished_run):
-    return render(load_run(finished_run))
+    return render(load_run(finished_run), None)
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +117,11 @@ def test_numbers_of_the_run_are_there(page):
 
 
 def test_page_is_the_same_every_time(finished_run, html):
-    assert render(load_run(finished_run)) == html
+    assert render(load_run(finished_run), None) == html
 
 
 def test_baseline_without_recaptioning_or_blank_pass(tmp_path):
-    page = Page(render(load_run(write_run(tmp_path, "baseline", blank=False))))
+    page = Page(render(load_run(write_run(tmp_path, "baseline", blank=False), None)))
     assert "The recipe has no operators" in page.words
     assert "BLIP-2 says (not used by this recipe)" in page.words
     assert "not asked with the image blanked" in page.words
@@ -144,16 +145,16 @@ def test_baseline_without_recaptioning_or_blank_pass(tmp_path):
 def test_what_a_run_lacks_is_said(spoilt_run, lacking, said):
     path = getattr(spoilt_run, lacking)
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    page = Page(render(load_run(spoilt_run)))
+    page = Page(render(load_run(spoilt_run), None))
     assert said in page.words
     assert [section["id"] for section in page.all("section")] == SECTIONS
 
 
 def test_broken_picture_costs_only_itself(spoilt_run):
-    before = len(Page(render(load_run(spoilt_run))).all("img"))
+    before = len(Page(render(load_run(spoilt_run), None)).all("img"))
     for path in (spoilt_run.corpus / "images").iterdir():
         path.write_bytes(path.read_bytes()[:200])
-    assert len(Page(render(load_run(spoilt_run))).all("img")) == before - 6 - 8
+    assert len(Page(render(load_run(spoilt_run), None)).all("img")) == before - 6 - 8
 
 
 def test_stage_writes_the_page(finished_run, tmp_path, monkeypatch):

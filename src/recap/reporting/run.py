@@ -1,7 +1,7 @@
-"""Everything one run left behind, read into memory for the report.
+"""Everything one run left behind, read into memory for the pages.
 
-In: the folders that the stages wrote. Out: a `Run`. What an optional stage did not write (no blank pass, no captions
-used, a benchmark left out) is empty here, and the page says so.
+In: the folders that the stages wrote. Out: `Artifacts`, and with checked parameters a `Run`. What an optional stage
+did not write (no blank pass, no captions used, a benchmark left out) is empty here, and the page says so.
 """
 
 import csv
@@ -12,6 +12,7 @@ from typing import Any
 
 from recap.io import read_json, read_jsonl
 from recap.params import BENCHMARKS, Params, load_all
+from recap.reporting.pictures import thumbnail
 
 TRAINING_STAGES = ("pretrain", "finetune")
 CURVES = ("loss", "grad_norm")
@@ -26,6 +27,7 @@ class RunFiles:
     """Where a run's artifacts lie; every path is a flag of the stage."""
 
     metrics: Path
+    details: Path
     plots: Path
     corpus: Path
     captions: Path
@@ -35,15 +37,18 @@ class RunFiles:
     timings: Path
     params: Path
 
+    def thumbnail(self, folder: Path, image: str) -> str | None:
+        """A small copy of a picture, as a data URI: see `recap.reporting.pictures.thumbnail`."""
+        return thumbnail(folder, image)
+
 
 @dataclass(frozen=True)
-class Run:
-    """One finished run.
+class Artifacts:
+    """What the stages of one run wrote.
 
     Attributes:
         files: For pictures, which are read when they are shown.
-        params: Checked parameters.
-        metrics: All metrics files merged: {"textvqa": {...}, "process": {...}, ...}.
+        metrics: All files of metrics and of details merged: {"textvqa": {...}, "process": {...}, ...}.
         curves: {"pretrain": {"loss": [(step, value), ...], "grad_norm": ...}, "finetune": ...}.
         processed: Rows of the processed corpus, with `raw_text` and `caption_source`.
         dropped: Trace rows of the rows that an operator dropped: id, image, operator, reason, before.
@@ -53,7 +58,6 @@ class Run:
     """
 
     files: RunFiles
-    params: Params
     metrics: dict[str, Any]
     curves: dict[str, dict[str, Series]]
     processed: list[dict[str, Any]]
@@ -63,20 +67,32 @@ class Run:
     timings: list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
+class Run(Artifacts):
+    """One finished run: what it left behind, and its checked parameters."""
+
+    params: Params
+
+
 def load_run(files: RunFiles) -> Run:
     """Read a run.
 
     Raises:
         UserError: A file exists but is not what its stage writes, or the parameters are wrong.
     """
-    metrics: dict[str, Any] = {}
-    for path in sorted(files.metrics.glob("*.json")):
-        metrics |= read_json(path)
+    return Run(params=load_all(files.params), **vars(load_artifacts(files)))
+
+
+def load_artifacts(files: RunFiles) -> Artifacts:
+    """Read what the stages wrote, whatever the parameters are: an older run's may not fit today's schema.
+
+    Raises:
+        UserError: A file exists but is not what its stage writes.
+    """
     score_files = {name: files.scores / f"{name}.jsonl" for name in BENCHMARKS}
-    return Run(
+    return Artifacts(
         files=files,
-        params=load_all(files.params),
-        metrics=metrics,
+        metrics=_read_metrics(files.metrics, files.details),
         curves={stage: _read_curves(files.plots / stage) for stage in TRAINING_STAGES},
         processed=_read_rows(files.processed / "train.jsonl"),
         dropped=_read_dropped(files.processed / "trace"),
@@ -84,6 +100,16 @@ def load_run(files: RunFiles) -> Run:
         scores={name: _read_rows(path) for name, path in score_files.items() if path.exists()},
         timings=sorted((read_json(path) for path in files.timings.glob("*.json")), key=_stage_order),
     )
+
+
+def _read_metrics(*folders: Path) -> dict[str, Any]:
+    """{subject: values} of every file; a subject's metrics and details become one dict."""
+    merged: dict[str, Any] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.json")):
+            for subject, values in read_json(path).items():
+                merged[subject] = merged.get(subject, {}) | values
+    return merged
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

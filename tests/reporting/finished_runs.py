@@ -131,7 +131,7 @@ def write_metrics(metrics: Path, recipe: str, *, blank: bool) -> None:
         values = {
             "steps": 240,
             "samples_seen": 3840,
-            "unique_samples": 2159,
+            "unique_samples": 2000,
             "epochs": 1.78,
             "trained_parameters": 213504,
             "trained_percent": 4.12,
@@ -143,6 +143,9 @@ def write_metrics(metrics: Path, recipe: str, *, blank: bool) -> None:
             "nonfinite_steps": 0,
         }
         write_json(metrics / f"{stage}.json", {stage: values})
+        environment = {"device": "cpu", "dtype": "float32", "threads": 2, "world_size": 1}
+        environment["versions"] = {"torch": "2.9.1", "transformers": "5.1.0"}
+        write_json(metrics.parent / f"data/details/{stage}.json", {stage: environment})
     write_json(
         metrics / "merge.json",
         {
@@ -243,6 +246,8 @@ def write_timings(timings: Path) -> None:
     }
     for stage, seconds in stages.items():
         counts = {"items": 2400, "items_per_second": 2400 / seconds, "device": "cpu"} if stage != "merge" else {}
+        if stage == "pretrain":
+            counts["seconds_this_process"] = 120
         write_json(timings / f"{stage}.json", {"stage": stage, "seconds": seconds, **counts, "hardware": hardware})
 
 

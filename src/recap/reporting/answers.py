@@ -14,7 +14,8 @@ Row = dict[str, Any]
 
 def accepted(row: Row) -> str:
     """ "red (8), dark red (2)"; one answer alone without its count; an option's letter with its text."""
-    answers, options = row["answers"], row.get("options", {})
+    answers: list[str] = row["answers"]
+    options: dict[str, str] = row.get("options", {})
     if len(answers) == 1:
         return f"{answers[0]}. {options[answers[0]]}" if answers[0] in options else answers[0]
     return ", ".join(f"{answer} ({count})" for answer, count in Counter(answers).most_common(4))

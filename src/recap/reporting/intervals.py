@@ -46,13 +46,12 @@ def interval_chart(
         title: For screen readers, with `description`.
         description: What the chart shows, in a sentence.
         zero: Whether to mark the zero line, which the axis then always holds.
-        limits: Ends of the axis; without them, round numbers around everything that is drawn.
+        limits: What the axis holds besides everything that is drawn.
     """
     marks = [mark for track in tracks for line in track.lines for mark in line]
     ends = [end for mark in marks for end in (mark.value, mark.low, mark.high) if end is not None]
-    low, high, ticks = round_axis(
-        *(limits or (min([*ends, 0.0] if zero else ends), max([*ends, 0.0] if zero else ends)))
-    )
+    ends += limits or ([0.0] if zero else [])
+    low, high, ticks = round_axis(min(ends), max(ends))
 
     def place(value: float) -> str:
         return f"{INSET + (value - low) / (high - low) * (100 - 2 * INSET):.2f}%"

@@ -49,7 +49,7 @@ def score_chart(benchmarks: Benchmarks, a: Side, b: Side) -> Markup:
         note = f"{found['shown']['a']:.1f} → {found['shown']['b']:.1f}"
         tracks.append(Track(title_of(name), [line for line in lines if line], note))
     described = "; ".join(f"{track.label} {track.note}" for track in tracks)
-    return interval_chart(tracks, title="Answered correctly, %", description=described, zero=True, limits=(0, 100))
+    return interval_chart(tracks, title="Answered correctly, %", description=described, zero=False, limits=(0, 100))
 
 
 def _score_mark(scores: dict[str, Any], name: str, style: str) -> Mark | None:

@@ -12,14 +12,14 @@ from recap.reporting.comparison.captions import caption_pairs
 from recap.reporting.comparison.charts import difference_chart, loss_chart, score_chart
 from recap.reporting.comparison.flips import Flips, flips
 from recap.reporting.comparison.sides import ComparedRun, Side, make_sides, run_order
-from recap.reporting.formatting import number, p_value, points
+from recap.reporting.formatting import number, p_value
 from recap.reporting.labels import title_of
 from recap.reporting.provenance import training_environments, training_versions
 from recap.reporting.run import TRAINING_STAGES
 from recap.reporting.templating import environment
 
 BETTER, WORSE, CANT_TELL = "better", "worse", "can't tell"
-NOT_JUDGED = "not judged"
+NOT_JUDGED, NO_WORD = "not judged", "no word"
 
 Found = dict[str, Any]
 
@@ -104,16 +104,19 @@ def render(document: dict[str, Any], runs_a: Sequence[ComparedRun], runs_b: Sequ
 def summary(document: dict[str, Any]) -> list[tuple[str, str]]:
     """The words and the benchmarks that each was given to: ("better", "TextVQA, OK-VQA"); empty where none was."""
     words = {name: found["word"] for name, found in document["benchmarks"].items()}
-    named = {
-        word: [title_of(name) for name, given in words.items() if given == word] for word in (BETTER, WORSE, CANT_TELL)
-    }
-    return [(word, ", ".join(names)) for word, names in named.items() if names]
+    if not any(words.values()):
+        return []
+    named = [
+        (word or NO_WORD, ", ".join(title_of(name) for name, given in words.items() if given == word))
+        for word in (BETTER, WORSE, CANT_TELL, None)
+    ]
+    return [(word, names) for word, names in named if names]
 
 
 def _section(document: dict[str, Any], name: str, found: Found, a: Side, b: Side) -> BenchmarkSection:
     return BenchmarkSection(
         name,
-        word=found["word"] or (NOT_JUDGED if not document["judged"] else "no word"),
+        word=found["word"] or (NO_WORD if document["judged"] else NOT_JUDGED),
         statement=_statement(document, found["shown"]),
         rows=_score_rows(found),
         numbers=_numbers(found),
@@ -125,14 +128,12 @@ def _section(document: dict[str, Any], name: str, found: Found, a: Side, b: Side
 def _statement(document: dict[str, Any], shown: Found) -> str:
     """ "blip2 answers 31.9 points more than baseline": of runs where the recipe is not judged, else of recipes."""
     a, b = document["a"], document["b"]
-    size = points(shown["difference"]).lstrip("+−")
-    more = (
-        "as many questions as"
-        if size == "0.0"
-        else f"{size} points {'more' if shown['difference'] > 0 else 'fewer'} than"
-    )
+    size = f"{abs(shown['difference']):.1f}"
+    more = f"{size} points {'more' if shown['difference'] > 0 else 'fewer'} than"
+    if size == "0.0":
+        more = "as many questions as"
     if document["judged"]:
-        return f"{b['label']} answers {more} {a['label']}, over {len(a['runs'])} and {len(b['runs'])} seeds."
+        return f"{b['label']} answers {more} {a['label']}: means of {len(b['runs'])} and {len(a['runs'])} seeds."
     if len(a["runs"]) == len(b["runs"]) == 1:
         return f"{b['label']}'s run answers {more} {a['label']}'s; one seed a side: the recipe is not judged."
     return (
@@ -173,13 +174,19 @@ def _numbers(found: Found) -> list[tuple[str, str]]:
         ("questions", number(shown["questions"])),
         ("images", number(shown["images"])),
         ("images whose score changed", number(shown["changed_images"])),
-        *((label, printed(shown[name])) for name, (label, printed) in NUMBERS.items()),
-        ("p, Holm over the benchmarks", p_value(found["p_holm"])),
+        *_printed(shown),
     ]
+    if found["p_holm"] is not None:
+        rows.append(("p, Holm over the benchmarks", p_value(found["p_holm"])))
     if grounded:
         rows.append(("grounded: images that changed", number(grounded["changed_images"])))
-        rows += [(f"grounded: {label}", printed(grounded[name])) for name, (label, printed) in NUMBERS.items()]
+        rows += [(f"grounded: {label}", value) for label, value in _printed(grounded)]
     return rows
+
+
+def _printed(part: Found) -> list[tuple[str, str]]:
+    """The numbers that the document has: without an interval there are none, with one run a side not all."""
+    return [(label, printed(part[name])) for name, (label, printed) in NUMBERS.items() if part[name] is not None]
 
 
 @dataclass(frozen=True)

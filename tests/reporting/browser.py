@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from websockets.sync.client import ClientConnection, connect
@@ -61,6 +62,7 @@ class Tab:
         """Show a page at a width in CSS pixels, to a reader who prefers the `light` or `dark` scheme."""
         self.command("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.requests, self.problems = [], []
         self.command("Page.navigate", url=page.as_uri())
         deadline = time.monotonic() + ANSWER_TIMEOUT_S
         while self.evaluate("document.readyState + location.href") != f"complete{page.as_uri()}":
@@ -96,8 +98,6 @@ def browser(folder: Path) -> Iterator[Tab]:
 
 def _address(folder: Path, process: subprocess.Popen[bytes]) -> str:
     """Where the browser listens: it writes its port when it is ready, and lists its tabs there."""
-    from urllib.request import urlopen
-
     port_file = folder / "DevToolsActivePort"
     deadline = time.monotonic() + START_TIMEOUT_S
     while not (port_file.is_file() and port_file.read_text().count("\n") >= 1):

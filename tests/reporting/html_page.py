@@ -1,9 +1,10 @@
 """A page as a parser sees it: elements, headings and words."""
 
 import re
+from html import unescape
 from html.parser import HTMLParser
 
-VOID = {"meta", "img", "br", "wbr", "line", "path"}
+VOID = {"meta", "img", "br", "wbr", "line", "path", "circle"}
 
 
 class Page(HTMLParser):
@@ -60,3 +61,8 @@ def part(html: str, tag: str, id: str) -> str:
 def texts(html: str, style: str) -> list[str]:
     """The words of every `<dd>` of a style class, in order."""
     return [Page(found).words for found in re.findall(rf'<dd class="{style}">(.*?)</dd>', html, re.DOTALL)]
+
+
+def words(fragment: str) -> str:
+    """The words of a piece of a page whose elements need not all close."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", fragment.replace("<wbr>", ""))).split())

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
+from dvc_data.index import DataIndexDirError
 
 from recap.reporting.run import TRAINING_STAGES, RunFiles
 
@@ -20,6 +21,9 @@ SCORES = "data/scores"
 PROCESSED = "data/processed"
 # What lies beside a benchmark's pictures.
 ANNOTATIONS = (".json", ".jsonl", ".tsv")
+
+# What DVC raises when neither the cache nor a remote has a file, or the list of a folder's files.
+UNAVAILABLE = (OSError, DvcException, DataIndexDirError)
 
 
 class Checkout:
@@ -36,41 +40,47 @@ class Checkout:
         self.missing: list[str] = []
         self._asked: set[str] = set()
 
-    def copy(self, path: str, output: str) -> None:
-        """Copy a file that the revision has; note `output` as missing where its content cannot be had.
+    def copy(self, path: str, *, output: str | None = None) -> None:
+        """Copy a file that the revision has; note it as missing where its content cannot be had.
 
         Args:
             path: Below the project's root.
-            output: The output that it belongs to.
+            output: The folder that DVC tracks the file in; None for a file that is tracked alone.
         """
-        if path in self._asked or not self.revision.exists(path):
+        if path in self._asked:
             return
         self._asked.add(path)
         target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            if not self.revision.exists(path):
+                return
+            target.parent.mkdir(parents=True, exist_ok=True)
             with self.revision.open(path, "rb") as source, target.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
-        except (OSError, DvcException):
+        except UNAVAILABLE:
             target.unlink(missing_ok=True)
-            self._note(output)
+            self._note(output or path)
 
-    def copy_folder(self, folder: str, *, wanted: Callable[[str], bool] = lambda path: True) -> None:
-        """Copy a folder's files; one that is not wanted becomes an empty file, so that its name is known."""
-        if not self.revision.exists(folder):
-            return
-        try:
-            paths = [str(path) for path in self.revision.find(folder)]
-        except (OSError, DvcException):
-            paths = []
-        if not paths:
-            self._note(folder)
-        for path in paths:
+    def copy_folder(self, folder: str) -> None:
+        """Copy the files of a folder that are tracked one by one."""
+        for path in self._files(folder):
+            self.copy(path)
+
+    def copy_output(self, output: str, *, wanted: Callable[[str], bool] = lambda path: True) -> None:
+        """Copy a folder that is tracked as a whole; a file that is not wanted becomes empty: its name is known then."""
+        for path in self._files(output):
             if wanted(path):
-                self.copy(path, folder)
+                self.copy(path, output=output)
             else:
                 (self.root / path).parent.mkdir(parents=True, exist_ok=True)
                 (self.root / path).touch()
+
+    def _files(self, folder: str) -> list[str]:
+        try:
+            return sorted(map(str, self.revision.find(folder))) if self.revision.exists(folder) else []
+        except UNAVAILABLE:
+            self._note(folder)
+            return []
 
     def _note(self, output: str) -> None:
         if output not in self.missing:
@@ -87,8 +97,8 @@ class CopiedFiles(RunFiles):
         path = PurePosixPath(image)
         # A data URI is no path, and a picture outside its folder is refused when it is opened.
         if not (image.startswith("data:") or path.is_absolute() or ".." in path.parts):
-            output = folder.relative_to(self.checkout.root)
-            self.checkout.copy((output / path).as_posix(), "/".join(output.parts[:2]))
+            place = folder.relative_to(self.checkout.root)
+            self.checkout.copy((place / path).as_posix(), output="/".join(place.parts[:2]))
         return super().thumbnail(folder, image)
 
 
@@ -112,17 +122,20 @@ def copied_files(checkout: Checkout) -> CopiedFiles:
 
 def copy_records(checkout: Checkout) -> None:
     """What every run of a comparison shows: numbers, curves and durations."""
-    for folder in ("metrics", "data/details", "data/timings", *(f"plots/{stage}" for stage in TRAINING_STAGES)):
+    for folder in ("metrics", "data/details", "data/timings"):
         checkout.copy_folder(folder)
+    for stage in TRAINING_STAGES:
+        checkout.copy_output(f"plots/{stage}")
 
 
 def copy_examples(checkout: Checkout) -> None:
     """What examples are drawn from: answers and captions."""
     checkout.copy_folder(SCORES)
-    checkout.copy_folder(PROCESSED)
+    checkout.copy(f"{PROCESSED}/train.jsonl")
+    checkout.copy_output(f"{PROCESSED}/trace")
 
 
 def copy_benchmarks(checkout: Checkout) -> bool:
     """The benchmarks' questions, and the names of their pictures. Returns whether they could be had."""
-    checkout.copy_folder(BENCHMARKS, wanted=lambda path: path.endswith(ANNOTATIONS))
+    checkout.copy_output(BENCHMARKS, wanted=lambda path: path.endswith(ANNOTATIONS))
     return BENCHMARKS not in checkout.missing

@@ -38,4 +38,4 @@ def page_name(document: dict[str, Any]) -> str:
 def _file_name(side: dict[str, Any]) -> str:
     runs = side["runs"]
     name = runs[0]["revision"] if len(runs) == 1 else f"{side['label']}-{len(runs)}-seeds"
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")

@@ -1,5 +1,6 @@
 """Two recipes to compare: finished runs whose answers differ in a known way, and the verdict on them as a document."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from recap.reporting.comparison.sides import ComparedRun
 from recap.reporting.run import load_artifacts
 from recap.reporting.working_tree import Changes
 
+SEEDS = (42, 43, 44)
 BENCHMARKS = ("textvqa", "mmbench", "gqa")
 # Of twelve questions, those that a side answers: baseline loses three to blip2's five.
 RIGHT = {"baseline": {0, 1, 2, 3, 4}, "blip2": {3, 4, 5, 6, 7, 8, 9}}
@@ -132,3 +134,9 @@ def _benchmark(judged: bool, word: str | None, difference: float, ends: tuple[fl
         ],
         "settles": "5 seeds a side, or 640 questions, would settle 9.4 points",
     }
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=Recap", "-c", "user.email=recap@example.invalid"]
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()

@@ -6,22 +6,15 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-# Experiments are Git commits. Without a Git identity this one signs them; no configuration is touched.
-ifeq ($(shell git config user.email 2>/dev/null),)
-export GIT_AUTHOR_NAME ?= recap
-export GIT_AUTHOR_EMAIL ?= recap@localhost
-export GIT_COMMITTER_NAME ?= recap
-export GIT_COMMITTER_EMAIL ?= recap@localhost
-endif
-
-P ?= mgm-2b
+PROFILES := $(sort $(basename $(notdir $(wildcard profiles/*.yaml))))
 A ?= baseline
 B ?= blip2
+N ?= 3
 
-.PHONY: experiment venv models profile compare test unit lint format bench foundry clean help
+.PHONY: experiment venv models profile compare seeds test unit lint format bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
-	@python -m recap.comparison.headline baseline blip2
+	@python -m recap.experiments.headline baseline blip2
 
 venv: $(READY)  ## create .venv if it is missing or stale
 
@@ -34,15 +27,19 @@ $(READY): requirements.txt pyproject.toml
 models: $(READY)  ## download the hub models that params.yaml names, at their pinned revisions
 	@python -m recap.models.hub --params params.yaml
 
-profile: $(READY)  ## put another scale's parameters in place: make profile P=mgm-2b
-	@test -f profiles/$(P).yaml || { echo "error: profiles/$(P).yaml: no such profile; there are: $(basename $(notdir $(wildcard profiles/*.yaml)))" >&2; exit 1; }
-	@cp profiles/$(P).yaml params.yaml
-	@echo "params.yaml is now profiles/$(P).yaml"
+profile: $(READY)  ## put another scale's parameters in place, keep the old ones: make profile P=mgm-2b
+	@test -n "$(P)" || { echo "error: which profile? make profile P=NAME, where NAME is one of: $(PROFILES)" >&2; exit 1; }
+	@test -f "profiles/$(P).yaml" || { echo "error: profiles/$(P).yaml: no such profile; there are: $(PROFILES)" >&2; exit 1; }
+	@n=1; while test -e "params.old-$$n.yaml"; do n=$$((n + 1)); done; \
+	cp params.yaml "params.old-$$n.yaml" && cp "profiles/$(P).yaml" params.yaml && \
+	echo "params.yaml is now profiles/$(P).yaml; what it was is params.old-$$n.yaml"
 	@python -m recap.models.hub --params params.yaml --check
 
-compare: $(READY)  ## verdict between two revisions: make compare A=baseline B=blip2
-	@dvc metrics diff $(A) $(B)
-	@python -m recap.comparison $(A) $(B)
+compare: $(READY)  ## verdict between runs, lists of seeds welcome: make compare A=baseline,baseline-s43 B=blip2,blip2-s43
+	@python -m recap.comparison $(A) $(B) $(FLAGS)
+
+seeds: $(READY)  ## train the missing seeds of two recipes, compare them: make seeds N=3 A=baseline B=blip2
+	@python -m recap.experiments.seeds --seeds "$(N)" "$(A)" "$(B)"
 
 test: lint  ## lint, types, then every test, fast ones first
 	python -m pytest -m "not slow"
@@ -65,7 +62,7 @@ bench: $(READY)  ## time the caption engine on the tiny captioner; see bench/REA
 
 foundry: $(READY)  ## retrain the models of models/tiny from nothing (about 45 minutes)
 	cd foundry && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" dvc repro
-	rm -rf models/tiny && cp -r foundry/models models/tiny
+	rm -rf models/tiny && cp -RL foundry/models models/tiny && chmod -R u+w models/tiny
 
 clean:  ## remove scratch work and caches; results, the DVC cache and .venv stay
 	rm -rf .scratch .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from recap.evaluation.benchmarks.registry import BENCHMARKS
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.io import write_jsonl
 from recap.params import load_params
 from recap.runtime.scratch import Journal, discard, fingerprint, scratch_dir
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 # What an answer depends on besides model, questions and parameters.
 CODE = (
-    "src/recap/evaluation/benchmarks",
+    "src/recap/data/benchmarks",
     "src/recap/evaluation/generation",
     "src/recap/models",
     "src/recap/data/corpus",
@@ -38,7 +38,8 @@ def main() -> None:
     args = parse_args()
     answer = load_params("answer", args.params)
     where = load_params("device", args.params)
-    questions = BENCHMARKS[args.benchmark].load(args.questions, ocr_tokens=answer.ocr_tokens)
+    batch_size = load_params("machine", args.params).answer_batch_size
+    questions = BENCHMARKS[args.benchmark].load(args.questions)
 
     from recap.evaluation.generation.answer_files import answer_rows
     from recap.evaluation.generation.answerer import Answerer, load_for_inference
@@ -48,23 +49,24 @@ def main() -> None:
     folder = require_model(args.model, "merged model")
     device = pick_device(where.device)
     dtype = pick_dtype(where.dtype, device)
-    # The batch size is not part of it: no answer depends on it.
-    decoding = {**answer.model_dump(exclude={"batch_size"}), "device": device.type, "dtype": str(dtype)}
+    decoding = {**answer.model_dump(), "device": device.type, "dtype": str(dtype)}
     scratch = scratch_dir(
-        f"answer-{args.benchmark}", fingerprint(inputs=[args.questions, folder], params=decoding, code=CODE)
+        f"answer@{args.benchmark}", fingerprint(inputs=[args.questions, folder], params=decoding, code=CODE)
     )
-    log.info(
-        "%s: %d questions, %s, %s, batches of %d", args.benchmark, len(questions), device, dtype, answer.batch_size
-    )
+    log.info("%s: %d questions, %s, %s, batches of %d", args.benchmark, len(questions), device, dtype, batch_size)
 
-    with stage_timing(args.timing, f"answer-{args.benchmark}") as timing:
+    with stage_timing(args.timing, f"answer@{args.benchmark}") as timing:
+        timing.keep_in(scratch)
         model, processor = load_for_inference(folder, device=device, dtype=dtype)
+        journal = Journal(scratch / "replies.jsonl")
+        kept = sum(1 for _ in journal)
         answerer = Answerer(
             model,
             processor,
             folder=args.questions,
-            journal=Journal(scratch / "replies.jsonl"),
-            **answer.model_dump(include={"batch_size", "max_new_tokens", "image_aspect_ratio"}),
+            journal=journal,
+            batch_size=batch_size,
+            **answer.model_dump(include={"max_new_tokens", "image_aspect_ratio"}),
         )
         shown = answerer.answer(questions)
         blank_rows = []
@@ -76,7 +78,8 @@ def main() -> None:
         write_jsonl(args.answers, answer_rows(questions, shown, model_id=Path(folder).name))
         write_jsonl(args.blank_answers, blank_rows)
         alone = answerer.decoder.num_decoded_alone
-        timing |= {"items": answerer.num_asked, "device": str(device), "decoded_alone": alone}
+        asked = {"items": kept + answerer.num_asked, "kept": kept}
+        timing |= {**asked, "device": str(device), "dtype": str(dtype), "decoded_alone": alone}
         log.info("%s: done; %d near ties were decoded alone", args.benchmark, alone)
     discard(scratch)
 

@@ -6,15 +6,18 @@ metrics. Captions do not depend on the recipe. A killed run goes on where it was
 
 import argparse
 import logging
+from dataclasses import fields
 from pathlib import Path
 
-from recap.io import write_jsonl, write_metrics
+from recap.io import write_jsonl, write_results
 from recap.params import load_params
 from recap.runtime.scratch import Journal, discard, scratch_dir
 from recap.runtime.stage import run
 from recap.runtime.timing import stage_timing
 
 log = logging.getLogger(__name__)
+
+HEADLINE = ("num_captioned", "num_failed", "words_mean")
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,6 +28,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--captions", type=Path, required=True, help="out: {image, caption} per image (JSONL)")
     parser.add_argument("--failed", type=Path, required=True, help="out: {image, reason, detail} per failure (JSONL)")
     parser.add_argument("--metrics", type=Path, required=True, help="out: metrics (JSON)")
+    parser.add_argument("--details", type=Path, required=True, help="out: everything that is no metric (JSON)")
     parser.add_argument("--timing", type=Path, required=True, help="out: seconds and hardware (JSON)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     return parser.parse_args()
@@ -32,7 +36,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    params, device_params, seed = (load_params(section, args.params) for section in ("caption", "device", "seed"))
+    sections = ("caption", "device", "machine")
+    params, device_params, machine = (load_params(section, args.params) for section in sections)
 
     from recap.captioning.blip2 import Blip2Captioner, Decoding
     from recap.captioning.captions import Caption, Failure, caption_images, unique_images
@@ -46,9 +51,10 @@ def main() -> None:
         model = require_model(args.model, "captioner")
         device = pick_device(device_params.device)
         dtype = pick_dtype(device_params.dtype, device)
-        decoding = Decoding(**params.model_dump(exclude={"batch_size", "max_failed"}))
+        decoding = Decoding(**params.model_dump(include={field.name for field in fields(Decoding)}))
         images = unique_images(read_corpus(args.corpus))
-        scratch = scratch_dir("caption", resume_key(model, decoding, seed=seed, device=device, dtype=dtype))
+        scratch = scratch_dir("caption", resume_key(model, decoding, seed=params.seed, device=device, dtype=dtype))
+        timing.keep_in(scratch)
         log.info("captioner %s on %s in %s; unfinished work is kept in %s", model, device, dtype, scratch)
 
         result = caption_images(
@@ -56,23 +62,23 @@ def main() -> None:
             args.images,
             images,
             journal=Journal(scratch / "captions.jsonl"),
-            seed=seed,
-            batch_size=params.batch_size,
+            seed=params.seed,
+            batch_size=machine.caption_batch_size,
             max_failed=params.max_failed,
         )
         captions = [{"image": o.image, "caption": o.caption} for o in result.outcomes if isinstance(o, Caption)]
         failures = [vars(outcome) for outcome in result.outcomes if isinstance(outcome, Failure)]
         write_jsonl(args.captions, captions)
         write_jsonl(args.failed, failures)
-        write_metrics(args.metrics, "caption", summarize(result.outcomes))
-        discard(scratch)
+        write_results(args.metrics, args.details, "caption", summarize(result.outcomes), headline=HEADLINE)
         log.info("%d captions in %s, %d failures in %s", len(captions), args.captions, len(failures), args.failed)
         timing |= {
-            "items": len(images) - result.num_kept,
+            "items": len(images),
             "kept": result.num_kept,
             "device": str(device),
             "dtype": str(dtype),
         }
+    discard(scratch)
 
 
 if __name__ == "__main__":

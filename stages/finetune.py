@@ -10,6 +10,9 @@ from pathlib import Path
 from recap.params import load_params
 from recap.runtime.stage import run
 
+# Samples seen are no news here: they are finetune.max_steps batches, of the same conversations for every recipe.
+HEADLINE = ("loss_final", "loss_spike_score")
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Finetune MGM on conversations with LoRA.")
@@ -22,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--adapter", type=Path, required=True, help="out: PEFT folder")
     parser.add_argument("--left-out", type=Path, required=True, help="out: rows that could not train (JSONL)")
     parser.add_argument("--metrics", type=Path, required=True, help="out: metrics (JSON)")
+    parser.add_argument("--details", type=Path, required=True, help="out: everything that is no metric (JSON)")
     parser.add_argument("--plots", type=Path, required=True, help="out: loss, gradient norm, learning rate by step")
     parser.add_argument("--timing", type=Path, required=True, help="out: duration and hardware (JSON)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
@@ -30,8 +34,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    names = ("finetune", "lora", "mgm", "device", "seed")
-    params, lora, mgm, compute, seed = (load_params(name, args.params) for name in names)
+    names = ("finetune", "lora", "mgm", "device", "seed", "machine")
+    params, lora, mgm, compute, seed, machine = (load_params(name, args.params) for name in names)
 
     from recap.io import atomic_path
     from recap.models.loading import pick_device, pick_dtype
@@ -53,6 +57,8 @@ def main() -> None:
     sections = {"seed": seed, "finetune": params, "lora": lora, "mgm": mgm, "device": compute}
     with timing_on_rank_zero(args.timing, "finetune") as timing:
         work = checkpoint_folder("finetune", inputs=[args.data, args.images, *parts, args.projector], params=sections)
+        if is_rank_zero():
+            timing.keep_in(work)
         seed_everything(seed)
         base, processor = build_mgm(
             *parts,
@@ -77,6 +83,7 @@ def main() -> None:
             device=device,
             dtype=dtype,
             seed=seed,
+            dataloader_workers=machine.dataloader_workers,
         )
         with whole_parameters(model):
             if is_rank_zero():
@@ -84,9 +91,21 @@ def main() -> None:
                     save_adapter(model, draft)
                     result.metrics.update(verify_adapter(draft, lora_layers=layers, before=before))
         if is_rank_zero():
-            publish(result, "finetune", left_out=args.left_out, plots=args.plots, metrics=args.metrics, work=work)
-            discard(work)
-        timing.update(items=result.samples_now, device=str(device))
+            publish(
+                result,
+                "finetune",
+                left_out=args.left_out,
+                plots=args.plots,
+                metrics=args.metrics,
+                details=args.details,
+                headline=HEADLINE,
+                work=work,
+            )
+        timing.update(
+            items=result.metrics["samples_seen"], kept=result.samples_kept, device=str(device), dtype=str(dtype)
+        )
+    if is_rank_zero():
+        discard(work)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 from recap.params import load_params
 from recap.runtime.stage import run
 
+HEADLINE = ("logit_difference_max",)
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Merge the adapter into a model and prove the merge.")
@@ -20,7 +22,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="conversations to take probes from (LLaVA JSON)")
     parser.add_argument("--images", type=Path, required=True, help="folder that image paths start from")
     parser.add_argument("--merged", type=Path, required=True, help="out: model for from_pretrained")
-    parser.add_argument("--metrics", type=Path, required=True, help="out: the proof (JSON)")
+    parser.add_argument("--metrics", type=Path, required=True, help="out: the proof in a number (JSON)")
+    parser.add_argument("--details", type=Path, required=True, help="out: the rest of the proof (JSON)")
     parser.add_argument("--timing", type=Path, required=True, help="out: duration and hardware (JSON)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
     return parser.parse_args()
@@ -33,7 +36,7 @@ def main() -> None:
 
     import torch
 
-    from recap.io import atomic_path, write_metrics
+    from recap.io import atomic_path, write_results
     from recap.models.loading import pick_device, pick_dtype
     from recap.models.mgm.build import build_mgm
     from recap.models.mgm.projector import load_projector
@@ -71,7 +74,7 @@ def main() -> None:
                 device=device,
                 tolerance=params.tolerance,
             )
-        write_metrics(args.metrics, "merge", proof)
+        write_results(args.metrics, args.details, "merge", proof, headline=HEADLINE)
         timing.update(device=str(device))
 
 

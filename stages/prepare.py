@@ -1,7 +1,8 @@
 """Write what a run works on: corpus, finetune set and benchmarks, from a world or from the user's own files.
 
 In: a folder with a world.yaml or with the user's files, and the embedded world that serves for what those lack.
-Out: data/corpus, data/finetune, data/benchmarks/<name>, each with a rejected.jsonl; metrics with counts and reasons.
+Out: data/corpus, data/finetune, data/benchmarks/<name>, each with a rejected.jsonl; counts, reasons, and whether the
+run can only test the wiring (bundled tiny models on the user's own data).
 """
 
 import argparse
@@ -12,6 +13,8 @@ from recap.runtime.stage import run
 
 logger = logging.getLogger("prepare")
 
+HEADLINE = ("corpus.rejected",)
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -21,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--finetune", type=Path, required=True, help="output folder")
     parser.add_argument("--benchmarks", type=Path, required=True, help="output folder, one folder per benchmark in it")
     parser.add_argument("--metrics", type=Path, required=True)
+    parser.add_argument("--details", type=Path, required=True, help="everything that is no metric")
     parser.add_argument("--timing", type=Path, required=True)
     parser.add_argument("--params", type=Path, default="params.yaml")
     return parser.parse_args()
@@ -29,17 +33,19 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
 
+    from recap.data.benchmarks.registry import check_chosen
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
-    from recap.io import write_metrics
-    from recap.models.presence import require_model
-    from recap.params import ModelsParams, load_params, read_yaml, validate
+    from recap.io import write_results
+    from recap.models.presence import only_tests_wiring, require_model
+    from recap.params import ModelsParams, load_all, load_params, read_yaml, validate
     from recap.runtime.timing import stage_timing
     from recap.world.settings import WorldSettings
 
     params, models = load_params("data", args.params), load_params("models", args.params)
+    # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
+    check_chosen(load_all(args.params).benchmarks)
     # No model is read here; but a run that would miss one an hour later should stop now.
-    for name in ModelsParams.model_fields:
-        require_model(getattr(models, name).path, name)
+    folders = [require_model(getattr(models, name).path, name) for name in ModelsParams.model_fields]
     with stage_timing(args.timing, "prepare") as timing:
         source_is_world = (args.source / WORLD_FILE).is_file()
         world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
@@ -49,13 +55,21 @@ def main() -> None:
             logger.info("everything comes from the embedded world %s", args.source)
         else:
             logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
+        wiring_only = only_tests_wiring(folders, source_is_world=source_is_world)
+        if wiring_only:
+            logger.warning(
+                "warning: the tiny models know nothing but the embedded street world, so on %s this run only tests the "
+                "wiring, and its scores mean nothing; `make profile P=mgm-2b` brings models for photographs",
+                args.source,
+            )
         targets = Targets(args.corpus, args.finetune, args.benchmarks)
         parts = prepare(files, world, targets, max_rejected=params.max_rejected)
         timing["items"] = sum(part.rows for part in parts.values())
 
     sources = {name: part.origin for name, part in parts.items()}
     counts = {name: part.counts() for name, part in parts.items()}
-    write_metrics(args.metrics, "prepare", {"sources": sources, **counts})
+    facts = {"wiring_only": wiring_only, "sources": sources, **counts}
+    write_results(args.metrics, args.details, "prepare", facts, headline=HEADLINE)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 from recap.params import load_params
 from recap.runtime.stage import run
 
+HEADLINE = ("loss_final", "loss_spike_score", "samples_seen", "unique_samples")
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train MGM's connectors on image-caption pairs.")
@@ -21,6 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--projector", type=Path, required=True, help="out: trained connectors")
     parser.add_argument("--left-out", type=Path, required=True, help="out: rows that could not train (JSONL)")
     parser.add_argument("--metrics", type=Path, required=True, help="out: metrics (JSON)")
+    parser.add_argument("--details", type=Path, required=True, help="out: everything that is no metric (JSON)")
     parser.add_argument("--plots", type=Path, required=True, help="out: loss, gradient norm, learning rate by step")
     parser.add_argument("--timing", type=Path, required=True, help="out: duration and hardware (JSON)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file")
@@ -29,7 +32,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    params, mgm, compute, seed = (load_params(name, args.params) for name in ("pretrain", "mgm", "device", "seed"))
+    names = ("pretrain", "mgm", "device", "seed", "machine")
+    params, mgm, compute, seed, machine = (load_params(name, args.params) for name in names)
 
     from recap.models.loading import pick_device, pick_dtype
     from recap.models.mgm.build import build_mgm
@@ -49,6 +53,8 @@ def main() -> None:
     sections = {"seed": seed, "pretrain": params, "mgm": mgm, "device": compute}
     with timing_on_rank_zero(args.timing, "pretrain") as timing:
         work = checkpoint_folder("pretrain", inputs=[args.data, args.images, *parts], params=sections)
+        if is_rank_zero():
+            timing.keep_in(work)
         seed_everything(seed)
         model, processor = build_mgm(
             *parts,
@@ -69,14 +75,27 @@ def main() -> None:
             device=device,
             dtype=dtype,
             seed=seed,
+            dataloader_workers=machine.dataloader_workers,
         )
         with whole_parameters(model):
             if is_rank_zero():
                 save_projector(model, args.projector)
         if is_rank_zero():
-            publish(result, "pretrain", left_out=args.left_out, plots=args.plots, metrics=args.metrics, work=work)
-            discard(work)
-        timing.update(items=result.samples_now, device=str(device))
+            publish(
+                result,
+                "pretrain",
+                left_out=args.left_out,
+                plots=args.plots,
+                metrics=args.metrics,
+                details=args.details,
+                headline=HEADLINE,
+                work=work,
+            )
+        timing.update(
+            items=result.metrics["samples_seen"], kept=result.samples_kept, device=str(device), dtype=str(dtype)
+        )
+    if is_rank_zero():
+        discard(work)
 
 
 if __name__ == "__main__":

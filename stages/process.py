@@ -1,13 +1,15 @@
 """Turn the corpus into the one that the run trains on: the recipe, executed by Data-Juicer.
 
 In: corpus, BLIP-2 captions, a recipe. Out: the processed corpus, a trace of every dropped or changed row, the
-funnel as metrics.
+funnel in numbers.
 """
 
 import argparse
 
 from recap.params import load_params
 from recap.runtime.stage import run
+
+HEADLINE = ("rows_in", "rows_out", "kept_percent", "recaptioned_rows")
 
 
 def main() -> None:
@@ -19,16 +21,17 @@ def main() -> None:
     parser.add_argument("--output", required=True)
     parser.add_argument("--trace", required=True)
     parser.add_argument("--metrics", required=True)
+    parser.add_argument("--details", required=True, help="everything that is no metric")
     parser.add_argument("--timing", required=True)
     parser.add_argument("--params", default="params.yaml")
     args = parser.parse_args()
-    workers = load_params("process", args.params).workers
+    workers = load_params("machine", args.params).process_workers
 
     from recap.data.corpus.records import read_corpus
     from recap.data.processing.funnel import funnel_metrics, write_trace
     from recap.data.processing.recipe import read_recipe
     from recap.data.processing.runner import run_recipe
-    from recap.io import write_jsonl, write_metrics
+    from recap.io import write_jsonl, write_results
     from recap.runtime.timing import stage_timing
 
     with stage_timing(args.timing, "process") as timing:
@@ -38,7 +41,8 @@ def main() -> None:
         processed = run_recipe(recipe, records, image_root=args.images, captions=args.captions, workers=workers)
         write_jsonl(args.output, processed.rows)
         write_trace(args.trace, processed.steps)
-        write_metrics(args.metrics, "process", funnel_metrics(processed, len(records)))
+        facts = funnel_metrics(processed, len(records))
+        write_results(args.metrics, args.details, "process", facts, headline=HEADLINE)
 
 
 if __name__ == "__main__":

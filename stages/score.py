@@ -1,17 +1,19 @@
-"""Score a benchmark's answers. In: questions, answers, answers to blanked images. Out: metrics, scores, plots."""
+"""Score a benchmark's answers. In: questions, answers, blanked answers. Out: metrics, details, scores, plots."""
 
 import argparse
 import logging
 
-from recap.evaluation.benchmarks.registry import BENCHMARKS
-from recap.evaluation.scoring.registry import SCORERS
-from recap.evaluation.scoring.results import check_answered, score_with_blank, write_plots
-from recap.io import read_jsonl, write_jsonl, write_metrics
+from recap.data.benchmarks.registry import BENCHMARKS
+from recap.evaluation.scoring.registry import scorer_of
+from recap.evaluation.scoring.results import check_answered, score_with_blank, write_breakdown
+from recap.io import read_jsonl, write_jsonl, write_results
 from recap.params import load_params
 from recap.runtime.stage import run
 from recap.runtime.timing import stage_timing
 
 log = logging.getLogger(__name__)
+
+HEADLINE = ("accuracy", "accuracy_stderr", "blank_accuracy")
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,6 +23,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--answers", required=True)
     parser.add_argument("--blank-answers", required=True)
     parser.add_argument("--metrics", required=True)
+    parser.add_argument("--details", required=True, help="everything that is no metric")
     parser.add_argument("--scores", required=True, help="JSON Lines, one row per question")
     parser.add_argument("--plots", required=True, help="folder")
     parser.add_argument("--timing", required=True)
@@ -30,11 +33,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    answer = load_params("answer", args.params)
     score = load_params("score", args.params)
-    scorer = SCORERS[args.benchmark]
-    with stage_timing(args.timing, f"score-{args.benchmark}") as timing:
-        questions = BENCHMARKS[args.benchmark].load(args.questions, ocr_tokens=answer.ocr_tokens)
+    benchmark = BENCHMARKS[args.benchmark]
+    scorer = scorer_of(benchmark)
+    with stage_timing(args.timing, f"score@{args.benchmark}") as timing:
+        questions = benchmark.load(args.questions)
         blank_answers = list(read_jsonl(args.blank_answers))
         metrics, rows = score_with_blank(scorer, questions, read_jsonl(args.answers), blank_answers)
         check_answered(metrics, score.max_unanswered, args.answers)
@@ -48,8 +51,8 @@ def main() -> None:
             scorer.convention,
         )
         write_jsonl(args.scores, rows)
-        write_plots(args.plots, args.benchmark, metrics, rows)
-        write_metrics(args.metrics, args.benchmark, metrics)
+        write_breakdown(args.plots, rows)
+        write_results(args.metrics, args.details, args.benchmark, metrics, headline=HEADLINE)
         timing["items"] = len(questions)
 
 

@@ -1,4 +1,4 @@
-"""A fresh clone of the project in a temporary folder, used as a stranger would: no Git identity, an empty HOME."""
+"""A fresh clone of the project in a temporary folder, used as a stranger would: not root, unknown to Git."""
 
 import hashlib
 import os
@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from recap.params import BENCHMARKS
+from recap.params import load_all
+from tests.unprivileged import obey_file_modes
 
 ROOT = Path(__file__).parent.parent
 IDENTITY = {
@@ -19,16 +20,46 @@ IDENTITY = {
     for key, value in (("NAME", "recap"), ("EMAIL", "recap@localhost"))
 }
 
+BENCHMARKS = tuple(load_all(ROOT / "profiles" / "smoke.yaml").benchmarks)
 # The stages of a run: those from one on that a change makes stale, and all of them.
 FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
-FROM_PROCESS = ["process", "quality", "pretrain", *FROM_FINETUNE]
+FROM_PRETRAIN = ["pretrain", *FROM_FINETUNE]
+FROM_PROCESS = ["process", "quality", *FROM_PRETRAIN]
 ALL_STAGES = ["prepare", "explore", "caption", *FROM_PROCESS]
 
 
 class Clone:
-    """The project's files as they are in the working tree, committed to a repository of their own."""
+    """The project's files as they are in the working tree, committed to a repository of their own.
+
+    Commands run as a user who is not root, with an empty HOME. Git knows nobody there; `dvc` alone is given an
+    identity, because `dvc exp run` by itself asks for one.
+    """
 
     def __init__(self, folder: Path, profile: str | None = "smoke") -> None:
+        self._settle(folder)
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, capture_output=True, check=True,
+        ).stdout.decode()  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                target = self.root / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, target)
+        if profile:
+            shutil.copy(self.root / f"profiles/{profile}.yaml", self.root / "params.yaml")
+        self.run("git", "init", "-q", "-b", "main")
+        self.commit("start")
+
+    @classmethod
+    def of_remote(cls, url: str, folder: Path) -> "Clone":
+        """What `git clone` gives to somebody else."""
+        clone = cls.__new__(cls)
+        clone._settle(folder)
+        subprocess.run(["git", "clone", "-q", url, str(clone.root)], env=clone.env, check=True)
+        return clone
+
+    def _settle(self, folder: Path) -> None:
         self.root = folder / "clone"
         self.first_outputs: dict[str, str] = {}
         home = folder / "home"
@@ -39,26 +70,20 @@ class Clone:
             "PYTHONPATH": str(self.root / "src"),
             "OMP_NUM_THREADS": "1",
             "LANG": "C.UTF-8",
-            **IDENTITY,
         }
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, capture_output=True, check=True,
-        ).stdout.decode()  # fmt: skip
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file() and not _is_result(name):
-                target = self.root / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, target)
-        if profile:
-            shutil.copy(self.root / f"profiles/{profile}.yaml", self.root / "params.yaml")
-        for command in ("git init -q -b main", "git add -A", "git commit -qm start"):
-            self.run(*command.split())
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False)
+    def run(self, *command: str, check: bool = True, signed: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a command in the clone; with `signed`, as somebody whom Git knows."""
+        done = subprocess.run(
+            command, cwd=self.root, env={**self.env, **(IDENTITY if signed else {})}, preexec_fn=obey_file_modes,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
         assert not check or done.returncode == 0, f"{' '.join(command)}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done
+
+    def commit(self, message: str) -> None:
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message, signed=True)
 
     def borrow_environment(self) -> None:
         """Let `make` find the environment that runs the tests, so that it need not install one."""
@@ -66,13 +91,13 @@ class Clone:
         (self.root / ".venv" / ".ready").touch()
 
     def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.run(sys.executable, "-m", "dvc", *arguments, check=check)
+        return self.run(sys.executable, "-m", "dvc", *arguments, check=check, signed=True)
 
     def kill_when(self, sign: str, *arguments: str, timeout_s: float = 240) -> None:
         """Start `dvc ...` and kill -9 it and all its children as soon as a file matches the pattern `sign`."""
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", *arguments], cwd=self.root, env=self.env, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=obey_file_modes, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + timeout_s
         while not any(path.stat().st_size for path in self.root.glob(sign)):
@@ -88,10 +113,6 @@ class Clone:
         return {
             str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)
         }
-
-
-def _is_result(name: str) -> bool:
-    return name == "dvc.lock" or name.startswith(("metrics/", "plots/"))
 
 
 def ran(done: subprocess.CompletedProcess[str]) -> list[str]:

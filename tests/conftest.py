@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unprivileged import writes_read_only_files
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -25,3 +27,10 @@ def assets() -> Path:
 def root() -> Path:
     """The project's root folder."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def unprivileged() -> None:
+    """Skips a test where root cannot be made to obey file modes."""
+    if writes_read_only_files():
+        pytest.skip("needs a user other than root, or the right to drop capabilities: here 0444 files can be written")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recap.io import atomic_path, read_json, read_jsonl, write_json, write_jsonl, write_metrics
+from recap.io import atomic_path, read_json, read_jsonl, write_json, write_jsonl, write_metrics, write_results
 from recap.runtime.errors import UserError
 
 
@@ -55,3 +55,13 @@ def test_metrics_are_rounded_and_finite(tmp_path: Path) -> None:
     assert json.loads(text) == expected
     with pytest.raises(ValueError, match=r"loss\.final is nan"):
         write_metrics(tmp_path / "m.json", "loss", {"final": float("nan")})
+
+
+def test_the_headline_goes_to_metrics_and_the_rest_to_details(tmp_path: Path) -> None:
+    values = {"rows": 3, "after": {"mattr": 0.5, "maas": 0.1}, "only": {"x": 1}, "reasons": {}, "none": None}
+    write_results(tmp_path / "m.json", tmp_path / "d.json", "q", values, headline=("none", "after.mattr", "only.x"))
+    assert read_json(tmp_path / "m.json") == {"q": {"after": {"mattr": 0.5}, "only": {"x": 1}, "none": None}}
+    assert read_json(tmp_path / "d.json") == {"q": {"rows": 3, "after": {"maas": 0.1}, "reasons": {}}}
+    for name in ("row", "after.mtld"):
+        with pytest.raises(KeyError, match=name.split(".")[-1]):
+            write_results(tmp_path / "m.json", tmp_path / "d.json", "q", values, headline=(name,))

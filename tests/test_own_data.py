@@ -15,13 +15,14 @@ def test_real_photographs_run_to_the_end(shared: Path, tmp_path: Path) -> None:
     clone = Clone(tmp_path)
     done = clone.dvc("exp", "run", "-S", f"data.source={shared / 'photos'}")
     assert sorted(ran(done)) == sorted(ALL_STAGES)
-    metrics = json.loads((clone.root / "metrics/prepare.json").read_text())["prepare"]
-    assert metrics["sources"] == {
+    details = json.loads((clone.root / "data/details/prepare.json").read_text())["prepare"]
+    assert details["sources"] == {
         "corpus": "user", "finetune": "user", "textvqa": "user", "mmbench": "embedded", "vqav2": "embedded",
         "gqa": "embedded", "okvqa": "embedded",
     }  # fmt: skip
-    assert metrics["corpus"]["rows"] == 20
-    assert json.loads((clone.root / "metrics/textvqa.json").read_text())["textvqa"]["num_scored"] == 18
+    assert details["corpus"]["rows"] == 20
+    assert details["wiring_only"] and "only tests the wiring" in done.stderr
+    assert json.loads((clone.root / "data/details/textvqa.json").read_text())["textvqa"]["num_scored"] == 18
 
 
 def test_a_folder_with_only_a_corpus_borrows_the_rest(tmp_path: Path) -> None:
@@ -37,8 +38,9 @@ def test_a_folder_with_only_a_corpus_borrows_the_rest(tmp_path: Path) -> None:
     (mine / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     done = clone.dvc("exp", "run", "-S", f"data.source={mine}", "-S", "data.max_rejected=10", "-S", "recipe=baseline")
     assert sorted(ran(done)) == sorted(ALL_STAGES)
+    details = json.loads((clone.root / "data/details/prepare.json").read_text())["prepare"]
+    assert details["sources"]["corpus"] == "user" and details["sources"]["finetune"] == "embedded"
     metrics = json.loads((clone.root / "metrics/prepare.json").read_text())["prepare"]
-    assert metrics["sources"]["corpus"] == "user" and metrics["sources"]["finetune"] == "embedded"
     assert metrics["corpus"]["rejected"] == 1
     rejected = (clone.root / "data/corpus/rejected.jsonl").read_text(encoding="utf-8")
     assert json.loads(rejected)["reason"] == "missing_image"

@@ -38,14 +38,14 @@ def test_numbers_follow_yaml_1_2(tmp_path: Path) -> None:
 def test_every_problem_is_told_at_once_in_one_line(tmp_path: Path, values: Any) -> None:
     values["lora"]["rank"] = values["lora"].pop("r")
     values["pretrain"]["learning_rate"] = "fast"
-    values["answer"]["batch_size"] = 0
+    values["machine"]["answer_batch_size"] = 0
     with pytest.raises(UserError) as caught:
         load_params("seed", written(tmp_path, values))
     message = str(caught.value)
     assert "4 problem(s)" in message and "\n" not in message
     assert "lora.r: missing" in message and "lora.rank: no such parameter" in message
     assert "pretrain.learning_rate" in message and "'fast'" in message
-    assert "answer.batch_size" in message and "found 0" in message
+    assert "machine.answer_batch_size" in message and "found 0" in message
 
 
 @pytest.mark.parametrize(

@@ -15,20 +15,43 @@ from typing import Any
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from recap.params import BENCHMARKS, Params, load_all, read_yaml
+from recap.params import AnswerParams, MachineParams, Params, load_all, read_yaml
 
 ROOT = Path(__file__).parent.parent
 Stages = dict[str, dict[str, Any]]
 
+# Modules that no stage declares, because none of them can change a result: a better error message re-runs nothing.
+# Every other module that a stage reaches has to be under one of its dependencies.
+INFRASTRUCTURE = {
+    "src/recap/params.py",  # the schema: it refuses a parameter file, and otherwise hands on what stands in it
+    "src/recap/io.py",  # atomic writing, error messages; its docstring says what to do when rounding changes
+    "src/recap/runtime/errors.py",  # the exception that a user reads
+    "src/recap/runtime/stage.py",  # logging, and how a stage ends
+    "src/recap/runtime/scratch.py",  # finds unfinished work again; a resumed run ends with the same bytes
+    "src/recap/runtime/timing.py",  # durations, which differ from run to run anyway
+    "src/recap/runtime/versions.py",  # looks up what is installed
+}
+# The section that says how the work is spread. Nothing in it changes a result, so another machine re-runs nothing.
+MACHINE = "machine"
+
 
 def resolved_stages(pipeline: dict[str, Any], params: dict[str, Any]) -> Stages:
-    """The stages with `foreach` unrolled and `${...}` filled in; outs, metrics and deps as plain paths."""
+    """The stages with `foreach` unrolled and `${...}` filled in, except what is of the section `machine`."""
     stages = {}
     for name, stage in pipeline["stages"].items():
-        for item in stage.get("foreach", [None]):
-            body = stage["do"] if item else stage
-            stages[f"{name}@{item}" if item else name] = _filled(body, {**params, "item": item})
+        if "foreach" not in stage:
+            stages[name] = _filled(stage, params)
+            continue
+        for key, item in _items(stage["foreach"], params):
+            stages[f"{name}@{key}"] = _filled(stage["do"], {**params, "key": key, "item": item})
     return stages
+
+
+def _items(foreach: Any, params: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Key and item of every turn, as DVC takes them: from a mapping, a list, or a parameter `${...}` that is one."""
+    if isinstance(foreach, str):
+        foreach = _lookup(foreach.removeprefix("${").removesuffix("}"), params)
+    return list(foreach.items()) if isinstance(foreach, dict) else [(str(item), item) for item in foreach]
 
 
 def _filled(value: Any, context: dict[str, Any]) -> Any:
@@ -37,7 +60,7 @@ def _filled(value: Any, context: dict[str, Any]) -> Any:
     if isinstance(value, list):
         return [_filled(item, context) for item in value]
     if isinstance(value, str):
-        return re.sub(r"\$\{([\w.]+)\}", lambda match: str(_lookup(match[1], context)), value)
+        return re.sub(rf"\$\{{(?!{MACHINE}\b)([\w.]+)\}}", lambda match: str(_lookup(match[1], context)), value)
     return value
 
 
@@ -57,13 +80,21 @@ def outputs(stage: dict[str, Any]) -> list[str]:
 
 
 @cache
-def imported_modules(file: Path) -> tuple[str, ...]:
-    """Every recap module that a file imports, wherever in the file."""
-    return tuple(_imports(file))
+def imported_modules(file: Path, *, for_types: bool = False) -> tuple[str, ...]:
+    """Every recap module that a file imports, wherever in the file; with `for_types` also those for annotations."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return tuple(_imports(tree if for_types else WithoutTypeChecking().visit(tree)))
 
 
-def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+class WithoutTypeChecking(ast.NodeTransformer):
+    """Takes out `if TYPE_CHECKING:`, which never runs."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recap"):
             yield str(node.module)
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
@@ -109,9 +140,21 @@ def missing_code_dependencies(stages: Stages) -> list[str]:
         problems += [
             f"{name}: {file.relative_to(ROOT)} is imported but under no dependency"
             for file in sorted(files)
-            if not any(file == dep or dep in file.parents for dep in deps)
+            if str(file.relative_to(ROOT)) not in INFRASTRUCTURE
+            and not any(file == dep or dep in file.parents for dep in deps)
         ]
     return problems
+
+
+def infrastructure_dependencies(stages: Stages) -> list[str]:
+    """Dependencies that a module of the infrastructure is under: touching it would make the stage stale."""
+    return [
+        f"{name}: depends on {dep}, and so on {module}, which changes no result"
+        for name, stage in stages.items()
+        for dep in paths(stage["deps"])
+        for module in sorted(INFRASTRUCTURE)
+        if Path(dep) == Path(module) or Path(dep) in Path(module).parents
+    ]
 
 
 def idle_code_dependencies(stages: Stages) -> list[str]:
@@ -151,9 +194,19 @@ def undeclared_params(stages: Stages) -> list[str]:
     problems = []
     for name, stage in stages.items():
         declared = {entry.split(".")[0] for entry in stage.get("params", [])}
-        read = read_sections(ROOT / script_of(stage))
+        read = read_sections(ROOT / script_of(stage)) - {MACHINE}
         problems += [f"{name}: reads {section} but does not declare it" for section in sorted(read - declared)]
         problems += [f"{name}: {section} is no parameter" for section in sorted(declared - set(Params.model_fields))]
+    return problems
+
+
+def machine_in_the_pipeline(stages: Stages) -> list[str]:
+    problems = []
+    for name, stage in stages.items():
+        declared = [entry for entry in stage.get("params", []) if entry.split(".")[0] == MACHINE]
+        problems += [f"{name}: declares {entry}, so that another machine runs it again" for entry in declared]
+        if f"${{{MACHINE}" in str(stage):
+            problems.append(f"{name}: interpolates {MACHINE}, so that another machine runs it again")
     return problems
 
 
@@ -166,10 +219,10 @@ def bad_outputs(stages: Stages) -> list[str]:
                 path = paths([entry])[0]
                 if options.get("persist"):
                     problems.append(f"{name}: {path} persists, which switches the run-cache off")
-                if options.get("cache") is False and not Path(path).suffix:
-                    problems.append(f"{name}: {path} is an uncached folder, which switches the run-cache off")
-                if kind == "metrics" and options.get("cache") is not False:
-                    problems.append(f"{name}: metrics {path} belong in Git: cache: false")
+                if kind == "outs" and options.get("cache") is False:
+                    problems.append(f"{name}: {path} is uncached under outs, which switches the run-cache off")
+                if kind != "outs" and options.get("cache") is not False:
+                    problems.append(f"{name}: {kind} {path} belong in Git: cache: false")
     return problems
 
 
@@ -177,29 +230,25 @@ def missing_descriptions(stages: Stages) -> list[str]:
     return [f"{name}: no desc" for name, stage in stages.items() if not stage.get("desc")]
 
 
-RULES: list[Callable[[Stages], list[str]]] = [
-    missing_code_dependencies,
-    idle_code_dependencies,
-    undeclared_paths,
-    paths_without_flag,
-    undeclared_params,
-    bad_outputs,
-    missing_descriptions,
-]
-
-
 @pytest.fixture(scope="module")
 def stages() -> Stages:
     return resolved_stages(read_yaml(ROOT / "dvc.yaml"), read_yaml(ROOT / "params.yaml"))
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_the_pipeline_keeps_the_rule(rule: Callable[[Stages], list[str]], stages: Stages) -> None:
-    assert rule(stages) == []
-
-
 def _without_dependency(stages: Stages) -> None:
     stages["pretrain"]["deps"].remove("src/recap/training")
+
+
+def _without_seeding(stages: Stages) -> None:
+    stages["caption"]["deps"].remove("src/recap/runtime/seeding.py")
+
+
+def _with_infrastructure(stages: Stages) -> None:
+    stages["quality"]["deps"].append("src/recap/io.py")
+
+
+def _with_the_folder_of_infrastructure(stages: Stages) -> None:
+    stages["pretrain"]["deps"].append("src/recap/runtime")
 
 
 def _with_idle_dependency(stages: Stages) -> None:
@@ -218,31 +267,52 @@ def _without_params(stages: Stages) -> None:
     stages["finetune"]["params"].remove("lora")
 
 
+def _with_declared_machine(stages: Stages) -> None:
+    stages["answer@gqa"]["params"].append("machine.answer_batch_size")
+
+
+def _with_interpolated_machine(stages: Stages) -> None:
+    command = {"cmd": "python stages/caption.py --batch-size ${machine.caption_batch_size}"}
+    stages["caption"]["cmd"] = resolved_stages({"stages": {"caption": command}}, {})["caption"]["cmd"]
+
+
 def _with_persistent_output(stages: Stages) -> None:
     stages["caption"]["outs"][0] = {"data/captions.jsonl": {"persist": True}}
+
+
+def _with_uncached_output(stages: Stages) -> None:
+    stages["quality"]["outs"].append({"plots/quality": {"cache": False}})
+
+
+def _with_cached_plots(stages: Stages) -> None:
+    stages["quality"]["plots"] = ["plots/quality"]
 
 
 def _without_description(stages: Stages) -> None:
     del stages["merge"]["desc"]
 
 
+RULES: dict[Callable[[Stages], list[str]], list[Callable[[Stages], None]]] = {
+    missing_code_dependencies: [_without_dependency, _without_seeding],
+    infrastructure_dependencies: [_with_infrastructure, _with_the_folder_of_infrastructure],
+    idle_code_dependencies: [_with_idle_dependency],
+    undeclared_paths: [_with_path_nobody_declares],
+    paths_without_flag: [_with_hidden_output],
+    undeclared_params: [_without_params],
+    machine_in_the_pipeline: [_with_declared_machine, _with_interpolated_machine],
+    bad_outputs: [_with_persistent_output, _with_uncached_output, _with_cached_plots],
+    missing_descriptions: [_without_description],
+}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_pipeline_keeps_the_rule(rule: Callable[[Stages], list[str]], stages: Stages) -> None:
+    assert rule(stages) == []
+
+
 @pytest.mark.parametrize(
     ("rule", "fault"),
-    list(
-        zip(
-            RULES,
-            [
-                _without_dependency,
-                _with_idle_dependency,
-                _with_path_nobody_declares,
-                _with_hidden_output,
-                _without_params,
-                _with_persistent_output,
-                _without_description,
-            ],
-            strict=True,
-        )
-    ),
+    [(rule, fault) for rule, faults in RULES.items() for fault in faults],
     ids=lambda item: item.__name__,
 )
 def test_the_rule_notices_its_fault(
@@ -253,15 +323,61 @@ def test_the_rule_notices_its_fault(
     assert set(rule(broken)) - set(rule(stages))
 
 
+def test_every_module_of_the_infrastructure_is_reached(stages: Stages) -> None:
+    reached = {
+        str(file.relative_to(ROOT)) for stage in stages.values() for file in reached_files(ROOT / script_of(stage))
+    }
+    assert not INFRASTRUCTURE - reached
+
+
 def test_every_parameter_section_is_some_stages(stages: Stages) -> None:
-    declared = {entry.split(".")[0] for name, stage in stages.items() if name != "report" for entry in stage["params"]}
-    # The recipe travels in process's command and dependency.
-    assert declared | {"recipe"} == set(Params.model_fields)
+    declared = {
+        entry.split(".")[0] for name, stage in stages.items() if name != "report" for entry in stage.get("params", [])
+    }
+    # The recipe travels in process's command and dependency, the benchmarks in the names of answer and score; the
+    # machine's section changes nothing.
+    assert declared | {"recipe", "benchmarks", MACHINE} == set(Params.model_fields)
 
 
-def test_every_benchmark_is_answered_and_scored(stages: Stages) -> None:
+def test_every_value_of_the_machine_is_read_by_a_stage() -> None:
+    scripts = "".join(script.read_text(encoding="utf-8") for script in (ROOT / "stages").glob("*.py"))
+    assert [name for name in MachineParams.model_fields if f".{name}" not in scripts] == []
+
+
+def test_a_training_seed_makes_nothing_before_training_stale(stages: Stages) -> None:
+    """Captions, processed corpus and its statistics are made once, whatever the number of training seeds."""
+    declaring = {name for name, stage in stages.items() if "seed" in stage.get("params", [])}
+    assert declaring == {"pretrain", "finetune", "merge", "report"}
+
+
+def test_answers_depend_on_the_parameters_that_change_them(stages: Stages) -> None:
+    names = {f"answer.{name}" for name in AnswerParams.model_fields}
+    for benchmark in load_all(ROOT / "params.yaml").benchmarks:
+        assert set(stages[f"answer@{benchmark}"]["params"]) <= names | {"device.device", "device.dtype"}
+        assert not {"answer", "answer.max_new_tokens", "device"} & set(stages[f"score@{benchmark}"]["params"])
+
+
+def test_every_chosen_benchmark_is_answered_and_scored(stages: Stages) -> None:
     for verb in ("answer", "score"):
-        assert [name for name in stages if name.startswith(verb)] == [f"{verb}@{b}" for b in BENCHMARKS]
+        chosen = load_all(ROOT / "params.yaml").benchmarks
+        assert [name for name in stages if name.startswith(verb)] == [f"{verb}@{b}" for b in chosen]
+
+
+def test_a_benchmark_is_added_in_the_parameters_alone() -> None:
+    params = read_yaml(ROOT / "params.yaml") | {"benchmarks": {"textvqa_ocr": "textvqa"}}
+    stages = resolved_stages(read_yaml(ROOT / "dvc.yaml"), params)
+    for rule in RULES:
+        assert rule(stages) == []
+    assert "answer@textvqa" not in stages
+    assert "data/benchmarks/textvqa" in paths(stages["answer@textvqa_ocr"]["deps"])
+    assert outputs(stages["score@textvqa_ocr"])[0] == "data/scores/textvqa_ocr.jsonl"
+    assert "textvqa" not in (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+
+
+def test_work_is_called_like_its_stage(stages: Stages) -> None:
+    for name, stage in stages.items():
+        if name != "report":
+            assert f"data/timings/{name}.json" in outputs(stage)
 
 
 def test_captioning_knows_nothing_of_the_recipe(stages: Stages) -> None:
@@ -271,20 +387,31 @@ def test_captioning_knows_nothing_of_the_recipe(stages: Stages) -> None:
 
 
 def test_a_change_of_scoring_reruns_no_inference(stages: Stages) -> None:
-    scoring = ROOT / "src" / "recap" / "evaluation" / "accuracy.py"
-    deps = [ROOT / path for path in paths(stages["answer@vqav2"]["deps"])]
-    assert not any(dep == scoring or dep in scoring.parents for dep in deps)
+    scoring = ROOT / "src" / "recap" / "evaluation" / "scoring" / "accuracy.py"
+    assert not depends_on("answer@vqav2", scoring, stages) and depends_on("score@vqav2", scoring, stages)
+
+
+def test_a_change_of_the_world_or_of_what_users_bring_reruns_no_inference(stages: Stages) -> None:
+    for file in ("world/lexicon.py", "data/sources/user_mmbench.py"):
+        assert depends_on("prepare", ROOT / "src/recap" / file, stages)
+        assert not depends_on("answer@mmbench", ROOT / "src/recap" / file, stages)
+
+
+def depends_on(stage: str, file: Path, stages: Stages) -> bool:
+    assert file.is_file()
+    deps = [ROOT / path for path in paths(stages[stage]["deps"])]
+    return any(dep == file or dep in file.parents for dep in deps)
 
 
 def test_layers_import_downwards_only() -> None:
-    ranks = {"runtime": 0, "io": 1, "params": 1, "world": 2, "data": 2, "models": 3, "captioning": 4, "training": 4}
-    ranks |= {"evaluation": 4, "comparison": 5, "reporting": 6, "foundry": 6}
+    ranks = {"runtime": 0, "io": 1, "params": 1, "world": 2, "data": 3, "models": 4, "captioning": 5, "training": 5}
+    ranks |= {"evaluation": 5, "comparison": 6, "reporting": 7, "foundry": 7, "experiments": 8}
     problems = []
     for file in sorted((ROOT / "src" / "recap").rglob("*.py")):
         layer = file.relative_to(ROOT / "src" / "recap").parts[0].removesuffix(".py")
-        for module in imported_modules(file):
+        for module in imported_modules(file, for_types=True):
             target = [*module.split("."), layer][1]
-            same_height = target != layer and ranks.get(target) == ranks.get(layer) == 4
+            same_height = target != layer and ranks.get(target) == ranks.get(layer) == 5
             if target in ranks and layer in ranks and (ranks[target] > ranks[layer] or same_height):
                 problems.append(f"{file.name}: {layer} imports {module}")
     # Timing writes its file through recap.io: the one step sideways within the base.

@@ -22,17 +22,19 @@ EXERCISED = {
     "dvc exp run -n small-rank -S lora.r=8": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
     "dvc exp run -n NAME -S recipe=NAME": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
     "dvc exp run -n blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
-    "dvc exp run -n blip2-s2 -S recipe=blip2 -S seed=43": f"{EXPERIMENT}test_seeds_of_one_recipe_are_one_side",
+    "dvc exp run -n blip2-s2 -S recipe=blip2 -S seed=43": (
+        f"{EXPERIMENT}test_make_seeds_trains_what_is_missing_and_captions_nothing"
+    ),
     "dvc exp run -n mine -S data.source=/path/to/my-data": (
         "tests/test_own_data.py::test_a_folder_with_only_a_corpus_borrows_the_rest"
     ),
     "dvc metrics diff baseline blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
-    "dvc metrics diff main my-branch": f"{EXPERIMENT}test_branches_compare_and_a_remote_shares",
+    "dvc metrics diff main my-branch": f"{EXPERIMENT}test_branches_compare",
     "dvc plots diff baseline blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
-    "dvc remote add --default store /some/folder": f"{EXPERIMENT}test_branches_compare_and_a_remote_shares",
-    "dvc push": f"{EXPERIMENT}test_branches_compare_and_a_remote_shares",
+    "dvc remote add --default store /some/folder": f"{EXPERIMENT}test_what_an_author_shares_a_stranger_has",
+    "dvc push": f"{EXPERIMENT}test_what_an_author_shares_a_stranger_has",
     "python -m recap.comparison --a baseline,baseline-s2 --b blip2,blip2-s2": (
-        f"{EXPERIMENT}test_seeds_of_one_recipe_are_one_side"
+        f"{EXPERIMENT}test_make_seeds_trains_what_is_missing_and_captions_nothing"
     ),
     "python -m recap.models.mgm.convert SRC DST": "tests/models/mgm/test_convert.py::test_as_a_module",
     "make test": ".ci/run",

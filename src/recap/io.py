@@ -1,16 +1,23 @@
-"""Reading and writing the files that stages exchange: atomic, UTF-8, errors that name file and line."""
+"""Reading and writing the files that stages exchange: atomic, UTF-8, errors that name file and line.
+
+No stage has this file as a dependency: it says how files are written, not what stands in them. Its one number, the
+decimals that metrics and details are rounded to, is therefore seen by a stage when it next runs; after changing it,
+`dvc repro --force` writes everything anew.
+"""
 
 import json
 import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from recap.runtime.errors import UserError
+
+DECIMALS = 6
 
 
 @contextmanager
@@ -92,7 +99,7 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 def write_metrics(path: str | Path, subject: str, values: dict[str, Any]) -> None:
-    """Write `{subject: values}` for `dvc metrics`: floats rounded to 6 decimals so that diffs stay readable.
+    """Write `{subject: values}` as JSON: floats rounded to `DECIMALS` so that diffs stay readable.
 
     Args:
         subject: The file's top key, for example "textvqa"; it keeps the columns of `dvc exp show` unique.
@@ -104,6 +111,49 @@ def write_metrics(path: str | Path, subject: str, values: dict[str, Any]) -> Non
     write_json(path, {subject: _rounded(values, subject)})
 
 
+def write_results(
+    metrics: str | Path, details: str | Path, subject: str, values: dict[str, Any], *, headline: Collection[str]
+) -> None:
+    """Write a stage's numbers to two files: the few that everybody asks for, and all others.
+
+    `dvc metrics` shows the first file of every stage, which has to fit a screen. Together the two hold `values`, and no
+    value stands in both.
+
+    Args:
+        metrics: The file in Git.
+        details: The file in DVC's cache.
+        subject: The top key of both files.
+        values: As for `write_metrics`.
+        headline: Dotted names of the values that go to `metrics`: "accuracy", "after.mattr".
+
+    Raises:
+        KeyError: `headline` names what is not there.
+        ValueError: A number is NaN or infinite.
+    """
+    few, rest = _split(values, set(headline))
+    write_metrics(metrics, subject, few)
+    write_metrics(details, subject, rest)
+
+
+def _split(values: dict[str, Any], headline: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the dotted names select and what they leave, both in the order of `values`."""
+    missing = {name for name in headline if name.split(".", 1)[0] not in values}
+    if missing:
+        raise KeyError(f"{sorted(missing)} of the headline are not among {list(values)}")
+    few: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for key, value in values.items():
+        below = {name.removeprefix(f"{key}.") for name in headline if name.startswith(f"{key}.")}
+        if key in headline:
+            few[key] = value
+        elif below:
+            few[key], left = _split(value, below)
+            rest |= {key: left} if left else {}
+        else:
+            rest[key] = value
+    return few, rest
+
+
 def _rounded(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(item, f"{name}.{key}") for key, item in value.items()}
@@ -112,5 +162,5 @@ def _rounded(value: Any, name: str) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"metric {name} is {value}; write None where a number does not exist")
-        return round(value, 6)
+        return round(value, DECIMALS)
     return value

@@ -15,11 +15,10 @@ from recap.runtime.errors import UserError
 
 PARAMS_PATH = Path("params.yaml")
 
-BENCHMARKS = ("textvqa", "mmbench", "vqav2", "gqa", "okvqa")
-
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 PositiveFloat = Annotated[float, Field(gt=0)]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -60,6 +59,15 @@ class DeviceParams(Section):
     trust_remote_code: bool
 
 
+class MachineParams(Section):
+    """How the work is spread. No value changes a result, so no stage declares one and no fingerprint covers one."""
+
+    caption_batch_size: PositiveInt
+    answer_batch_size: PositiveInt
+    process_workers: PositiveInt
+    dataloader_workers: Annotated[int, Field(ge=0)]
+
+
 class MGMParams(Section):
     image_size_aux: PositiveInt
     image_grid: PositiveInt
@@ -75,12 +83,12 @@ class MGMParams(Section):
 
 class CaptionParams(Section):
     prompt: str
-    batch_size: PositiveInt
     max_new_tokens: PositiveInt
     num_beams: PositiveInt
     do_sample: bool
     temperature: PositiveFloat
     top_p: Annotated[float, Field(gt=0, le=1)]
+    seed: Annotated[int, Field(ge=0)]
     max_failed: Percent
 
     @model_validator(mode="after")
@@ -90,16 +98,13 @@ class CaptionParams(Section):
         return self
 
 
-class ProcessParams(Section):
-    workers: PositiveInt
-
-
 class QualityParams(Section):
     sample_rows: PositiveInt
     sample_tokens: PositiveInt
     self_bleu_sample: PositiveInt
     mattr_window: PositiveInt
     hdd_sample: PositiveInt
+    seed: Annotated[int, Field(ge=0)]
 
 
 class TrainingParams(Section):
@@ -114,7 +119,6 @@ class TrainingParams(Section):
     gradient_checkpointing: bool
     image_aspect_ratio: Literal["pad", "square"]
     save_steps: PositiveInt
-    dataloader_workers: Annotated[int, Field(ge=0)]
     deepspeed: str | None
 
 
@@ -131,9 +135,7 @@ class MergeParams(Section):
 
 
 class AnswerParams(Section):
-    batch_size: PositiveInt
     image_aspect_ratio: Literal["pad", "square"]
-    ocr_tokens: bool
     blank_images: bool
     max_new_tokens: PositiveInt
 
@@ -150,14 +152,15 @@ class Params(Section):
     data: DataParams
     models: ModelsParams
     device: DeviceParams
+    machine: MachineParams
     mgm: MGMParams
     caption: CaptionParams
-    process: ProcessParams
     quality: QualityParams
     pretrain: TrainingParams
     finetune: TrainingParams
     lora: LoraParams
     merge: MergeParams
+    benchmarks: Annotated[dict[Name, Name], Field(min_length=1)]
     answer: AnswerParams
     score: ScoreParams
 

@@ -110,7 +110,7 @@ def test_a_batch_beyond_memory_is_one_line(blip2_folder: Path, monkeypatch: pyte
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(captioner.model, "get_image_features", out_of_memory)
-    with pytest.raises(UserError, match=r"caption\.batch_size: a batch of 2 images exceeds the memory of cpu"):
+    with pytest.raises(UserError, match=r"machine\.caption_batch_size: a batch of 2 images exceeds the memory of cpu"):
         captioner.generate([torch.zeros(3, 16, 16)] * 2, [0, 1])
 
 

@@ -1,4 +1,4 @@
-"""A repository with two recipes: the branches `baseline` and `blip2` (checked out), and a second seed of both."""
+"""A repository with two recipes, three seeds each: `baseline` (seed 1), `baseline-s2`, ... `blip2` (checked out)."""
 
 from pathlib import Path
 
@@ -16,12 +16,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "src/model.py").write_text("x = 1\n")
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "empty")
-    for branch, recipe, seed in [
-        ("baseline", "baseline", 1),
-        ("baseline-s2", "baseline", 2),
-        ("blip2-s2", "blip2", 2),
-        ("blip2", "blip2", 1),
-    ]:
-        commit_run(folder, branch, recipe, seed)
+    for recipe in ("baseline", "blip2"):
+        for seed in (3, 2, 1):
+            commit_run(folder, recipe if seed == 1 else f"{recipe}-s{seed}", recipe, seed)
     git(folder, "tag", "headline", "blip2")
     return folder

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recap.evaluation.benchmarks.registry import BENCHMARKS
-from recap.evaluation.scoring.registry import SCORERS
+from recap.data.benchmarks.registry import BENCHMARKS
+from recap.evaluation.scoring.registry import scorer_of
 from recap.io import read_jsonl
 
 pytestmark = pytest.mark.slow
@@ -22,16 +22,16 @@ def work(root: Path, tmp_path: Path) -> Path:
     """A folder to run in: the code, and parameters with small batches."""
     (tmp_path / "src").symlink_to(root / "src")
     text = (root / "params.yaml").read_text()
-    text = re.sub(r"(answer:\n  batch_size:) \d+", r"\1 2", text)
+    text = re.sub(r"(answer_batch_size:) \d+", r"\1 2", text)
     (tmp_path / "params.yaml").write_text(text)
     return tmp_path
 
 
-def command(root: Path, folder: Path, model: Path, out: str) -> list[str]:
+def command(root: Path, folder: Path, model: Path, out: str, benchmark: str | None = None) -> list[str]:
     return [
-        sys.executable, str(root / "stages" / "answer.py"), "--benchmark", folder.name, "--questions", str(folder),
-        "--model", str(model), "--answers", f"{out}/answers.jsonl", "--blank-answers", f"{out}/blank.jsonl",
-        "--timing", f"{out}/timing.json",
+        sys.executable, str(root / "stages" / "answer.py"), "--benchmark", benchmark or folder.name,
+        "--questions", str(folder), "--model", str(model), "--answers", f"{out}/answers.jsonl",
+        "--blank-answers", f"{out}/blank.jsonl", "--timing", f"{out}/timing.json",
     ]  # fmt: skip
 
 
@@ -41,13 +41,14 @@ def environment() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", list(BENCHMARKS))
 def test_every_benchmark(root: Path, work: Path, folders: dict[str, Path], tiny_mgm: Path, name: str) -> None:
+    folder = folders[BENCHMARKS[name].folder]
     result = subprocess.run(
-        command(root, folders[name], tiny_mgm, "out"), cwd=work, env=environment(), capture_output=True, text=True
+        command(root, folder, tiny_mgm, "out", name), cwd=work, env=environment(), capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
-    questions = BENCHMARKS[name].load(folders[name])
+    questions = BENCHMARKS[name].load(folder)
     for file in ("answers.jsonl", "blank.jsonl"):
-        metrics, _ = SCORERS[name].score(questions, read_jsonl(work / "out" / file))
+        metrics, _ = scorer_of(BENCHMARKS[name]).score(questions, read_jsonl(work / "out" / file))
         assert metrics["num_scored"] == len(questions)
     assert not list((work / ".scratch").rglob("*.jsonl"))
 

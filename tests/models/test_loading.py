@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recap.models.loading import pick_device, pick_dtype
-from recap.models.presence import require_model
+from recap.models.presence import only_tests_wiring, require_model
 from recap.runtime.errors import UserError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -59,3 +59,20 @@ def test_a_missing_model_names_the_command(tmp_path: Path) -> None:
 def test_a_present_model(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("{}")
     assert require_model(str(tmp_path), "captioner") == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("models", "source_is_world", "expected"),
+    [
+        (["models/tiny/captioner", "models/hub/gemma"], False, True),
+        (["models/hub/blip2", "./models/../models/tiny/language_model"], False, True),
+        (["models/hub/blip2", "models/tiny-of-mine"], False, False),
+        (["models/tiny/captioner"], True, False),
+    ],
+)
+def test_the_bundled_models_on_own_data_only_test_the_wiring(
+    models: list[str], source_is_world: bool, expected: bool, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    assert only_tests_wiring(models, source_is_world=source_is_world) is expected
+    assert only_tests_wiring([root / model for model in models], source_is_world=source_is_world) is expected

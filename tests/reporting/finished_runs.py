@@ -8,10 +8,21 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from recap.io import write_results
 from recap.reporting.run import RunFiles
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>alert('x')</script> \"quoted\" & <img src=https://evil.example/x.png onerror=alert(1)>"
+# What the stages put into metrics/; everything else is details.
+HEADLINES = {
+    "prepare": ("corpus.rejected",),
+    "process": ("rows_in", "rows_out", "kept_percent", "recaptioned_rows"),
+    "quality": ("before.words_mean", "before.mattr", "after.words_mean", "after.mattr", "after.ttr"),
+    "pretrain": ("loss_final", "loss_spike_score", "samples_seen", "unique_samples"),
+    "finetune": ("loss_final", "loss_spike_score"),
+    "merge": ("logit_difference_max",),
+}
+SCORE_HEADLINE = ("accuracy", "accuracy_stderr", "blank_accuracy")
 COLOURS = ("crimson", "teal", "goldenrod", "slateblue", "olive", "sienna")
 
 
@@ -102,15 +113,21 @@ def funnel(recipe: str) -> dict:
     return {**head, "operators": operators}
 
 
-def write_metrics(metrics: Path, recipe: str, *, blank: bool) -> None:
-    write_json(metrics / "process.json", {"process": funnel(recipe)})
-    write_json(
-        metrics / "prepare.json",
+def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
+    """Metrics and details of every stage."""
+
+    def write(subject: str, values: dict) -> None:
+        metrics, details = folder / "metrics", folder / "data/details"
+        headline = HEADLINES.get(subject, SCORE_HEADLINE)
+        write_results(metrics / f"{subject}.json", details / f"{subject}.json", subject, values, headline=headline)
+
+    write("process", funnel(recipe))
+    write(
+        "prepare",
         {
-            "prepare": {
-                "sources": {"corpus": "user", "finetune": "embedded", "gqa": "embedded"},
-                "corpus": {"rows": 2400, "rejected": 2},
-            }
+            "wiring_only": False,
+            "sources": {"corpus": "user", "finetune": "embedded", "gqa": "embedded"},
+            "corpus": {"rows": 2400, "rejected": 2},
         },
     )
     before = {
@@ -126,7 +143,7 @@ def write_metrics(metrics: Path, recipe: str, *, blank: bool) -> None:
         "ttr": 0.0714,
     }
     after = {name: value * 1.31 for name, value in before.items()} | {"repetitive_percent": 0.0}
-    write_json(metrics / "quality.json", {"quality": {"sample_rows": 1000, "before": before, "after": after}})
+    write("quality", {"sample_rows": 1000, "before": before, "after": after})
     for stage in ("pretrain", "finetune"):
         values = {
             "steps": 240,
@@ -142,23 +159,20 @@ def write_metrics(metrics: Path, recipe: str, *, blank: bool) -> None:
             "clipped_steps_percent": 12.5,
             "nonfinite_steps": 0,
         }
-        write_json(metrics / f"{stage}.json", {stage: values})
         environment = {"device": "cpu", "dtype": "float32", "threads": 2, "world_size": 1}
         environment["versions"] = {"torch": "2.9.1", "transformers": "5.1.0"}
-        write_json(metrics.parent / f"data/details/{stage}.json", {stage: environment})
-    write_json(
-        metrics / "merge.json",
+        write(stage, values | environment)
+    write(
+        "merge",
         {
-            "merge": {
-                "lora_tensors": 56,
-                "connector_tensors": 14,
-                "probes": 8,
-                "logit_difference_max": 1.2e-5,
-                "logit_difference_mean": 8e-7,
-                "greedy_agreement_percent": 100.0,
-                "adapter_effect_max": 3.41,
-                "dtype": "float32",
-            }
+            "lora_tensors": 56,
+            "connector_tensors": 14,
+            "probes": 8,
+            "logit_difference_max": 1.2e-5,
+            "logit_difference_mean": 8e-7,
+            "greedy_agreement_percent": 100.0,
+            "adapter_effect_max": 3.41,
+            "dtype": "float32",
         },
     )
     conventions = {"textvqa": "mmf", "mmbench": "circular, exact matching, vlmevalkit e8e78f05", "gqa": "llava_gqa"}
@@ -175,7 +189,7 @@ def write_metrics(metrics: Path, recipe: str, *, blank: bool) -> None:
             if blank
             else {"blank_accuracy": None, "blank_accuracy_stderr": None}
         )
-        write_json(metrics / f"{name}.json", {name: values | blanks})
+        write(name, values | blanks)
 
 
 def write_curves(plots: Path) -> None:
@@ -241,8 +255,8 @@ def write_timings(timings: Path) -> None:
         "pretrain": 244,
         "finetune": 251,
         "merge": 9,
-        "answer-textvqa": 31,
-        "score-textvqa": 1,
+        "answer@textvqa": 31,
+        "score@textvqa": 1,
     }
     for stage, seconds in stages.items():
         counts = {"items": 2400, "items_per_second": 2400 / seconds, "device": "cpu"} if stage != "merge" else {}
@@ -254,7 +268,7 @@ def write_timings(timings: Path) -> None:
 def write_run(folder: Path, recipe: str = "blip2", *, blank: bool = True) -> RunFiles:
     data = folder / "data"
     write_corpus(data, recipe)
-    write_metrics(folder / "metrics", recipe, blank=blank)
+    write_numbers(folder, recipe, blank=blank)
     write_curves(folder / "plots")
     write_answers(data, blank=blank)
     write_timings(data / "timings")

@@ -8,10 +8,11 @@ import sys
 from itertools import pairwise
 
 import pytest
-from finished_runs import HOSTILE, ROOT, write_json, write_run
+from finished_runs import HOSTILE, ROOT, write_json, write_jsonl, write_run
 from html_page import Page, part, texts
 
 from recap.io import read_jsonl
+from recap.reporting.bars import accuracy_bars
 from recap.reporting.formatting import breakable, number, signed
 from recap.reporting.page import render
 from recap.reporting.run import load_run
@@ -201,11 +202,51 @@ def test_broken_picture_costs_only_itself(spoilt_run):
 
 
 def test_stage_writes_the_page(finished_run, tmp_path, monkeypatch):
-    flags = {name: str(path) for name, path in vars(finished_run).items()} | {"report": str(tmp_path / "index.html")}
+    flags = {name: str(path) for name, path in vars(finished_run).items()}
+    flags |= {"report": str(tmp_path / "index.html"), "accuracy": str(tmp_path / "accuracy.json")}
     arguments = [word for name, value in flags.items() for word in (f"--{name}", value)]
     monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
     runpy.run_path(str(ROOT / "stages/report.py"), run_name="__main__")
     assert (tmp_path / "index.html").read_text().startswith("<!doctype html>")
+    assert json.loads((tmp_path / "accuracy.json").read_text())[0] == {
+        "benchmark": "TextVQA", "image": "shown", "accuracy": 61.24, "accuracy_stderr": 1.93,
+    }  # fmt: skip
+
+
+def test_a_benchmark_that_is_no_longer_chosen_is_not_shown(spoilt_run):
+    text = spoilt_run.params.read_text().replace("  mmbench: mmbench\n", "")
+    spoilt_run.params.write_text(text)
+    assert (spoilt_run.metrics / "mmbench.json").is_file()
+    run = load_run(spoilt_run)
+    assert run.benchmarks == ["textvqa", "gqa"]
+    assert "MMBench" not in render(run, None)
+    assert not any("MMBench" in bar["benchmark"] for bar in accuracy_bars(run))
+
+
+def test_what_a_score_means_stands_among_the_limits(finished_run, spoilt_run):
+    assert "MMBench: a question counts as right only if" in render(load_run(finished_run), None)
+    params = spoilt_run.params.read_text().replace("  textvqa: textvqa\n", "  textvqa_ocr: textvqa\n")
+    spoilt_run.params.write_text(params)
+    for path, suffix in ((spoilt_run.metrics, "json"), (spoilt_run.scores, "jsonl")):
+        text = (path / f"textvqa.{suffix}").read_text()
+        (path / f"textvqa_ocr.{suffix}").write_text(text.replace('"textvqa":', '"textvqa_ocr":'))
+    folder = spoilt_run.benchmarks / "textvqa"
+    rows = json.loads((folder / "TextVQA_0.5.1_val.json").read_text())["data"]
+    lines = [{"question_id": r["image_id"], "text": f"{r['question']}\nReference OCR token: X\nAnswer."} for r in rows]
+    write_jsonl(folder / "llava_textvqa_val_v051_ocr.jsonl", lines)
+    page = render(load_run(spoilt_run), None)
+    assert "<h3>TextVQA with OCR tokens</h3>" in page and "about twelve points" in page
+    # The pictures come from the folder that it shares.
+    assert len(Page(page).all("img")) == len(Page(render(load_run(finished_run), None)).all("img"))
+
+
+def test_bars_with_and_without_the_image(finished_run):
+    bars = accuracy_bars(load_run(finished_run))
+    assert [(bar["benchmark"], bar["image"], bar["accuracy"]) for bar in bars] == [
+        ("TextVQA", "shown", 61.24), ("TextVQA (blank)", "blank", 12.5),
+        ("MMBench", "shown", 44.24), ("MMBench (blank)", "blank", 12.5),
+        ("GQA", "shown", 27.24), ("GQA (blank)", "blank", 12.5),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,18 @@ from .conftest import ROOT
 PARTS = "--language-model language_model --vision-tower vision_tower --vision-tower-aux vision_tower_aux"
 COMMANDS = {
     "pretrain": f"--data data/train.jsonl --images data {PARTS} --projector models/projector "
-    "--left-out data/pretrain_left_out.jsonl --metrics metrics/pretrain.json --plots plots/pretrain --timing t1.json",
+    "--left-out data/pretrain_left_out.jsonl --metrics metrics/pretrain.json --details details/pretrain.json "
+    "--plots plots/pretrain --timing t1.json",
     "finetune": f"--data data/train.json --images data {PARTS} --projector models/projector --adapter models/adapter "
-    "--left-out data/finetune_left_out.jsonl --metrics metrics/finetune.json --plots plots/finetune --timing t2.json",
+    "--left-out data/finetune_left_out.jsonl --metrics metrics/finetune.json --details details/finetune.json "
+    "--plots plots/finetune --timing t2.json",
     "merge": f"--data data/train.json --images data {PARTS} --projector models/projector --adapter models/adapter "
-    "--merged models/merged --metrics metrics/merge.json --timing t3.json",
+    "--merged models/merged --metrics metrics/merge.json --details details/merge.json --timing t3.json",
 }
-OUTPUTS = ("models", "metrics", "plots", "data")
+OUTPUTS = ("models", "metrics", "details", "plots", "data")
+
+
+TIMINGS = {"pretrain": "t1.json", "finetune": "t2.json"}
 
 
 def start(stage: str, folder: Path, *launcher: str) -> subprocess.Popen[str]:
@@ -83,6 +88,9 @@ def test_all_three_stages_twice_give_the_same_bytes(run_folder: Path, params_fil
     ):
         assert name in found
     assert list(json.loads(found["metrics/finetune.json"])) == ["finetune"]
+    details = json.loads(found["details/pretrain.json"])["pretrain"]
+    assert (details["device"], details["dtype"], details["threads"], details["world_size"]) == ("cpu", "float32", 1, 1)
+    assert {"python", "torch", "transformers", "peft"} <= set(details["versions"])
     assert len(found["plots/finetune/loss.tsv"].splitlines()) == 1 + 6
     assert not list((run_folder / ".scratch").rglob("checkpoint-*"))
 
@@ -92,7 +100,7 @@ def test_all_three_stages_twice_give_the_same_bytes(run_folder: Path, params_fil
 def test_a_killed_run_ends_as_an_undisturbed_one(
     run_folder: Path, params_file: Path, tmp_path: Path, stage: str
 ) -> None:
-    training = {"max_steps": 40, "save_steps": 5, "dataloader_workers": 1}
+    training = {"max_steps": 40, "save_steps": 5}
     set_params(run_folder, pretrain=training, finetune=training)
     if stage == "finetune":
         finish(start("pretrain", run_folder))
@@ -110,8 +118,13 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
         process.communicate()
         assert process.returncode == -signal.SIGKILL
     assert not (run_folder / "metrics" / f"{stage}.json").exists()
+    # The machine's own values may change in between: the work is found again, and ends in the same bytes.
+    set_params(run_folder, machine={"dataloader_workers": 0})
     assert "going on from checkpoint-" in finish(start(stage, run_folder))
     assert outputs(run_folder) == outputs(twin)
+    timing = json.loads((run_folder / TIMINGS[stage]).read_text())
+    assert timing["items"] == 160 and 60 <= timing["kept"] < 160
+    assert timing["seconds"] > timing["seconds_this_process"] > 0
 
 
 @pytest.mark.slow
@@ -127,8 +140,8 @@ def test_two_processes_under_deepspeed(
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     finish(start("finetune", run_folder, *launcher))
     finish(start("merge", run_folder))
-    metrics = json.loads((run_folder / "metrics" / "finetune.json").read_text())["finetune"]
-    assert (metrics["samples_per_step"], metrics["samples_seen"]) == (8, 48)
+    details = json.loads((run_folder / "details" / "finetune.json").read_text())["finetune"]
+    assert (details["samples_per_step"], details["samples_seen"], details["world_size"]) == (8, 48, 2)
 
 
 @pytest.mark.parametrize("stage", list(COMMANDS))

@@ -41,7 +41,6 @@ def training_params(**changes: Any) -> TrainingParams:
         "gradient_checkpointing": False,
         "image_aspect_ratio": "pad",
         "save_steps": 2,
-        "dataloader_workers": 0,
         "deepspeed": None,
     }
     return TrainingParams(**(values | changes))
@@ -50,6 +49,7 @@ def training_params(**changes: Any) -> TrainingParams:
 def run_fit(model: torch.nn.Module, processor: MGMProcessor, world: World, work: Path, **changes: Any) -> Fit:
     examples = changes.pop("examples", None) or caption_examples(world.captions)
     dtype = changes.pop("dtype", torch.float32)
+    workers = changes.pop("dataloader_workers", 0)
     return fit(
         model,
         processor,
@@ -62,6 +62,7 @@ def run_fit(model: torch.nn.Module, processor: MGMProcessor, world: World, work:
         device=CPU,
         dtype=dtype,
         seed=42,
+        dataloader_workers=workers,
     )
 
 
@@ -89,13 +90,19 @@ def test_every_step_is_logged_and_compute_is_fixed(world: World, frozen: Parts, 
     assert [entry["learning_rate"] for entry in result.history[:3]] == pytest.approx([0.0, 0.005, 0.01])
     expected = {"steps": 6, "samples_per_step": 4, "rows": 6, "samples_seen": 24, "unique_samples": 6, "epochs": 4.0}
     assert expected.items() <= result.metrics.items()
-    assert result.samples_now == 24
+    assert result.samples_kept == 0
 
 
 def test_a_smaller_corpus_trains_for_as_many_steps(world: World, frozen: Parts, tmp_path: Path) -> None:
     result = run_fit(*frozen, world, tmp_path, examples=caption_examples(world.captions)[:5])
     expected = {"steps": 6, "samples_per_step": 4, "rows": 5, "samples_seen": 24, "unique_samples": 5, "epochs": 4.8}
     assert expected.items() <= result.metrics.items()
+
+
+def test_rows_trained_on_are_those_that_came_up(world: World, frozen: Parts, tmp_path: Path) -> None:
+    """One step of 2 x 2 samples sees 4 of the 6 rows: what trained, not what processing left."""
+    result = run_fit(*frozen, world, tmp_path, max_steps=1)
+    assert {"rows": 6, "samples_seen": 4, "unique_samples": 4}.items() <= result.metrics.items()
 
 
 @pytest.mark.parametrize("changes", [{"gradient_checkpointing": True}, {"dataloader_workers": 1}])
@@ -153,7 +160,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(
             run_fit(first, processor, world, tmp_path / "killed")
     (tmp_path / "killed" / "checkpoint-5").mkdir()  # what a kill in the middle of saving leaves
     resumed = run_fit(second, processor, world, tmp_path / "killed")
-    assert resumed.samples_now == (6 - kept) * 4
+    assert resumed.samples_kept == kept * 4
     assert resumed.history == whole.history
     assert resumed.metrics == whole.metrics
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), second.parameters(), strict=True))
@@ -172,7 +179,7 @@ def test_a_finished_run_is_not_trained_again(world: World, frozen: Parts, tmp_pa
     twin = copy.deepcopy(model)
     first = run_fit(model, processor, world, tmp_path)
     again = run_fit(twin, processor, world, tmp_path)
-    assert again.samples_now == 0
+    assert again.samples_kept == 24
     assert again.history == first.history
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
 
@@ -213,12 +220,22 @@ def test_an_unreadable_sample_stops_the_run_with_one_line(
 def test_a_second_gpu_is_chosen_by_the_environment(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES=1"):
         training_arguments(
-            training_params(), output_dir=tmp_path, device=torch.device("cuda:1"), dtype=torch.float32, seed=1
+            training_params(),
+            output_dir=tmp_path,
+            device=torch.device("cuda:1"),
+            dtype=torch.float32,
+            seed=1,
+            dataloader_workers=0,
         )
 
 
 def test_a_missing_deepspeed_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.json: expected a DeepSpeed configuration"):
         training_arguments(
-            training_params(deepspeed="nowhere.json"), output_dir=tmp_path, device=CPU, dtype=torch.float32, seed=1
+            training_params(deepspeed="nowhere.json"),
+            output_dir=tmp_path,
+            device=CPU,
+            dtype=torch.float32,
+            seed=1,
+            dataloader_workers=0,
         )

@@ -6,7 +6,7 @@ import pytest
 
 from recap.params import read_yaml, validate
 from recap.world.captions import MEASURED_DEFECTS, raw_caption, true_caption
-from recap.world.corpus import corpus_records
+from recap.world.corpus import captioned_scenes
 from recap.world.lexicon import KINDS
 from recap.world.scenes import scenes
 from recap.world.settings import CaptionDefects, WorldSettings
@@ -19,8 +19,8 @@ def street(root):
 
 
 @pytest.fixture(scope="module")
-def street_records(street):
-    return corpus_records(street)
+def pairs(street):
+    return captioned_scenes(street)
 
 
 def test_true_captions_name_word_colour_and_kind() -> None:
@@ -46,8 +46,8 @@ def test_articles_agree() -> None:
                 assert (before == "an") == (after[0] in "aeiou"), words
 
 
-def test_raw_captions_have_the_measured_lengths(street_records) -> None:
-    lengths = [len(record.caption.split()) for _, record in street_records]
+def test_raw_captions_have_the_measured_lengths(pairs) -> None:
+    lengths = [len(caption.split()) for _, caption in pairs]
     assert len(lengths) >= 2400
     assert statistics.mean(lengths) == pytest.approx(8.78, abs=0.15)
     assert statistics.stdev(lengths) == pytest.approx(3.49, abs=0.3)
@@ -55,22 +55,22 @@ def test_raw_captions_have_the_measured_lengths(street_records) -> None:
     assert too_short == pytest.approx(3.9, abs=0.5)
 
 
-def test_raw_captions_have_the_stated_defects(street_records) -> None:
-    total = len(street_records)
-    repetitive = sum(" photo " in r.caption and r.caption.count(r.caption[-5:]) >= 3 for _, r in street_records)
-    with_word = sum(scene.word in record.caption.split() for scene, record in street_records)
+def test_raw_captions_have_the_stated_defects(pairs) -> None:
+    total = len(pairs)
+    repetitive = sum(" photo " in text and text.count(text[-5:]) >= 3 for _, text in pairs)
+    with_word = sum(scene.word in caption.split() for scene, caption in pairs)
     elsewhere = sum(
-        not {scene.kind, KINDS[scene.kind][0]} & set(record.caption.split()) and scene.word not in record.caption
-        for scene, record in street_records
+        not {scene.kind, KINDS[scene.kind][0]} & set(caption.split()) and scene.word not in caption
+        for scene, caption in pairs
     )
     assert 100 * repetitive / total == pytest.approx(3.0, abs=1.0)
     assert 100 * with_word / total == pytest.approx(0.85 * 15.0, abs=2.5)  # not the short, repetitive and mismatched
     assert 8.0 < 100 * elsewhere / total < 14.0  # mismatched, and file names, and a sign without its scene
-    assert any(record.caption.startswith("IMG_") for _, record in street_records)
+    assert any(caption.startswith("IMG_") for _, caption in pairs)
 
 
-def test_raw_captions_are_of_few_words(street_records) -> None:
-    words = [word for _, record in street_records for word in record.caption.split() if not word.startswith("IMG")]
+def test_raw_captions_are_of_few_words(pairs) -> None:
+    words = [word for _, caption in pairs for word in caption.split() if not word.startswith("IMG")]
     assert len(set(words)) < 160
     assert len(set(words)) / len(words) < 0.07  # the type-token ratio of the corpus that the world follows
 

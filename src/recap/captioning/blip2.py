@@ -109,8 +109,8 @@ class Blip2Captioner:
             tokens = self._new_tokens(torch.stack(list(pixels)), seeds)
         except torch.OutOfMemoryError:
             raise UserError(
-                f"caption.batch_size: a batch of {len(pixels)} images exceeds the memory of {self.model.device}; "
-                "lower it and run again (finished captions are kept)"
+                f"machine.caption_batch_size: a batch of {len(pixels)} images exceeds the memory of "
+                f"{self.model.device}; lower it and run again (finished captions are kept)"
             ) from None
         return [self._decode(row) for row in tokens.tolist()]
 

@@ -96,7 +96,7 @@ def caption_images(
         root: Folder that the image paths start from.
         images: Unique relative paths.
         journal: Finished batches of an earlier, killed run; an image whose bytes have changed since is done again.
-        seed: The run's seed; an image's own is derived from it and the image's path.
+        seed: Of sampling; an image's own is derived from it and the image's path.
         batch_size: Images per batch.
         max_failed: Percent of images that may fail.
         workers: Threads that decode; by default one per CPU, at most 8.

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 import recap.data.corpus
+import recap.runtime.seeding
 from recap.captioning.blip2 import Decoding
 from recap.runtime.scratch import fingerprint
 
@@ -22,7 +23,7 @@ def resume_key(model: Path, decoding: Decoding, *, seed: int, device: torch.devi
     Args:
         model: The captioner's folder; its files count (see `recap.runtime.scratch.fingerprint`).
         decoding: How it writes.
-        seed: The run's seed; it counts when sampling.
+        seed: Of sampling; it counts when sampling.
         device: Its kind counts: a GPU rounds otherwise than a CPU.
         dtype: Of the weights.
     """
@@ -34,5 +35,5 @@ def resume_key(model: Path, decoding: Decoding, *, seed: int, device: torch.devi
         "torch": version("torch"),
         "transformers": version("transformers"),
     }
-    code = [Path(__file__).parent, *map(Path, recap.data.corpus.__path__)]
+    code = [Path(__file__).parent, *map(Path, recap.data.corpus.__path__), Path(recap.runtime.seeding.__file__)]
     return fingerprint(inputs=[model], params=params, code=code)

@@ -1,52 +1,69 @@
 """`python -m recap.comparison A B`: is B better than A, worse, or can't one tell?
 
-A and B are experiment names, branches, tags or commits. Several runs that differ only in their seed stand on one
-side as a comma-separated list: `--a baseline,baseline-s2 --b blip2,blip2-s2`.
+A and B are experiment names, branches, tags or commits; several runs of one recipe, one a training seed, are a
+comma-separated list: `baseline,baseline-s43,baseline-s44 blip2,blip2-s43,blip2-s44`. Better and worse need at least
+three seeds a side.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-from recap.comparison.printing import metrics_text, params_text, short, sides_text, verdict_text
-from recap.comparison.revisions import changed_code, read_revision
-from recap.comparison.verdict import Side, common_benchmarks, judge, make_side, params_that_differ, verdict_document
-from recap.io import write_json
+from recap.comparison.compare import Comparison, compare
+from recap.comparison.markdown import comparison_markdown
+from recap.comparison.printing import comparison_text
+from recap.comparison.words import WORSE
+from recap.io import write_json, write_text
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
+
+STDOUT = "-"
+EXIT_WORSE = 3
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m recap.comparison", description=__doc__)
-    parser.add_argument("A", nargs="?", help="the revision compared against")
-    parser.add_argument("B", nargs="?", help="the revision that may be better")
-    parser.add_argument("--a", help="runs of A, comma-separated, one a training seed")
-    parser.add_argument("--b", help="runs of B, comma-separated")
-    parser.add_argument("--json", type=Path, help="also write the verdict to this file")
+    parser.add_argument("A", nargs="?", help="the runs compared against, comma-separated, one a training seed")
+    parser.add_argument("B", nargs="?", help="the runs that may be better")
+    parser.add_argument("--a", help="the same as A")
+    parser.add_argument("--b", help="the same as B")
+    parser.add_argument("--force", action="store_true", help="compare what is not comparable, and say why it is not")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the verdict to this file")
+    parser.add_argument("--markdown", metavar="FILE", help="also write it as Markdown; - prints that instead")
+    parser.add_argument(
+        "--fail-on", choices=[WORSE], help=f"exit with {EXIT_WORSE} when any benchmark is worse; for CI"
+    )
     args = parser.parse_args()
     args.a, args.b = args.a or args.A, args.b or args.B
     if not (args.a and args.b):
-        parser.error("two revisions are needed: python -m recap.comparison A B")
+        parser.error("two sides are needed: python -m recap.comparison A B")
     return args
 
 
 def main() -> None:
     args = parse_args()
-    a, b = (make_side([read_revision(name) for name in names.split(",")]) for names in (args.a, args.b))
-    _refuse_same_commit(a, b)
-    differing = params_that_differ(a.runs[0], b.runs[0])
-    print(sides_text(a, b), end="\n\n")
-    print(params_text(differing, changed_code(a.runs[0], b.runs[0])), end="\n\n")
-    print(metrics_text(a.runs[0].name, a.runs[0].metrics, b.runs[0].name, b.runs[0].metrics), end="\n\n")
-    verdicts = judge(a, b)
-    print(verdict_text(a, b, verdicts, common_benchmarks(a, b)[1]))
+    found = compare(_names(args.a), _names(args.b), force=args.force)
+    print(comparison_markdown(found) if args.markdown == STDOUT else comparison_text(found))
+    if args.markdown and args.markdown != STDOUT:
+        write_text(args.markdown, comparison_markdown(found))
     if args.json:
-        write_json(args.json, verdict_document(a, b, verdicts))
+        write_json(args.json, found.document)
+    if args.fail_on:
+        _fail_on_worse(found)
 
 
-def _refuse_same_commit(a: Side, b: Side) -> None:
-    shared = {short(run) for run in a.runs} & {short(run) for run in b.runs}
-    if shared:
-        raise UserError(f"{a.name} and {b.name} are the same commit ({min(shared)}), so there is nothing to compare")
+def _names(listed: str) -> list[str]:
+    names = [name.strip() for name in listed.split(",")]
+    if not all(names):
+        raise UserError(f"expected revisions separated by commas, found {listed!r}")
+    return names
+
+
+def _fail_on_worse(found: Comparison) -> None:
+    if not found.document["judged"]:
+        print(f"--fail-on {WORSE}: {found.document['not_judged_because']}, so nothing can fail", file=sys.stderr)
+    if any(verdict.word == WORSE for verdict in found.verdicts):
+        sys.exit(EXIT_WORSE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a revision holds: its parameters, metrics and per-question scores, without checking it out.
+"""What a revision holds: its parameters, metrics, details and per-question scores, without checking it out.
 
 In: an experiment name, branch, tag or commit (or `workspace`). Out: a `Revision`, read through DVC's file system:
 files in Git from Git, DVC's outputs from the cache or, failing that, the default remote.
@@ -17,12 +17,15 @@ from dvc.scm import SCMError, resolve_rev
 from ruamel.yaml import YAML
 
 from recap.comparison.flattening import flatten
-from recap.comparison.scores import Question, parse_scores
-from recap.params import BENCHMARKS
+from recap.comparison.headline_metrics import benchmark_order
+from recap.comparison.inputs import recorded_inputs
+from recap.comparison.scores import ScoredQuestion, parse_scores
 from recap.runtime.errors import UserError
 
 WORKSPACE = "workspace"
 SCORES = "data/scores"
+DETAILS = "data/details"
+LOCK = "dvc.lock"
 # What a run is made of besides its parameters and its data.
 CODE = ("src", "stages", "recipes", "configs", "dvc.yaml", "requirements.txt")
 
@@ -31,15 +34,35 @@ CODE = ("src", "stages", "recipes", "configs", "dvc.yaml", "requirements.txt")
 class Revision:
     """One run as it was committed.
 
-    `commit` is the full hash, or None for the workspace; `params` and `metrics` are flat: {"lora.r": 16},
-    {"textvqa.accuracy": 31.2}.
+    Attributes:
+        name: As it was asked for.
+        commit: The full hash, or None for the workspace.
+        params: Flat: {"lora.r": 16}.
+        metrics: Flat: {"textvqa.accuracy": 31.2}.
+        details: Flat, what is no metric: {"textvqa.convention": "mmf"}.
+        inputs: Hashes of what the run was made from, as `dvc.lock` recorded them; see `recap.comparison.inputs`.
+        scores: {benchmark: {key: question}}.
     """
 
     name: str
     commit: str | None
     params: dict[str, Any]
     metrics: dict[str, Any]
-    scores: dict[str, dict[str, Question]]
+    details: dict[str, Any]
+    inputs: dict[str, str]
+    scores: dict[str, dict[str, ScoredQuestion]]
+
+    @property
+    def recipe(self) -> str:
+        return str(self.params.get("recipe"))
+
+    @property
+    def seed(self) -> Any:
+        return self.params.get("seed")
+
+    @property
+    def short(self) -> str:
+        return self.commit[:7] if self.commit else WORKSPACE
 
 
 def read_revision(name: str) -> Revision:
@@ -52,18 +75,32 @@ def read_revision(name: str) -> Revision:
     files = DVCFileSystem(rev=commit)
     if not files.exists("params.yaml"):
         raise UserError(f"{name}: expected a params.yaml in this revision, found none; is it a revision of a run?")
-    params = YAML(typ="safe").load(_read(files, "params.yaml", name))
-    metrics: dict[str, Any] = {}
-    for path in sorted(files.glob("metrics/*.json")):
-        metrics |= json.loads(_read(files, path, name))
+    params = flatten(YAML(typ="safe").load(_read(files, "params.yaml", name)))
+    lock = YAML(typ="safe").load(_read(files, LOCK, name)) if files.exists(LOCK) else {}
     benchmarks = {PurePosixPath(path).stem: path for path in files.glob(f"{SCORES}/*.jsonl")}
     scores = {
         benchmark: parse_scores(_read(files, benchmarks[benchmark], name), f"{name}:{SCORES}/{benchmark}.jsonl")
-        for benchmark in sorted(benchmarks, key=_benchmark_order)
+        for benchmark in sorted(benchmarks, key=benchmark_order)
     }
     if not scores:
         raise UserError(f"{name}: expected {SCORES}/<benchmark>.jsonl, found none; run the experiment to its end first")
-    return Revision(name, commit, flatten(params), flatten(metrics), scores)
+    return Revision(
+        name=name,
+        commit=commit,
+        params=params,
+        metrics=_read_all(files, "metrics", name),
+        details=_read_all(files, DETAILS, name),
+        inputs=recorded_inputs(lock, params),
+        scores=scores,
+    )
+
+
+def _read_all(files: DVCFileSystem, folder: str, name: str) -> dict[str, Any]:
+    """Every JSON file of a folder, {subject: {...}} each, flat."""
+    values: dict[str, Any] = {}
+    for path in sorted(files.glob(f"{folder}/*.json")):
+        values |= json.loads(_read(files, path, name))
+    return flatten(values)
 
 
 def _read(files: DVCFileSystem, path: str, name: str) -> str:
@@ -92,15 +129,14 @@ def _commit(name: str) -> str | None:
         ) from None
 
 
-def _benchmark_order(name: str) -> tuple[int, str]:
-    return (BENCHMARKS.index(name) if name in BENCHMARKS else len(BENCHMARKS), name)
-
-
-def changed_code(a: Revision, b: Revision) -> list[str]:
-    """Files of code, recipes and pipeline that differ between two revisions, as Git sees them."""
-    commits = [revision.commit or "" for revision in (a, b)]
-    if not all(commits):
-        # The workspace: compare the other side with the files as they are.
-        commits = [commit for commit in commits if commit]
-    command = ["git", "diff", "--name-only", *commits, "--", *CODE]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+def changed_code(revisions: list[Revision]) -> list[str]:
+    """Files of code, recipes and pipeline in which any revision differs from the first, as Git sees them."""
+    first, *others = (revision.commit for revision in revisions)
+    changed: set[str] = set()
+    for other in others:
+        # The workspace has no commit: Git then compares the one that is given with the files as they are.
+        commits = [commit for commit in (first, other) if commit]
+        if commits and first != other:
+            command = ["git", "diff", "--name-only", *commits, "--", *CODE]
+            changed |= set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[:-1])
+    return sorted(changed)

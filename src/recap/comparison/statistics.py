@@ -1,185 +1,236 @@
-"""Paired statistics of two runs on the same questions: interval, p, minimum detectable difference.
+"""What the runs of two sides say about a difference: its error, interval, p, and what could have been found.
 
-In: per-question scores of A and B on the same questions, and the image each question is about. Out: a
-`PairedDifference` in points (0-100). Questions about one image are not independent, so everything is clustered by
-image: standard errors after Miller 2024 (arXiv 2411.00640), the bootstrap after Koehn 2004 with images in place
-of sentences, Holm 1979 over benchmarks. Nothing here depends on the order of rows.
+In: scores of both sides on the same questions, one column a training seed, and the image each question is about.
+Out: a `Difference` in points (0-100).
+
+**The error.** Three things vary: which questions were asked, which seeds the runs had, and, within one run, chance
+question by question. Write d for the difference of the two sides' means over questions and runs.
+
+- `items`: the image-clustered variance of the mean of the questions' differences of seed means (Miller 2024, arXiv
+  2411.00640, times C / (C - 1) for C images). It holds the choice of questions and, because seed means carry it, the
+  question-by-run noise; it knows nothing of what moves all answers of one run together.
+- `seeds`: s2_A / S_A + s2_B / S_B from the means of the runs. It holds what moves a whole run, and the question-by-run
+  noise once more.
+- `residual`: that noise alone, from score - question's mean - run's mean + grand mean of each side, clustered by image.
+
+Var(d) = items + max(0, seeds - residual). Nothing is counted twice, and nothing is left out.
+
+**Its degrees of freedom** (Satterthwaite 1946). An estimate V with f degrees of freedom has variance 2 V^2 / f, so the
+sum has Var(d)^2 / (items^2 / (C - 1) + sum over sides of (s2 / S)^2 / (S - 1)), and no fewer than its least certain
+part; the residual's own share, with about (S - 1)(C - 1), is left out as negligible. The denominator takes the whole of
+s2 / S, not only what the residual leaves of it: taking a known amount away from an estimate makes it no more certain.
+`recap.comparison.simulation` measures what this gives.
+
+**Runs are never paired**, not even runs with the same seed. A seed fixes the order of data and the first weights, but
+two recipes train on different texts, so nothing says that one seed is lucky for both; pairing would give up half of the
+degrees of freedom for that. So the order of runs changes nothing. Questions are paired: both sides were asked the same.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy import special
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from recap.evaluation.scoring.standard_error import Floats, Ints, clustered_variance
 
-RESAMPLES = 10_000
 CONFIDENCE = 0.95
-# z(.975) + z(.80): two-sided test at 5 %, 80 % power.
-POWER_FACTOR = 1.959963984540054 + 0.8416212335729143
-# Scores are multiples of 0.1 at finest; sums are rounded far below that, so that the order of addition leaves no trace.
-_DECIMALS = 10
+LEVEL = 0.05
+POWER = 0.8
+# Seeds a side from which a recipe is judged. Two have one degree of freedom each.
+MIN_SEEDS = 3
+# Images whose answers must differ before the mean of their differences is called roughly normal.
+MIN_CHANGED_IMAGES = 10
+OVER_SEEDS = "questions and seeds"
+# Sums of scores are rounded: thirds that cancel leave 1e-17.
+_DECIMALS = 9
 
 
 @dataclass(frozen=True)
-class PairedDifference:
-    """What two runs' scores on one benchmark say. Scores and differences in points (0-100), `p` in 0-1.
+class Variances:
+    """The parts of the variance of a mean difference, in points squared.
 
-    `low` and `high` bound the 95 % interval of `difference` = b - a; `discordant` is the percentage of
-    questions whose (seed-mean) scores differ; `seed_standard_error` is None with one seed a side.
+    `seeds` and `residual` are (A, B): s2 / S of the runs' means, and the share of it that is question-by-run noise. A
+    side with one run has neither, and the variance is then over questions alone. `runs` are (A, B) too.
+    """
+
+    items: float
+    images: int
+    runs: tuple[int, int]
+    seeds: tuple[float, float]
+    residual: tuple[float, float]
+
+    @property
+    def know_seeds(self) -> bool:
+        """Whether both sides have the two runs that it takes to see seeds vary."""
+        return min(self.runs) > 1
+
+    @cached_property
+    def beyond_residual(self) -> float:
+        """What seeds add to `items`."""
+        return max(0.0, sum(self.seeds) - sum(self.residual)) if self.know_seeds else 0.0
+
+    @cached_property
+    def total(self) -> float:
+        return self.items + self.beyond_residual
+
+    @cached_property
+    def degrees_of_freedom(self) -> float:
+        parts = [(self.items, max(1, self.images - 1))]
+        if self.know_seeds:
+            parts += [(variance, runs - 1) for variance, runs in zip(self.seeds, self.runs, strict=True)]
+        uncertainty = sum(variance**2 / freedom for variance, freedom in parts)
+        if not uncertainty:
+            return float(self.images - 1)
+        return max(self.total**2 / uncertainty, float(min(freedom for _, freedom in parts)))
+
+    @property
+    def standard_error(self) -> float:
+        return math.sqrt(self.total)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """B minus A on one benchmark, in points (0-100); `p` in 0-1.
+
+    Attributes:
+        questions: Asked of both sides.
+        images: They are about.
+        changed_images: Images whose questions' differences do not sum to 0.
+        a: Mean of A over questions and runs.
+        b: Of B.
+        difference: b - a.
+        variances: The parts of its error.
+        no_interval: Why there is no interval, or None.
+        comparisons: How many benchmarks are judged together; `detectable` allows for it.
     """
 
     questions: int
     images: int
+    changed_images: int
     a: float
     b: float
     difference: float
-    low: float
-    high: float
-    p: float
-    standard_error: float
-    seed_standard_error: float | None
-    minimum_detectable: float
-    discordant: float
+    variances: Variances
+    no_interval: str | None
+    comparisons: int
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are the seeds that it takes to speak of recipes rather than of runs."""
+        return min(self.variances.runs) >= MIN_SEEDS
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 %, over questions and seeds; over questions alone where a side has one run."""
+        if self.no_interval:
+            return None
+        freedom = self.variances.degrees_of_freedom
+        half = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2)) * self.variances.standard_error
+        return self.difference - half, self.difference + half
+
+    @property
+    def interval_over(self) -> str | None:
+        """What the interval allows for."""
+        if self.no_interval:
+            return None
+        if self.variances.know_seeds:
+            return OVER_SEEDS
+        return f"questions of these {'two ' if self.variances.runs == (1, 1) else ''}runs"
+
+    @property
+    def p(self) -> float | None:
+        """Two-sided, from the interval's own t; None unless recipes are judged."""
+        if self.no_interval or not self.judged:
+            return None
+        error = self.variances.standard_error
+        statistic = abs(self.difference) / error if error else math.inf
+        return 2 * float(special.stdtr(self.variances.degrees_of_freedom, -statistic))
+
+    @property
+    def detectable(self) -> float | None:
+        """The true difference that is found four times in five; None unless recipes are judged."""
+        return None if self.no_interval or not self.judged else detectable(self.variances, self.comparisons)
 
 
-def cluster_totals(values: Floats, clusters: Ints) -> tuple[Floats, Ints]:
-    """Sum of values and number of questions per cluster, the same whatever the order of rows.
+def detectable(variances: Variances, comparisons: int) -> float:
+    """The true difference, in points, that is found with a power of 80 %.
 
-    Args:
-        values: Shape (N,).
-        clusters: Shape (N,), the cluster of each value, numbered from 0.
-
-    Returns:
-        Sums, shape (C,), and sizes, shape (C,).
+    Found means below the threshold that Holm sets for the smallest p of so many comparisons, in a two-sided t test with
+    these degrees of freedom: the noncentral t that exceeds the threshold four times in five.
     """
-    order = np.lexsort((values, clusters))
-    sums = np.bincount(clusters[order], weights=values[order])
-    return np.round(sums, _DECIMALS), np.bincount(clusters)
+    freedom = variances.degrees_of_freedom
+    threshold = special.stdtrit(freedom, 1 - LEVEL / comparisons / 2)
+    return float(special.nctdtrinc(freedom, 1 - POWER, threshold)) * variances.standard_error
 
 
-def clustered_standard_error(values: Floats, clusters: Ints) -> float:
-    """Standard error of the mean: sqrt(sum over clusters of (sum of deviations)^2) / N (Miller 2024, eq. 4)."""
-    sums, sizes = cluster_totals(values, clusters)
-    deviations = sums - sizes * (math.fsum(sums) / sizes.sum())
-    return math.sqrt(math.fsum(deviations**2)) / len(values)
-
-
-def bootstrap_means(values: Floats, clusters: Ints, rng: np.random.Generator, *, resamples: int = RESAMPLES) -> Floats:
-    """Means of `values` when whole clusters are drawn with replacement, shape (resamples,).
-
-    Clusters with the same sum and size are exchangeable, so a resample is one multinomial draw over the distinct
-    (sum, size) pairs instead of one index per cluster: the same distribution, a hundred times faster.
-    """
-    sums, sizes = cluster_totals(values, clusters)
-    kinds, counts = np.unique(np.stack([sums, sizes.astype(np.float64)], axis=1), axis=0, return_counts=True)
-    probabilities = counts / counts.sum()
-    means = np.empty(resamples)
-    step = max(1, 4_000_000 // len(kinds))
-    for start in range(0, resamples, step):
-        size = min(step, resamples - start)
-        totals = rng.multinomial(len(sums), probabilities, size=size) @ kinds
-        means[start : start + size] = totals[:, 0] / totals[:, 1]
-    return means
-
-
-def two_sided_p(draws: Floats, *, floor: float = 0.0) -> float:
-    """p = 2 * min(share of draws <= 0, share >= 0), at least `floor`, never exactly 0 (one draw is added)."""
-    below, above = int((draws <= 0).sum()), int((draws >= 0).sum())
-    return min(1.0, max(floor, 2 * (min(below, above) + 1) / (len(draws) + 1)))
-
-
-def sign_test_floor(values: Floats, clusters: Ints) -> float:
-    """The smallest p that an exact sign test on the changed clusters could reach: 2 * 2^-changed, at most 1.
-
-    A bootstrap of three images that all improved finds no resample below zero; three coin tosses prove nothing.
-    """
-    changed = int(np.count_nonzero(cluster_totals(values, clusters)[0]))
-    return min(1.0, 2.0 ** (1 - changed))
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Holm's step-down correction: adjusted p values in the given order."""
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    adjusted = [0.0] * len(p_values)
-    running = 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = running
-    return adjusted
-
-
-def seed_spread(a: Floats, b: Floats, *, paired: bool) -> tuple[float, float]:
-    """Standard error of the mean difference that comes from training seeds, and its degrees of freedom.
-
-    Args:
-        a: Mean score of each of A's runs, shape (S_a,), at least two.
-        b: Of B's runs, shape (S_b,), at least two.
-        paired: Run i of A and run i of B share their seed, so that only their difference varies.
-
-    Returns:
-        Standard error, and degrees of freedom (Welch-Satterthwaite when not paired).
-    """
-    if paired:
-        return float(np.std(b - a, ddof=1) / math.sqrt(len(a))), len(a) - 1.0
-    parts = [float(np.var(side, ddof=1) / len(side)) for side in (a, b)]
-    total = sum(parts)
-    if total == 0:
-        return 0.0, float(len(a) + len(b) - 2)
-    freedom = total**2 / sum(part**2 / (len(side) - 1) for part, side in zip(parts, (a, b), strict=True))
-    return math.sqrt(total), freedom
-
-
-def compare_scores(
-    a: Floats, b: Floats, clusters: Ints, *, paired_seeds: bool = False, resamples: int = RESAMPLES, seed: int = 0
-) -> PairedDifference:
+def compare_scores(a: Floats, b: Floats, clusters: Ints, *, comparisons: int = 1) -> Difference:
     """Compare two sides on the same questions.
 
-    With several seeds a side the bootstrap has two levels: image clusters are resampled, and the seeds' share of
-    the error is drawn from Student's t with the spread the seeds show. (Resampling two or three seeds themselves
-    understates it: two seeds a side cover the truth four times in five, not nineteen in twenty.)
-
     Args:
-        a: Scores of A, shape (N, S_a), 0-1: one row a question, one column a training seed.
+        a: Scores of A, shape (N, S_a): one row a question, one column a run. 0-1, or -1 to 1 for shown minus blanked.
         b: Scores of B, shape (N, S_b).
         clusters: Shape (N,): the image of each question, numbered from 0.
-        paired_seeds: Columns of `a` and `b` share their seeds, pairwise.
-        resamples: Bootstrap draws.
-        seed: Of the draws.
+        comparisons: How many benchmarks are judged together.
 
     Raises:
-        ValueError: No questions, or one side has one seed and the other several.
+        ValueError: No questions or no runs, or not the same questions.
     """
-    if len(a) == 0 or (a.shape[1] == 1) != (b.shape[1] == 1):
-        raise ValueError(f"expected questions, and one seed on both sides or several on both: {a.shape}, {b.shape}")
-    rng = np.random.default_rng(seed)
-    difference = np.round(b.mean(axis=1) - a.mean(axis=1), _DECIMALS)
-    draws = bootstrap_means(difference, clusters, rng, resamples=resamples)
-    items_error = clustered_standard_error(difference, clusters)
-    seed_error = None
-    if a.shape[1] > 1:
-        seed_error, freedom = seed_spread(_column_means(a), _column_means(b), paired=paired_seeds)
-        draws = draws + seed_error * rng.standard_t(freedom, size=resamples)
-    error = math.hypot(items_error, seed_error or 0.0)
-    low, high = np.quantile(draws, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return PairedDifference(
+    if not (a.size and b.size and len(a) == len(b) == len(clusters)):
+        raise ValueError(
+            f"expected scores (N, S) of the same N questions, found {a.shape}, {b.shape}, {clusters.shape}"
+        )
+    a, b = 100 * a, 100 * b
+    difference = b.mean(axis=1) - a.mean(axis=1)
+    images = int(clusters.max()) + 1
+    changed = int(np.count_nonzero(np.round(np.bincount(clusters, weights=difference), _DECIMALS)))
+    return Difference(
         questions=len(a),
-        images=int(clusters.max()) + 1,
-        a=100 * float(_column_means(a).mean()),
-        b=100 * float(_column_means(b).mean()),
-        difference=100 * math.fsum(difference) / len(difference),
-        low=100 * float(low),
-        high=100 * float(high),
-        p=two_sided_p(draws, floor=sign_test_floor(difference, clusters)),
-        standard_error=100 * error,
-        seed_standard_error=None if seed_error is None else 100 * seed_error,
-        minimum_detectable=100 * POWER_FACTOR * error,
-        discordant=100 * float((difference != 0).mean()),
+        images=images,
+        changed_images=changed,
+        a=float(a.mean()),
+        b=float(b.mean()),
+        difference=float(difference.mean()),
+        variances=_variances(a, b, difference, clusters, images),
+        no_interval=None if changed >= MIN_CHANGED_IMAGES else _too_few(changed),
+        comparisons=comparisons,
     )
 
 
-def _column_means(scores: Floats) -> Floats:
-    """Mean of each column, shape (S,), by exact summation: the same whatever the order of rows."""
-    return np.array([math.fsum(column) / len(column) for column in scores.T])
+def _too_few(changed: int) -> str:
+    return (
+        f"{changed or 'no'} image{'' if changed == 1 else 's'} changed, fewer than {MIN_CHANGED_IMAGES}: "
+        "an interval would be too narrow"
+    )
+
+
+def _variances(a: Floats, b: Floats, difference: Floats, clusters: Ints, images: int) -> Variances:
+    # Miller's variance is biased by (C - 1) / C; with one image there is none.
+    correction = images / (images - 1) if images > 1 else 0.0
+    return Variances(
+        items=correction * clustered_variance(difference, clusters),
+        images=images,
+        runs=(a.shape[1], b.shape[1]),
+        seeds=(_seed_variance(a), _seed_variance(b)),
+        residual=(correction * _residual_variance(a, clusters), correction * _residual_variance(b, clusters)),
+    )
+
+
+def _seed_variance(scores: Floats) -> float:
+    """Variance of the mean of a side that its runs' means show: s2 / S."""
+    runs = scores.shape[1]
+    return float(scores.mean(axis=0).var(ddof=1)) / runs if runs > 1 else 0.0
+
+
+def _residual_variance(scores: Floats, clusters: Ints) -> float:
+    """The share of `_seed_variance` that is noise question by question.
+
+    A question's mean over S runs takes 1 / S of the noise's variance with it, hence S - 1 in place of S.
+    """
+    runs = scores.shape[1]
+    if runs == 1:
+        return 0.0
+    residuals = scores - scores.mean(axis=1, keepdims=True)
+    # `clustered_variance` takes away each run's mean; the grand mean of these residuals is 0.
+    return sum(clustered_variance(run, clusters) for run in residuals.T) / (runs - 1) / runs

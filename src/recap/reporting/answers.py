@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from recap.evaluation.benchmarks.registry import BENCHMARKS
+from recap.data.benchmarks.registry import BENCHMARKS
 
 Row = dict[str, Any]
 
@@ -30,16 +30,20 @@ def rotations(row: Row) -> str | None:
     return f"right under {right} of {len(asked)} rotations"
 
 
-def question_images(folder: Path, benchmark: str) -> dict[str, str]:
-    """{question key: image}, a path below the folder or a data URI; empty where the folder is missing.
+def question_images(benchmarks: Path, benchmark: str) -> tuple[Path, dict[str, str]]:
+    """The folder of a benchmark's files, and {question key: image}: a path below it or a data URI.
+
+    Without the folder, or for a benchmark that Recap no longer knows, there are no images.
 
     Args:
-        folder: The benchmark's folder, in its official layout.
+        benchmarks: The folder of all benchmarks' folders.
         benchmark: Its name.
 
     Raises:
-        UserError: The folder is there, but not in that layout.
+        UserError: The folder is there, but not in the official layout.
     """
-    if not folder.is_dir():
-        return {}
-    return {question.key: question.image for question in BENCHMARKS[benchmark].load(folder)}
+    if benchmark not in BENCHMARKS:
+        return benchmarks, {}
+    folder = benchmarks / BENCHMARKS[benchmark].folder
+    questions = BENCHMARKS[benchmark].load(folder) if folder.is_dir() else []
+    return folder, {question.key: question.image for question in questions}

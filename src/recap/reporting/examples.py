@@ -4,6 +4,7 @@ In: a `Run`. Out: captions that were replaced, kept or dropped, and right and wr
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from recap.data.corpus.records import caption_of
@@ -96,25 +97,25 @@ def dropped_examples(run: Run) -> list[CaptionExample]:
 
 
 def answer_examples(run: Run) -> list[AnswerExamples]:
-    return [_benchmark_examples(run, name, rows) for name, rows in run.scores.items() if rows]
+    return [_benchmark_examples(run, name, run.scores[name]) for name in run.benchmarks if run.scores.get(name)]
 
 
 def _benchmark_examples(run: Run, benchmark: str, rows: list[Row]) -> AnswerExamples:
-    images = question_images(run.files.benchmarks / benchmark, benchmark)
+    folder, images = question_images(run.files.benchmarks, benchmark)
 
     def examples(wanted: float) -> list[AnswerExample]:
         scored = [row for row in rows if row["score"] == wanted]
         what = f"{benchmark} {wanted}"
         chosen = choose(scored, ANSWERS_SHOWN, seed=run.params.seed, what=what, group=lambda row: row["image"])
-        return [_answer_example(run, benchmark, row, images.get(row["key"])) for row in chosen]
+        return [_answer_example(run, folder, row, images.get(row["key"])) for row in chosen]
 
     return AnswerExamples(benchmark, right=examples(1.0), wrong=examples(0.0))
 
 
-def _answer_example(run: Run, benchmark: str, row: Row, image: str | None) -> AnswerExample:
+def _answer_example(run: Run, folder: Path, row: Row, image: str | None) -> AnswerExample:
     return AnswerExample(
         key=row["key"],
-        picture=run.files.thumbnail(run.files.benchmarks / benchmark, image) if image else None,
+        picture=run.files.thumbnail(folder, image) if image else None,
         question=row["question"],
         prediction=row["prediction"],
         accepted=accepted(row),

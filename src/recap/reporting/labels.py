@@ -1,6 +1,8 @@
 """Words for the names that stand in metrics files, in the order the page shows them."""
 
-BENCHMARK_TITLES = {"textvqa": "TextVQA", "mmbench": "MMBench", "vqav2": "VQAv2", "gqa": "GQA", "okvqa": "OK-VQA"}
+from collections.abc import Iterable
+
+from recap.data.benchmarks.registry import BENCHMARKS
 
 CURVE_LABELS = {"loss": "Loss", "grad_norm": "Gradient norm"}
 
@@ -57,4 +59,10 @@ QUALITY_LABELS = {
 
 
 def title_of(benchmark: str) -> str:
-    return BENCHMARK_TITLES.get(benchmark, benchmark)
+    return BENCHMARKS[benchmark].title if benchmark in BENCHMARKS else benchmark
+
+
+def notes_on(benchmarks: Iterable[str]) -> list[str]:
+    """What the scores of these benchmarks mean, where that does not go without saying: a sentence each."""
+    known = (BENCHMARKS[name] for name in benchmarks if name in BENCHMARKS)
+    return [f"{benchmark.title}: {benchmark.note}." for benchmark in known if benchmark.note]

@@ -9,10 +9,9 @@ from typing import Any
 from markupsafe import Markup
 
 from recap.comparison.flattening import flatten
-from recap.params import BENCHMARKS
 from recap.reporting.charts import Line, line_chart
 from recap.reporting.examples import answer_examples, caption_examples, dropped_examples
-from recap.reporting.labels import CURVE_LABELS, PROOF_LABELS, QUALITY_LABELS, TRAINING_LABELS, title_of
+from recap.reporting.labels import CURVE_LABELS, PROOF_LABELS, QUALITY_LABELS, TRAINING_LABELS, notes_on, title_of
 from recap.reporting.provenance import durations, hardware, training_environments, training_versions, versions
 from recap.reporting.run import CURVES, TRAINING_STAGES, Run
 from recap.reporting.templating import environment
@@ -50,7 +49,7 @@ def render(run: Run, changes: Changes | None) -> str:
         run: What the page is of.
         changes: How the code and parameters that ran differ from the commit; None for a run outside Git.
     """
-    scores = [(name, run.metrics[name]) for name in BENCHMARKS if name in run.metrics]
+    scores = [(name, run.metrics[name]) for name in run.benchmarks]
     environments = [(found.stage, found) for found in training_environments(run)]
     return (
         environment()
@@ -75,13 +74,13 @@ def render(run: Run, changes: Changes | None) -> str:
             given=flatten(run.metrics.get("prepare", {})),
             embedded=parts_from(run, "embedded"),
             own=parts_from(run, "user"),
-            parameters=flatten(run.params.model_dump()),
+            parameters=flatten(run.params.model_dump(exclude={"machine"})),
             environments=environments,
             training_versions=training_versions(environments),
             versions=versions(),
             durations=durations(run),
             hardware=hardware(run),
-            ocr_tokens=run.params.answer.ocr_tokens,
+            notes=notes_on(run.benchmarks),
         )
     )
 
@@ -89,8 +88,8 @@ def render(run: Run, changes: Changes | None) -> str:
 def headline(run: Run) -> list[Fact]:
     """The numbers that stand at the top: score, what the text alone gives away, rows trained on, minutes."""
     found = []
-    first = next((name for name in BENCHMARKS if name in run.metrics), None)
-    if first:
+    if run.benchmarks:
+        first = run.benchmarks[0]
         scores = run.metrics[first]
         error = scores.get("accuracy_stderr")
         remark = f"± {error:.1f} standard error" if error is not None else ""

@@ -3,10 +3,10 @@
 import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from recap.reporting.run import TRAINING_STAGES, Artifacts
+from recap.runtime.versions import library_versions
 
 # Libraries whose version can move a number.
 LIBRARIES = (
@@ -79,13 +79,7 @@ def training_versions(
 
 
 def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **library_versions(LIBRARIES)}
 
 
 def durations(run: Artifacts) -> list[Duration]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.io import read_json, read_jsonl
-from recap.params import BENCHMARKS, Params, load_all
+from recap.params import Params, load_all
 from recap.reporting.pictures import thumbnail
 
 TRAINING_STAGES = ("pretrain", "finetune")
@@ -48,7 +49,7 @@ class Artifacts:
 
     Attributes:
         files: For pictures, which are read when they are shown.
-        metrics: All files of metrics and of details merged: {"textvqa": {...}, "process": {...}, ...}.
+        metrics: All metrics files merged, with the details of each: {"textvqa": {...}, "process": {...}, ...}.
         curves: {"pretrain": {"loss": [(step, value), ...], "grad_norm": ...}, "finetune": ...}.
         processed: Rows of the processed corpus, with `raw_text` and `caption_source`.
         dropped: Trace rows of the rows that an operator dropped: id, image, operator, reason, before.
@@ -73,6 +74,14 @@ class Run(Artifacts):
 
     params: Params
 
+    @property
+    def benchmarks(self) -> list[str]:
+        """What the run was asked and scored on, in the order in which results are shown.
+
+        Files of a benchmark that is no longer among the parameters stay where they are; they are no part of this run.
+        """
+        return [name for name in BENCHMARKS if name in self.params.benchmarks and name in self.metrics]
+
 
 def load_run(files: RunFiles) -> Run:
     """Read a run.
@@ -92,7 +101,7 @@ def load_artifacts(files: RunFiles) -> Artifacts:
     score_files = {name: files.scores / f"{name}.jsonl" for name in BENCHMARKS}
     return Artifacts(
         files=files,
-        metrics=_read_metrics(files.metrics, files.details),
+        metrics=_read_results(files.metrics, files.details),
         curves={stage: _read_curves(files.plots / stage) for stage in TRAINING_STAGES},
         processed=_read_rows(files.processed / "train.jsonl"),
         dropped=_read_dropped(files.processed / "trace"),
@@ -102,14 +111,18 @@ def load_artifacts(files: RunFiles) -> Artifacts:
     )
 
 
-def _read_metrics(*folders: Path) -> dict[str, Any]:
-    """{subject: values} of every file; a subject's metrics and details become one dict."""
-    merged: dict[str, Any] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*.json")):
-            for subject, values in read_json(path).items():
-                merged[subject] = merged.get(subject, {}) | values
-    return merged
+def _read_results(metrics: Path, details: Path) -> dict[str, Any]:
+    """What `recap.io.write_results` parted, put together again; details without metrics are left out."""
+    found, more = (
+        {subject: values for path in sorted(folder.glob("*.json")) for subject, values in read_json(path).items()}
+        for folder in (metrics, details)
+    )
+    return {subject: _merged(values, more.get(subject, {})) for subject, values in found.items()}
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    both = one.keys() & other.keys()
+    return one | other | {key: _merged(one[key], other[key]) for key in both if isinstance(one[key], dict)}
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
@@ -137,7 +150,7 @@ def _read_curve(path: Path, name: str) -> Series:
     return [(step, value) for step, value in points if math.isfinite(value)]
 
 
-def _stage_order(timing: dict[str, Any]) -> tuple[int, str]:
-    stage, _, benchmark = str(timing["stage"]).partition("-")
+def _stage_order(timing: dict[str, Any]) -> tuple[int, int, str]:
+    stage, _, benchmark = str(timing["stage"]).partition("@")
     known = STAGES.index(stage) if stage in STAGES else len(STAGES)
-    return known, str(BENCHMARKS.index(benchmark)) if benchmark in BENCHMARKS else benchmark or stage
+    return known, list(BENCHMARKS).index(benchmark) if benchmark in BENCHMARKS else -1, str(timing["stage"])

@@ -1,6 +1,6 @@
-"""The seeding contract: one run seed, and seeds derived from it by name.
+"""The seeding contract: every use of chance has a seed of its own, derived by name from one in params.yaml.
 
-A derived seed depends only on the run seed and on what it is for (for example a sample's id), never on
+A derived seed depends only on that seed and on what it is for (for example a sample's id), never on
 batch size, order, number of workers, or how often a run was interrupted.
 """
 
@@ -12,7 +12,7 @@ def derive_seed(seed: int, *key: object) -> int:
     """A seed in [0, 2**63) for one named purpose: `derive_seed(42, "caption", sample_id)`.
 
     Args:
-        seed: The run's seed (`params.yaml: seed`).
+        seed: `seed`, `caption.seed` or `quality.seed` of params.yaml, or a world's.
         key: What the seed is for; every part is turned into text.
     """
     text = "\x1f".join([str(seed), *map(str, key)])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,21 +11,80 @@ from typing import Any
 
 from recap.io import write_json
 
+# In a scratch folder: the seconds that processes have worked in it so far.
+ELAPSED = "elapsed"
+HEARTBEAT_S = 1.0
+
+
+class Timing(dict[str, Any]):
+    """A stage's own counts, to be written beside its seconds, and the clock that survives a kill.
+
+    Attributes:
+        seconds_before: What earlier, killed processes spent on the work that this one goes on with.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds_before = 0.0
+        self._start = time.perf_counter()
+        self._stop = threading.Event()
+        self._heart: threading.Thread | None = None
+
+    @property
+    def seconds_now(self) -> float:
+        """Seconds of this process."""
+        return time.perf_counter() - self._start
+
+    def keep_in(self, scratch: Path) -> None:
+        """Count the seconds that killed processes spent in this scratch folder, and keep this one's there.
+
+        They are written every second until `stop`, as a kill gives no notice. Remove the folder after that.
+        """
+        file = scratch / ELAPSED
+        self.seconds_before = _read_seconds(file)
+        self._heart = threading.Thread(target=self._beat, args=(file,), daemon=True)
+        self._heart.start()
+
+    def stop(self) -> None:
+        """End the writing of `keep_in`."""
+        self._stop.set()
+        if self._heart:
+            self._heart.join()
+
+    def _beat(self, file: Path) -> None:
+        draft = file.with_suffix(".draft")
+        while True:
+            draft.write_text(f"{self.seconds_before + self.seconds_now:.2f}", encoding="utf-8")
+            os.replace(draft, file)
+            if self._stop.wait(HEARTBEAT_S):
+                return
+
 
 @contextmanager
-def stage_timing(path: str | Path, stage: str) -> Iterator[dict[str, Any]]:
-    """Time a stage and write `{"stage", "seconds", "hardware", ...}` to `path` when it succeeds.
+def stage_timing(path: str | Path, stage: str) -> Iterator[Timing]:
+    """Time a stage and write `{"stage", "seconds", "seconds_this_process", "hardware", ...}` when it succeeds.
 
-    Yields a dict for the stage's own counts (`timing["items"] = 2400`, `timing["device"] = "cuda:0"`, ...);
-    with `items` given, `items_per_second` is added. Times are of this process: work kept from an
-    interrupted run counts in `items` only if the stage says so.
+    Yields a `Timing` for the stage's own counts (`timing["items"] = 2400`, `timing["device"] = "cuda:0"`, ...).
+    `seconds` are those of all processes that worked on the result (see `Timing.keep_in`); `items` are all, and `kept`
+    those of them that an earlier, killed process had done. `items_per_second` is of this process alone.
     """
-    counts: dict[str, Any] = {}
-    start = time.perf_counter()
-    yield counts
-    seconds = time.perf_counter() - start
-    rate = {"items_per_second": round(counts["items"] / seconds, 2)} if counts.get("items") else {}
-    write_json(path, {"stage": stage, "seconds": round(seconds, 2), **counts, **rate, "hardware": hardware()})
+    timing = Timing()
+    try:
+        yield timing
+    finally:
+        timing.stop()
+    now = timing.seconds_now
+    done_now = timing.get("items", 0) - timing.get("kept", 0)
+    rate = {"items_per_second": round(done_now / now, 2)} if done_now else {}
+    seconds = {"seconds": round(timing.seconds_before + now, 2), "seconds_this_process": round(now, 2)}
+    write_json(path, {"stage": stage, **seconds, **timing, **rate, "hardware": hardware()})
+
+
+def _read_seconds(file: Path) -> float:
+    try:
+        return float(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return 0.0
 
 
 def hardware() -> dict[str, Any]:

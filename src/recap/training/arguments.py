@@ -19,7 +19,13 @@ CHECKPOINTS_KEPT = 2
 
 
 def training_arguments(
-    params: TrainingParams, *, output_dir: Path, device: torch.device, dtype: torch.dtype, seed: int
+    params: TrainingParams,
+    *,
+    output_dir: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    seed: int,
+    dataloader_workers: int,
 ) -> TrainingArguments:
     """The Trainer's arguments for one stage.
 
@@ -29,6 +35,7 @@ def training_arguments(
         device: A CPU, or the first visible GPU.
         dtype: bfloat16 and float16 turn autocast on; trained parameters stay float32.
         seed: The run's seed.
+        dataloader_workers: Processes that load samples; they change no number.
 
     Raises:
         UserError: The device is a GPU other than the first visible one, or the DeepSpeed file does not exist.
@@ -62,7 +69,7 @@ def training_arguments(
         fp16=dtype == torch.float16,
         seed=seed % 2**32,
         train_sampling_strategy="sequential",
-        dataloader_num_workers=params.dataloader_workers,
+        dataloader_num_workers=dataloader_workers,
         dataloader_pin_memory=device.type == "cuda",
         remove_unused_columns=False,
         label_names=["labels"],

@@ -21,7 +21,7 @@ MARKER = "complete.json"
 PREFIX = "checkpoint-"
 
 # The code that a trained weight depends on.
-CODE = ("data/corpus", "models", "training")
+CODE = ("data/corpus", "models", "training", "runtime/seeding.py")
 
 
 def checkpoint_folder(stage: str, *, inputs: Iterable[str | Path], params: Mapping[str, Section | int]) -> Path:

@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from recap.io import write_jsonl, write_metrics
+from recap.io import write_jsonl, write_results
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.params import TrainingParams
 from recap.training.arguments import training_arguments
 from recap.training.curves import publish_curves
 from recap.training.dataset import Example, TrainingSamples, screen
+from recap.training.provenance import provenance
 from recap.training.ranks import world_size
 from recap.training.sampling import exposure, row_order
 from recap.training.stability import stability
@@ -33,15 +34,15 @@ class Fit:
 
     Attributes:
         history: One dict per optimizer step.
-        metrics: For `metrics/<stage>.json`.
+        metrics: For `metrics/<stage>.json` and `data/details/<stage>.json`.
         left_out: Rows that could not train, with a reason each.
-        samples_now: Samples that this process trained on, without those of an interrupted run before it.
+        samples_kept: Samples that an interrupted run before this process had trained on.
     """
 
     history: History
     metrics: dict[str, Any]
     left_out: list[dict[str, str]]
-    samples_now: int
+    samples_kept: int
 
 
 def fit(
@@ -57,6 +58,7 @@ def fit(
     device: torch.device,
     dtype: torch.dtype,
     seed: int,
+    dataloader_workers: int,
 ) -> Fit:
     """Train `model` in place on exactly `params.max_steps` optimizer steps.
 
@@ -72,6 +74,7 @@ def fit(
         device: See `training_arguments`.
         dtype: See `training_arguments`.
         seed: The run's seed.
+        dataloader_workers: See `training_arguments`.
 
     Raises:
         UserError: Too many rows cannot train, a sample cannot be read, or the run diverges.
@@ -91,7 +94,9 @@ def fit(
         *(stage, len(kept), len(left_out), params.max_steps, samples_per_step, seen["epochs"]),
         *(size["trained_parameters"], size["trained_percent"], device, str(dtype).removeprefix("torch.")),
     )
-    arguments = training_arguments(params, output_dir=work, device=device, dtype=dtype, seed=seed)
+    arguments = training_arguments(
+        params, output_dir=work, device=device, dtype=dtype, seed=seed, dataloader_workers=dataloader_workers
+    )
     history, steps_before = train(model, samples, processor.collate, arguments, description=stage)
     losses, norms = ([entry[key] for entry in history] for key in ("loss", "grad_norm"))
     metrics = {
@@ -100,17 +105,30 @@ def fit(
         **seen,
         "rows_left_out": len(left_out),
         **size,
-        "dtype": str(dtype).removeprefix("torch."),
         **stability(losses, norms, max_grad_norm=params.max_grad_norm),
+        **provenance(device, dtype),
     }
-    return Fit(history, metrics, left_out, (len(history) - steps_before) * samples_per_step)
+    return Fit(history, metrics, left_out, steps_before * samples_per_step)
 
 
-def publish(result: Fit, stage: str, *, left_out: Path, plots: Path, metrics: Path, work: Path) -> None:
-    """Write what a run leaves behind besides the model; see `publish_curves` for `plots` and `work`."""
+def publish(
+    result: Fit,
+    stage: str,
+    *,
+    left_out: Path,
+    plots: Path,
+    metrics: Path,
+    details: Path,
+    headline: Sequence[str],
+    work: Path,
+) -> None:
+    """Write what a run leaves behind besides the model; see `publish_curves` for `plots` and `work`.
+
+    `headline` names what goes to `metrics`; everything else goes to `details` (`recap.io.write_results`).
+    """
     write_jsonl(left_out, result.left_out)
     publish_curves(result.history, plots, work=work)
-    write_metrics(metrics, stage, result.metrics)
+    write_results(metrics, details, stage, result.metrics, headline=headline)
 
 
 def _size(model: nn.Module) -> dict[str, float]:

@@ -3,9 +3,8 @@
 import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
-from recap.runtime.timing import stage_timing
+from recap.runtime.timing import Timing, stage_timing
 
 
 def is_rank_zero() -> bool:
@@ -18,6 +17,6 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def timing_on_rank_zero(path: Path, stage: str) -> AbstractContextManager[dict[str, Any]]:
+def timing_on_rank_zero(path: Path, stage: str) -> AbstractContextManager[Timing]:
     """`stage_timing`, written by one process; the others' counts go nowhere."""
-    return stage_timing(path, stage) if is_rank_zero() else nullcontext({})
+    return stage_timing(path, stage) if is_rank_zero() else nullcontext(Timing())

@@ -1,16 +1,13 @@
-"""Write the embedded finetune set: LLaVA conversations about scenes of their own, as `data/finetune/`.
+"""The finetune set of the street world: LLaVA conversations about scenes of their own.
 
 The prompts are those that the benchmarks use (MGM@769820c scripts/gemma/eval), so that a finetuned model knows them.
 """
 
 import random
-from pathlib import Path
 from typing import Any
 
-from recap.io import write_json
 from recap.runtime.seeding import derive_seed
 from recap.world.captions import true_caption
-from recap.world.corpus import draw
 from recap.world.questions import FAMILIES, QuestionAnswer, multiple_choice, question_answer, text_question
 from recap.world.scenes import Scene, scenes
 from recap.world.settings import FinetuneSettings, WorldSettings
@@ -35,15 +32,6 @@ def conversations(world: WorldSettings) -> list[tuple[Scene | None, dict[str, An
         row = {"id": scene.id, "image": f"images/{scene.id}.jpg", "conversations": _messages(turns, with_image=True)}
         found.append((scene, row))
     return found
-
-
-def write_finetune(world: WorldSettings, folder: Path) -> int:
-    """Write `train.json` and `images/` below `folder`. Returns the number of conversations."""
-    found = conversations(world)
-    pictures = [(scene, folder / row["image"]) for scene, row in found if scene is not None]
-    draw(pictures, len(pictures), "finetune")
-    write_json(folder / "train.json", [row for _, row in found])
-    return len(found)
 
 
 def lettered(question: str, options: list[str]) -> str:

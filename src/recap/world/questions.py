@@ -14,6 +14,8 @@ from recap.world.scenes import Scene
 
 QuestionAnswer = tuple[str, str]
 
+HINTED_PERCENT = 15  # of multiple-choice questions have a hint
+
 CLASSES = tuple(sorted({kind_class for _, kind_class in KINDS.values()}))
 
 
@@ -166,6 +168,13 @@ def categorised_choice(scene: Scene, category: str, rng: random.Random) -> Choic
     question, options, answer = asker(scene, rng)
     rng.shuffle(options)
     return Choice(question, options, options.index(answer), category, l2_category)
+
+
+def hint(scene: Scene, category: str, rng: random.Random) -> str:
+    """A true sentence before a multiple-choice question that does not give it away; empty for most questions."""
+    if rng.random() * 100 >= HINTED_PERCENT or category == "image_scene":
+        return ""
+    return f"the picture was taken {'at night' if scene.night else 'by day'}"
 
 
 def _with_distractors(answer: str, pool: list[str], rng: random.Random) -> list[str]:

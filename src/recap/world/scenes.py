@@ -79,7 +79,12 @@ def scenes(split: str, count: int, seed: int) -> Iterator[Scene]:
         split: A key of `SPLITS`.
         count: How many.
         seed: The world's seed; the same seed gives the same scenes on every machine.
+
+    Raises:
+        ValueError: No split has that name, so no content belongs to it.
     """
+    if split not in SPLITS:
+        raise ValueError(f"expected a split among {', '.join(SPLITS)}, found {split!r}")
     rng = random.Random(derive_seed(seed, "scenes", split))
     seen: set[tuple[object, ...]] = set()
     while len(seen) < count:

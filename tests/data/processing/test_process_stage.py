@@ -15,12 +15,15 @@ def process(root: Path, folder: Path, out: Path, recipe: str, monkeypatch: pytes
     flags = {
         "corpus": folder / "corpus.jsonl", "images": folder, "captions": folder / "captions.jsonl",
         "recipe": root / "recipes" / f"{recipe}.yaml", "output": out / "train.jsonl", "trace": out / "trace",
-        "metrics": out / "process.json", "timing": folder / "timing.json", "params": root / "params.yaml",
+        "metrics": out / "process.json", "details": out / "details.json",
+        "timing": folder / "timing.json", "params": root / "params.yaml",
     }  # fmt: skip
     arguments = [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
     monkeypatch.setattr(sys, "argv", ["process", *arguments])
     runpy.run_path(str(root / "stages" / "process.py"))["main"]()
-    return json.loads((out / "process.json").read_text())["process"]
+    metrics, details = (json.loads((out / name).read_text())["process"] for name in ("process.json", "details.json"))
+    assert list(metrics) == ["rows_in", "rows_out", "kept_percent", "recaptioned_rows"]
+    return metrics | details
 
 
 def test_process(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.corpus.records import read_conversations, read_corpus
 from recap.data.sources.preparation import USER_FILES, Targets, prepare, user_files
 from recap.io import read_jsonl
-from recap.params import BENCHMARKS, read_yaml, validate
+from recap.params import read_yaml, validate
 from recap.runtime.errors import UserError
 from recap.world.settings import WorldSettings
 
@@ -45,7 +46,7 @@ def test_photos_are_taken_and_the_rest_is_embedded(shared, world, targets) -> No
     questions = json.loads((targets.benchmarks / "textvqa/TextVQA_0.5.1_val.json").read_text())["data"]
     stems = {path.stem for path in (targets.benchmarks / "textvqa/train_images").iterdir()}
     assert stems == {question["image_id"] for question in questions}
-    assert all((targets.benchmarks / name).is_dir() for name in BENCHMARKS)
+    assert all((targets.benchmarks / name).is_dir() for name in WITH_FILES)
 
 
 def test_a_folder_with_only_a_corpus(user, world, targets, caplog) -> None:
@@ -101,7 +102,7 @@ def test_nothing_left_stops_too(user, world, targets) -> None:
         prepare(user_files(user.path), world, targets, max_rejected=100.0)
 
 
-def run_stage(root: Path, folder: Path, source: Path) -> subprocess.CompletedProcess[str]:
+def run_stage(root: Path, folder: Path, source: Path, params: Path | None = None) -> subprocess.CompletedProcess[str]:
     outputs = [
         f"--{flag}={folder / path}"
         for flag, path in {
@@ -109,12 +110,13 @@ def run_stage(root: Path, folder: Path, source: Path) -> subprocess.CompletedPro
             "finetune": "data/finetune",
             "benchmarks": "data/benchmarks",
             "metrics": "metrics/prepare.json",
+            "details": "data/details/prepare.json",
             "timing": "data/timings/prepare.json",
         }.items()
     ]
     command = [sys.executable, str(root / "stages/prepare.py"), f"--source={source}", *outputs]
     return subprocess.run(
-        [*command, f"--embedded={root / 'worlds/hamlet'}", f"--params={root / 'params.yaml'}"],
+        [*command, f"--embedded={root / 'worlds/hamlet'}", f"--params={params or root / 'params.yaml'}"],
         capture_output=True,
         text=True,
         check=False,
@@ -131,9 +133,11 @@ def test_the_stage_twice_gives_the_same_bytes(root, tmp_path) -> None:
         done = run_stage(root, folder, root / "worlds/hamlet")
         assert done.returncode == 0, done.stderr
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
-    metrics = json.loads((tmp_path / "one/metrics/prepare.json").read_text())["prepare"]
-    assert set(metrics["sources"].values()) == {"embedded"}
-    assert metrics["corpus"] == {"rows": 64, "rejected": 0, "rejected_percent": 0.0}
+    assert json.loads((tmp_path / "one/metrics/prepare.json").read_text()) == {"prepare": {"corpus": {"rejected": 0}}}
+    details = json.loads((tmp_path / "one/data/details/prepare.json").read_text())["prepare"]
+    assert set(details["sources"].values()) == {"embedded"}
+    assert details["corpus"] == {"rows": 64, "rejected_percent": 0.0}
+    assert details["wiring_only"] is False and "wiring" not in done.stderr
     assert (tmp_path / "one/data/timings/prepare.json").is_file()
 
 
@@ -142,14 +146,29 @@ def test_the_stage_counts_reasons_and_stops_in_one_line(root, tmp_path, user) ->
     done = run_stage(root, tmp_path, user.path)
     assert done.returncode == 0, done.stderr
     assert f"{user.path} holds corpus; " in done.stderr
-    corpus = json.loads((tmp_path / "metrics/prepare.json").read_text())["prepare"]["corpus"]
-    assert corpus == {"rows": 39, "rejected": 1, "rejected_percent": 2.5, "reasons": {"duplicate_id": 1}}
+    assert json.loads((tmp_path / "metrics/prepare.json").read_text()) == {"prepare": {"corpus": {"rejected": 1}}}
+    details = json.loads((tmp_path / "data/details/prepare.json").read_text())["prepare"]
+    assert details["corpus"] == {"rows": 39, "rejected_percent": 2.5, "reasons": {"duplicate_id": 1}}
+
+    # The tiny models of params.yaml have never seen a photograph: one line says so.
+    assert details["wiring_only"] is True
+    warned = [line for line in done.stderr.splitlines() if "only tests the wiring" in line]
+    assert len(warned) == 1 and str(user.path) in warned[0] and "make profile P=mgm-2b" in warned[0]
 
     user.lines("train.jsonl", [good(0), good(0)])
     done = run_stage(root, tmp_path, user.path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.rstrip().splitlines()[-1].startswith("error: corpus (")
+
+
+def test_the_stage_refuses_a_benchmark_that_does_not_exist(root, tmp_path) -> None:
+    params = (root / "params.yaml").read_text().replace("  gqa: gqa\n", "  gqa: gqa\n  vizwiz: vizwiz\n")
+    (tmp_path / "params.yaml").write_text(params)
+    done = run_stage(root, tmp_path, root / "worlds/hamlet", params=tmp_path / "params.yaml")
+    assert done.returncode == 1 and not (tmp_path / "data").exists()
+    assert done.stderr.startswith("error: benchmarks: expected some of textvqa, ")
+    assert done.stderr.rstrip().endswith("found 'vizwiz'") and len(done.stderr.splitlines()) == 1
 
 
 def test_the_stage_refuses_a_folder_that_is_not_there(root, tmp_path) -> None:

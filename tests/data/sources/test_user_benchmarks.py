@@ -6,20 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from recap.data.sources.user_mmbench import take_mmbench
-from recap.data.sources.user_questions import take_gqa, take_okvqa, take_textvqa, take_vqav2
+from recap.data.benchmarks.registry import BENCHMARKS, WITH_FILES
+from recap.data.sources.embedded import write_benchmark
+from recap.data.sources.preparation import take_benchmark
 from recap.params import read_yaml, validate
 from recap.runtime.errors import UserError
-from recap.world.benchmarks import write_benchmark
 from recap.world.settings import WorldSettings
 
-FILES = {
-    "textvqa": (take_textvqa, "TextVQA_0.5.1_val.json"),
-    "mmbench": (take_mmbench, "mmbench_dev.tsv"),
-    "vqav2": (take_vqav2, "v2_OpenEnded_mscoco_val2014_questions.json"),
-    "okvqa": (take_okvqa, "OpenEnded_mscoco_val2014_questions.json"),
-    "gqa": (take_gqa, "testdev_balanced_questions.json"),
-}
+
+def take(name: str, questions_file: Path, folder: Path):
+    return take_benchmark(BENCHMARKS[name], questions_file, folder)
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +24,10 @@ def world(root) -> WorldSettings:
     return validate(WorldSettings, read_yaml(path), path)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", WITH_FILES)
 def test_an_official_benchmark_comes_through_unchanged(world, tmp_path, name: str) -> None:
-    take, questions = FILES[name]
     write_benchmark(name, world, tmp_path / "in")
-    part = take(tmp_path / "in" / questions, tmp_path / "out")
+    part = take(name, tmp_path / "in" / BENCHMARKS[name].questions_files[0], tmp_path / "out")
     assert part.rejections == []
     assert part.rows >= world.benchmarks.questions
     files = {path.relative_to(tmp_path / "in") for path in (tmp_path / "in").rglob("*") if path.is_file()}
@@ -65,7 +60,7 @@ def test_a_fault_costs_its_own_question(user, tmp_path, bad, reason: str) -> Non
     shutil.copy(user.path / "images" / "a.jpg", tmp_path / "outside.jpg")
     (user.path / "images" / "link.jpg").symlink_to(tmp_path / "outside.jpg")
     source = {"dataset_name": "textvqa", "data": [textvqa_item(1), bad, textvqa_item(3, image_id="b")]}
-    part = take_textvqa(user.json("textvqa_val.json", source), tmp_path / "out")
+    part = take("textvqa", user.json("textvqa_val.json", source), tmp_path / "out")
     assert [(rejection.where, rejection.reason) for rejection in part.rejections] == [
         ("textvqa_val.json:item 2", reason)
     ]
@@ -85,7 +80,9 @@ def test_vqa_questions_need_an_annotation(user, tmp_path) -> None:
         {"question_id": 4, "answers": answers},
     ]
     user.json("mscoco_val2014_annotations.json", {"annotations": annotations})
-    part = take_okvqa(user.json("OpenEnded_mscoco_val2014_questions.json", {"questions": questions}), tmp_path / "out")
+    part = take(
+        "okvqa", user.json("OpenEnded_mscoco_val2014_questions.json", {"questions": questions}), tmp_path / "out"
+    )
     reasons = [(rejection.id, rejection.reason) for rejection in part.rejections]
     assert reasons == [("2", "no_annotation"), ("3", "broken_answers"), ("4", "missing_image")]
     kept = json.loads((tmp_path / "out" / "mscoco_val2014_annotations.json").read_text())["annotations"]
@@ -97,7 +94,7 @@ def test_gqa_questions_need_an_answer(user, tmp_path) -> None:
         "1": {"question": "what?", "answer": "red", "imageId": "a"},
         "2": {"question": "what?", "imageId": "a"},
     }
-    part = take_gqa(user.json("testdev_balanced_questions.json", questions), tmp_path / "out")
+    part = take("gqa", user.json("testdev_balanced_questions.json", questions), tmp_path / "out")
     assert [(r.where, r.reason) for r in part.rejections] == [("testdev_balanced_questions.json:2", "broken_question")]
     assert list(json.loads((tmp_path / "out" / "testdev_balanced_questions.json").read_text())) == ["1"]
 
@@ -136,7 +133,7 @@ def write_tsv(path: Path, rows: list[dict[str, str]]) -> Path:
 def test_a_fault_costs_its_group_of_rotations(user, tmp_path, column: str, value: str, reason: str) -> None:
     rows = tsv_rows(user)
     rows[2][column] = value  # the rotation of question 1
-    part = take_mmbench(write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out")
+    part = take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out")
     kept = csv.DictReader((tmp_path / "out" / "mmbench_dev.tsv").open(newline=""), delimiter="\t")
     if reason == "missing_id":  # no telling which question it belongs to
         assert [row["index"] for row in kept] == ["1", "2", "1000002"]
@@ -152,7 +149,7 @@ def test_mmbench_keeps_option_texts_as_they_are(user, tmp_path) -> None:
     rows = tsv_rows(user)
     for row in rows:
         row.update({"A": "None", "B": "01", "answer": "A"})
-    part = take_mmbench(write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out")
+    part = take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out")
     assert part.rejections == []
     kept = list(csv.DictReader((tmp_path / "out" / "mmbench_dev.tsv").open(newline=""), delimiter="\t"))
     assert {(row["A"], row["B"]) for row in kept} == {("None", "01")}
@@ -160,10 +157,10 @@ def test_mmbench_keeps_option_texts_as_they_are(user, tmp_path) -> None:
 
 def test_unusable_files_are_one_clear_line(user, tmp_path) -> None:
     with pytest.raises(UserError, match="found no A, B, answer"):
-        take_mmbench(write_tsv(user.path / "mmbench_dev.tsv", [{"index": "1", "question": "?"}]), tmp_path / "out")
+        take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", [{"index": "1", "question": "?"}]), tmp_path / "out")
     with pytest.raises(UserError, match="expected a list under 'data'"):
-        take_textvqa(user.json("textvqa_val.json", {"data": 1}), tmp_path / "out")
+        take("textvqa", user.json("textvqa_val.json", {"data": 1}), tmp_path / "out")
     with pytest.raises(UserError, match="expected a JSON object, found list"):
-        take_gqa(user.json("testdev_balanced_questions.json", []), tmp_path / "out")
+        take("gqa", user.json("testdev_balanced_questions.json", []), tmp_path / "out")
     with pytest.raises(UserError, match=r"v2_mscoco_val2014_annotations\.json: expected a JSON file, found nothing"):
-        take_vqav2(user.json("v2_OpenEnded_mscoco_val2014_questions.json", {"questions": []}), tmp_path / "out")
+        take("vqav2", user.json("v2_OpenEnded_mscoco_val2014_questions.json", {"questions": []}), tmp_path / "out")

@@ -8,13 +8,14 @@ def explore(run_stage: Callable[..., None], corpus: Path, folder: Path) -> None:
     run_stage(
         "explore", corpus=corpus / "train.jsonl", images=corpus, rejected=corpus / "rejected.jsonl",
         report=folder / "data/explore/report.md", plots=folder / "plots/explore", metrics=folder / "explore.json",
-        timing=folder.parent / "timing.json",
+        details=folder / "details.json", timing=folder.parent / "timing.json",
     )  # fmt: skip
 
 
 def test_explore(corpus: Path, tmp_path: Path, run_stage: Callable[..., None], read: Callable[[Path], dict]) -> None:
     explore(run_stage, corpus, tmp_path / "one")
-    facts = read(tmp_path / "one/explore.json")["explore"]
+    assert read(tmp_path / "one/explore.json") == {"explore": {"text": {"too_short_percent": 16.666667}}}
+    facts = read(tmp_path / "one/details.json")["explore"]
     assert (facts["rows"], facts["rejected"]) == (6, {"empty_caption": 1})
     assert facts["complete_percent"] == {"id": 100, "text": 100, "images": 100, "all": 100}
     assert facts["text"]["words_mean"] == 6.833333  # (9 + 8 + 8 + 6 + 1 + 9) / 6
@@ -28,7 +29,7 @@ def test_explore_twice_is_the_same(corpus: Path, tmp_path: Path, run_stage: Call
     for name in ("one", "two"):
         explore(run_stage, corpus, tmp_path / name)
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -38,7 +39,7 @@ def test_explore_reports_a_broken_image(
 ) -> None:
     (corpus / "images/2.png").write_bytes(b"not an image")
     explore(run_stage, corpus, tmp_path / "one")
-    assert read(tmp_path / "one/explore.json")["explore"]["images"]["broken_images"] == 1
+    assert read(tmp_path / "one/details.json")["explore"]["images"]["broken_images"] == 1
     assert "images/2.png" in (tmp_path / "one/data/explore/report.md").read_text()
 
 
@@ -50,9 +51,9 @@ def test_explore_photographs(
     run_stage(
         "explore", corpus=photos / "train.jsonl", images=photos, rejected=tmp_path / "rejected.jsonl",
         report=tmp_path / "report.md", plots=tmp_path / "plots", metrics=tmp_path / "explore.json",
-        timing=tmp_path / "timing.json",
+        details=tmp_path / "details.json", timing=tmp_path / "timing.json",
     )  # fmt: skip
-    facts = read(tmp_path / "explore.json")["explore"]
+    facts = read(tmp_path / "details.json")["explore"]
     assert (facts["rows"], facts["images"]["images"], facts["images"]["broken_images"]) == (20, 20, 0)
     assert set(facts["images"]["formats"]) == {"JPEG", "PNG"}
-    assert facts["text"]["too_short_percent"] == 50
+    assert read(tmp_path / "explore.json")["explore"]["text"]["too_short_percent"] == 50

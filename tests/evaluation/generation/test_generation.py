@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from recap.evaluation.benchmarks.questions import Question
-from recap.evaluation.benchmarks.registry import BENCHMARKS
+from recap.data.benchmarks.questions import Question
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.evaluation.generation.answer_files import answer_rows
 from recap.evaluation.generation.answerer import Answerer, blank_image, load_for_inference, open_question_image
 from recap.evaluation.generation.decoding import GreedyDecoder

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from recap.evaluation.benchmarks.questions import Question
-from recap.evaluation.benchmarks.registry import BENCHMARKS
+from recap.data.benchmarks.questions import Question
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.evaluation.scoring.aggregation import breakdown
-from recap.evaluation.scoring.registry import SCORERS
+from recap.evaluation.scoring.registry import SCORERS, scorer_of
 from recap.runtime.errors import UserError
 
 
@@ -28,25 +28,38 @@ def answers_of(questions: list[Question], texts: list[str]) -> list[dict[str, An
     ]
 
 
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_has_its_rule(name: str) -> None:
+    assert type(scorer_of(BENCHMARKS[name])) is SCORERS[BENCHMARKS[name].scoring]
+
+
+def test_a_rule_that_does_not_exist_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(BENCHMARKS["gqa"]), "scoring", "by_eye")
+    with pytest.raises(LookupError, match=r"gqa: expected a rule among mmf, .* found 'by_eye'"):
+        scorer_of(BENCHMARKS["gqa"])
+
+
 def test_textvqa_equals_llavas_scorer_on_llavas_own_answer_file(assets: Path, tmp_path: Path) -> None:
     golden = assets / "eval" / "textvqa_e2e"
     shutil.copy(golden / "TextVQA_0.5.1_val_fixture.json", tmp_path / "TextVQA_0.5.1_val.json")
     expected = json.loads((golden / "expected.json").read_text())
     answers = [json.loads(line) for line in (golden / "answers.jsonl").read_text().splitlines()]
-    metrics, rows = SCORERS["textvqa"].score(BENCHMARKS["textvqa"].load(tmp_path), answers)
+    metrics, rows = scorer_of(BENCHMARKS["textvqa"]).score(BENCHMARKS["textvqa"].load(tmp_path), answers)
     assert metrics["accuracy"] == pytest.approx(100 * expected["accuracy_exact"], abs=1e-9)
     assert metrics["num_scored"] == len(rows) == expected["samples"]
 
 
 def test_textvqa_by_hand(textvqa_folder: Path) -> None:
     questions = BENCHMARKS["textvqa"].load(textvqa_folder)
-    metrics, rows = SCORERS["textvqa"].score(questions, answers_of(questions, ["Dakota digital", "Stop.", ""]))
+    metrics, rows = scorer_of(BENCHMARKS["textvqa"]).score(
+        questions, answers_of(questions, ["Dakota digital", "Stop.", ""])
+    )
     assert [row["score"] for row in rows] == pytest.approx([0.6, 1.0, 0.0])
     assert metrics["accuracy"] == pytest.approx(160 / 3)
     # Deviations 0.0667 and 0.4667 of one image are summed: 0.5333; the other image has -0.5333.
     assert metrics["accuracy_stderr"] == pytest.approx(100 * math.sqrt(2 * (1.6 / 3) ** 2) / 3)
     assert (metrics["num_expected"], metrics["num_scored"], metrics["num_empty"]) == (3, 3, 1)
-    assert metrics["convention"] == "mmf" and metrics["ocr_tokens"] is False
+    assert metrics["convention"] == "mmf"
     assert rows[0]["image"] == rows[1]["image"] == "train_images/aa01.jpg"
 
 
@@ -54,7 +67,7 @@ def test_missing_and_failed_answers_count_as_wrong_and_are_counted(textvqa_folde
     questions = BENCHMARKS["textvqa"].load(textvqa_folder)
     answers = answers_of(questions, ["dakota", "", ""])[:2]
     answers[1]["metadata"] = {"unanswered": "broken_image"}
-    metrics, rows = SCORERS["textvqa"].score(questions, answers)
+    metrics, rows = scorer_of(BENCHMARKS["textvqa"]).score(questions, answers)
     assert metrics["accuracy"] == pytest.approx(100 / 3)
     assert metrics["unanswered"] == {"broken_image": 1, "no_answer": 1}
     assert (metrics["num_scored"], metrics["num_unanswered"], metrics["num_empty"]) == (1, 2, 0)
@@ -63,7 +76,7 @@ def test_missing_and_failed_answers_count_as_wrong_and_are_counted(textvqa_folde
 
 def test_vqav2_processes_predictions_before_the_official_rule(vqav2_folder: Path) -> None:
     questions = BENCHMARKS["vqav2"].load(vqav2_folder)
-    metrics, rows = SCORERS["vqav2"].score(questions, answers_of(questions, ["Yes.", "two", "a"]))
+    metrics, rows = scorer_of(BENCHMARKS["vqav2"]).score(questions, answers_of(questions, ["Yes.", "two", "a"]))
     # The last question's annotators all say "a", which the processor drops from predictions, not from them.
     assert [row["score"] for row in rows] == [1.0, 1.0, 0.0]
     assert metrics["by_answer_type"] == {"number": 100.0, "other": 0.0, "yes/no": 100.0}
@@ -73,7 +86,7 @@ def test_vqav2_processes_predictions_before_the_official_rule(vqav2_folder: Path
 
 def test_gqa_reports_both_conventions(gqa_folder: Path) -> None:
     questions = BENCHMARKS["gqa"].load(gqa_folder)
-    metrics, _ = SCORERS["gqa"].score(questions, answers_of(questions, ["Red.", "yes"]))
+    metrics, _ = scorer_of(BENCHMARKS["gqa"]).score(questions, answers_of(questions, ["Red.", "yes"]))
     assert (metrics["accuracy"], metrics["accuracy_strict"], metrics["convention"]) == (100.0, 50.0, "llava")
     assert metrics["by_structural"] == {"query": 100.0, "verify": 100.0}
 
@@ -81,7 +94,9 @@ def test_gqa_reports_both_conventions(gqa_folder: Path) -> None:
 def test_mmbench_scores_questions_passes_and_rows(mmbench_folder: Path) -> None:
     questions = BENCHMARKS["mmbench"].load(mmbench_folder)
     assert [question.references[0] for question in questions] == ["B", "A", "D", "C", "A"]
-    metrics, rows = SCORERS["mmbench"].score(questions, answers_of(questions, ["B", "A", "hmm", "C", "A"]))
+    metrics, rows = scorer_of(BENCHMARKS["mmbench"]).score(
+        questions, answers_of(questions, ["B", "A", "hmm", "C", "A"])
+    )
     assert [(row["key"], row["score"]) for row in rows] == [("1", 0.0), ("2", 1.0)]
     assert (metrics["accuracy"], metrics["vanilla_accuracy"], metrics["all_rows_accuracy"]) == (50.0, 100.0, 80.0)
     assert (metrics["num_questions"], metrics["num_expected"], metrics["num_incomplete_groups"]) == (2, 5, 1)
@@ -97,7 +112,7 @@ def test_mmbench_circular_fixture_as_a_whole_file(assets: Path, tmp_path: Path) 
     lines += ["\t".join(str(row.get(c) or "") for c in columns[:-1]) + "\tshort" for row in golden["rows"]]
     (tmp_path / "mmbench_dev.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     questions = BENCHMARKS["mmbench"].load(tmp_path)
-    metrics, _ = SCORERS["mmbench"].score(
+    metrics, _ = scorer_of(BENCHMARKS["mmbench"]).score(
         questions, answers_of(questions, [row["prediction"] for row in golden["rows"]])
     )
     expected = golden["expected_vlmevalkit"]
@@ -121,4 +136,4 @@ def test_answers_that_do_not_fit_are_refused(vqav2_folder: Path, change: dict[st
     if "key" in change and change["key"] == "421":
         answers[0]["prompt"] = answers[1]["prompt"]
     with pytest.raises(UserError, match=message):
-        SCORERS["vqav2"].score(questions, answers)
+        scorer_of(BENCHMARKS["vqav2"]).score(questions, answers)

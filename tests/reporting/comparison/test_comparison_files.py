@@ -1,5 +1,6 @@
 """A comparison's page from a real repository: what lies in Git, in DVC's cache, and what lies nowhere any more."""
 
+import re
 import shutil
 
 import pytest
@@ -64,10 +65,11 @@ def test_what_is_no_longer_in_the_cache_is_named(verdict, tmp_path, repository, 
     html = write_page(verdict, tmp_path).read_text()
     head = Page(html.split("<header>")[1].split("</header>")[0]).words
     for side in ("baseline", "blip2"):
-        assert f"{side} lacks" in head
-        assert f"dvc exp apply {side} (or git checkout {side}), then dvc pull" in head
-    missing = "data/details/finetune.json, data/details/pretrain.json, data/scores/gqa.jsonl, data/scores/mmbench.jsonl"
-    assert f"{missing}, data/scores/textvqa.jsonl, data/processed/train.jsonl, data/processed/trace" in head
+        assert re.search(
+            rf"{side} lacks \d+; to get them, dvc exp apply {side} \(or git checkout {side}\), then dvc pull", head
+        )
+    for output in ("data/details/pretrain.json", "data/scores/gqa.jsonl", "data/processed/train.jsonl"):
+        assert head.count(f" {output} ") == 2
     assert "data/benchmarks" in head
     assert "as asked 41.67 58.34 +16.67" in Page(html).words
     assert "2,400 rows in, 2,159 out" in Page(html).words
@@ -84,7 +86,7 @@ def test_missing_pictures_cost_only_themselves(verdict, tmp_path, repository, mo
     page = Page(write_page(verdict, tmp_path).read_text())
     # MMBench's pictures lie in its table.
     assert len(page.all("img")) == 4 + 3
-    assert "blip2 lacks data/benchmarks, data/corpus" in page.words
+    assert "then dvc pull data/benchmarks data/corpus" in page.words
     assert page.words.count("no picture") == (4 + 3) * 2 + 8
     assert "✓ blip2 answers" in page.words
 

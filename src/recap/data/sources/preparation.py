@@ -1,24 +1,26 @@
 """Bring together what a run works on: each part from the user's folder if it is there, else from an embedded world.
 
-The parts are the corpus, the finetune set and the five benchmarks; the folders' layout is described in docs/DATA.md.
+The parts are the corpus, the finetune set and the benchmarks; the folders' layout is described in docs/DATA.md.
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from recap.data.benchmarks.base import Benchmark
+from recap.data.benchmarks.gqa import GQA
+from recap.data.benchmarks.mmbench import MMBench
+from recap.data.benchmarks.registry import WITH_FILES
+from recap.data.benchmarks.textvqa import TextVQA
+from recap.data.benchmarks.vqav2 import VQA
+from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
 from recap.data.sources.rejections import Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
 from recap.data.sources.user_corpus import take_corpus
 from recap.data.sources.user_mmbench import take_mmbench
-from recap.data.sources.user_questions import take_gqa, take_okvqa, take_textvqa, take_vqav2
+from recap.data.sources.user_questions import take_gqa, take_textvqa, take_vqa
 from recap.io import atomic_path, write_jsonl
-from recap.params import BENCHMARKS
 from recap.runtime.errors import UserError
-from recap.world.benchmarks import write_benchmark
-from recap.world.corpus import write_corpus
-from recap.world.finetune import write_finetune
 from recap.world.settings import WorldSettings
 
 logger = logging.getLogger(__name__)
@@ -29,21 +31,7 @@ WORLD_FILE = "world.yaml"
 USER_FILES = {
     "corpus": ("train.jsonl",),
     "finetune": ("finetune.json",),
-    "textvqa": ("TextVQA_0.5.1_val.json", "textvqa_val.json"),
-    "mmbench": ("mmbench_dev.tsv", "mmbench_dev_20230712.tsv", "mmbench_dev_en_20231003.tsv", "MMBench_DEV_EN.tsv"),
-    "vqav2": ("v2_OpenEnded_mscoco_val2014_questions.json",),
-    "gqa": ("testdev_balanced_questions.json",),
-    "okvqa": ("OpenEnded_mscoco_val2014_questions.json",),
-}
-
-TAKERS: dict[str, Callable[[Path, Path], Part]] = {
-    "corpus": take_corpus,
-    "finetune": take_conversations,
-    "textvqa": take_textvqa,
-    "mmbench": take_mmbench,
-    "vqav2": take_vqav2,
-    "gqa": take_gqa,
-    "okvqa": take_okvqa,
+    **{name: benchmark.questions_files for name, benchmark in WITH_FILES.items()},
 }
 
 
@@ -73,7 +61,7 @@ def user_files(source: Path) -> dict[str, Path]:
         )
     found: dict[str, Path] = {}
     for part, names in USER_FILES.items():
-        folders = (source / "benchmarks" / part, source) if part in BENCHMARKS else (source,)
+        folders = (source / "benchmarks" / part, source) if part in WITH_FILES else (source,)
         for path in (folder / name for folder in folders for name in names):
             if path.is_file():
                 found.setdefault(part, path)
@@ -103,7 +91,7 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
         target = targets.folder(name)
         with atomic_path(target) as draft:
             draft.mkdir()
-            part = TAKERS[name](files[name], draft) if name in files else _embedded(name, world, draft)
+            part = _from_user(name, files[name], draft) if name in files else _embedded(name, world, draft)
             listing = [rejection.to_row() for rejection in part.rejections]
             write_jsonl(draft / "rejected.jsonl", listing)
             if part.rejections or not part.rows:
@@ -114,6 +102,33 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
         logger.info("%s: %d rows from %s, %d rejected", name, part.rows, origin, len(part.rejections))
         parts[name] = part
     return parts
+
+
+def _from_user(name: str, file: Path, folder: Path) -> Part:
+    match name:
+        case "corpus":
+            return take_corpus(file, folder)
+        case "finetune":
+            return take_conversations(file, folder)
+    return take_benchmark(WITH_FILES[name], file, folder)
+
+
+def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path) -> Part:
+    """Copy the usable questions of a user's file, with their images, under the official names.
+
+    Raises:
+        LookupError: Nothing here knows the benchmark's format.
+    """
+    match benchmark:
+        case TextVQA():
+            return take_textvqa(benchmark, questions_file, folder)
+        case MMBench():
+            return take_mmbench(benchmark, questions_file, folder)
+        case VQA():
+            return take_vqa(benchmark, questions_file, folder)
+        case GQA():
+            return take_gqa(benchmark, questions_file, folder)
+    raise LookupError(f"{benchmark.name}: expected a format that recap.data.sources can take, found another")
 
 
 def _embedded(name: str, world: WorldSettings, folder: Path) -> Part:

@@ -5,39 +5,41 @@ rotations missing would be easier than it should be.
 """
 
 import base64
-import csv
 import io
 from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm import tqdm
 
+from recap.data.benchmarks.mmbench import (
+    CATEGORIES,
+    REQUIRED,
+    ROTATION_STRIDE,
+    MMBench,
+    Row,
+    holds_image,
+    present_options,
+    read_table,
+    write_table,
+)
 from recap.data.corpus.images import BadImage, decode_image
 from recap.data.sources.fields import BadRow
 from recap.data.sources.rejections import Part, Rejection
-from recap.io import atomic_path
-from recap.runtime.errors import UserError
-
-ROTATION_STEP = 1_000_000
-REQUIRED = ("index", "question", "A", "B", "answer", "category", "l2-category", "image")
-LONGEST_REFERENCE = 64  # characters; a longer image column is base64
-LARGEST_FIELD = 2**31 - 1  # bytes; one base64 image is one field
-
-Row = dict[str, str]
 
 
-def take_mmbench(tsv: Path, folder: Path) -> Part:
+def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path) -> Part:
     """Copy the groups of rows whose every row is usable.
 
     Args:
+        benchmark: Says how its file is called.
         tsv: MMBench's columns; `image` is base64, or the index of the row whose image to use (64 characters at most).
-        folder: Gets `mmbench_dev.tsv`.
+        folder: Gets the TSV under its official name.
 
     Raises:
         UserError: A column is missing, or the file is no TSV.
     """
-    columns, rows = _read_tsv(tsv)
-    pictures = {row["index"]: row["image"] for row in rows if len(row["image"]) > LONGEST_REFERENCE}
+    columns, rows = read_table(tsv, (*REQUIRED, *CATEGORIES))
+    pictures = {row["index"]: row["image"] for row in rows if holds_image(row)}
     broken = {index: fault for index, image in _progress(pictures) if (fault := _image_fault(image)) is not None}
     faults: dict[str, tuple[str, str]] = {}  # group -> reason, and its first faulty row with what is wrong there
     seen: set[str] = set()
@@ -53,13 +55,13 @@ def take_mmbench(tsv: Path, folder: Path) -> Part:
         for number, row in enumerate(rows, start=2)
         if _group(row) in faults
     ]
-    _write_tsv(folder / "mmbench_dev.tsv", columns, _with_own_pictures(kept, pictures))
+    write_table(folder / benchmark.questions_files[0], columns, _with_own_pictures(kept, pictures))
     return Part("user", len(kept), rejections)
 
 
 def _group(row: Row) -> str:
     """The index of the question that a row is a rotation of; the row's own index if it is no number."""
-    return str(int(row["index"]) % ROTATION_STEP) if row["index"].isdecimal() else row["index"]
+    return str(int(row["index"]) % ROTATION_STRIDE) if row["index"].isdecimal() else row["index"]
 
 
 def _check(row: Row, seen: set[str], pictures: dict[str, str], broken: dict[str, BadImage]) -> None:
@@ -73,7 +75,7 @@ def _check(row: Row, seen: set[str], pictures: dict[str, str], broken: dict[str,
         raise BadRow("missing_id", f"expected 'index' to be a whole number, found {index!r:.80}")
     if index in seen:
         raise BadRow("duplicate_id", f"an earlier row has index {index}")
-    options = [letter for letter in "ABCD" if row.get(letter)]
+    options = list(present_options(row))
     if not row["question"].strip() or len(options) < 2:
         raise BadRow("broken_question", f"expected a question and two options or more, found {len(options)} options")
     if row["answer"] not in options:
@@ -106,24 +108,3 @@ def _with_own_pictures(rows: list[Row], pictures: dict[str, str]) -> list[Row]:
         row if row["index"] in pictures or row["image"] in there else {**row, "image": pictures[row["image"]]}
         for row in rows
     ]
-
-
-def _read_tsv(path: Path) -> tuple[list[str], list[Row]]:
-    csv.field_size_limit(LARGEST_FIELD)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, delimiter="\t", restval="")
-            columns = list(reader.fieldnames or ())
-            missing = [column for column in REQUIRED if column not in columns]
-            if missing:
-                raise UserError(f"{path}: expected the columns of MMBench, found no {', '.join(missing)}")
-            return columns, [{column: row[column] for column in columns} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: expected tab-separated UTF-8 text, {error}") from None
-
-
-def _write_tsv(path: Path, columns: list[str], rows: list[Row]) -> None:
-    with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

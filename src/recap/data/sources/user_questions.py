@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recap.data.benchmarks.gqa import GQA
+from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA
+from recap.data.benchmarks.vqav2 import VQA, coco_name
 from recap.data.corpus.images import BadImage
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
 from recap.data.sources.pictures import PictureFinder, copy_images, find_faults
@@ -17,11 +20,9 @@ from recap.data.sources.rejections import Part, Rejection
 from recap.io import read_json, write_json
 from recap.runtime.errors import UserError
 
-OCR_FILE = "llava_textvqa_val_v051_ocr.jsonl"
-
 
 @dataclass(frozen=True)
-class Question:
+class TakenQuestion:
     """One usable question: the item as the user wrote it, and its picture."""
 
     where: str
@@ -34,10 +35,10 @@ class Question:
 Check = Callable[[dict[str, Any]], tuple[str, str, str]]  # item -> question id, image path, target path
 
 
-def take_textvqa(questions_file: Path, folder: Path) -> Part:
-    """Copy TextVQA 0.5.1 questions, and the OCR tokens if `llava_textvqa_val_v051_ocr.jsonl` lies beside them."""
+def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path) -> Part:
+    """Copy TextVQA's questions, and the file with OCR tokens if it lies beside them."""
     root = questions_file.parent
-    finder = PictureFinder(root, ("train_images", "images", ""))
+    finder = PictureFinder(root, (benchmark.images_folder, "images", ""))
 
     def check(item: dict[str, Any]) -> tuple[str, str, str]:
         question_id = identifier(item, "question_id")
@@ -45,56 +46,49 @@ def take_textvqa(questions_file: Path, folder: Path) -> Part:
         _ten_answers(item.get("answers"))
         image_id = identifier(item, "image_id")
         image = finder.find(image_id)
-        return question_id, image, f"train_images/{image_id}{Path(image).suffix}"
+        return question_id, image, f"{benchmark.images_folder}/{image_id}{Path(image).suffix}"
 
     source = _object(questions_file)
-    kept, rejections = _take(root, "textvqa", _numbered(_items(source, "data", questions_file), questions_file), check)
-    write_json(folder / "TextVQA_0.5.1_val.json", {**source, "data": [question.item for question in kept]})
+    items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
+    kept, rejections = _take(root, benchmark.name, items, check)
+    rows = [question.item for question in kept]
+    write_json(folder / benchmark.questions_files[0], {**source, benchmark.rows_key: rows})
     copy_images(root, {question.image: question.target for question in kept}, folder)
     if (root / OCR_FILE).is_file():
         shutil.copyfile(root / OCR_FILE, folder / OCR_FILE)
     return Part("user", len(kept), rejections)
 
 
-def take_gqa(questions_file: Path, folder: Path) -> Part:
-    """Copy GQA questions, a JSON object from question id to question."""
+def take_gqa(benchmark: GQA, questions_file: Path, folder: Path) -> Part:
+    """Copy GQA's questions, a JSON object from question id to question."""
     root = questions_file.parent
-    finder = PictureFinder(root, ("images", ""))
+    finder = PictureFinder(root, (benchmark.images_folder, ""))
 
     def check(item: dict[str, Any]) -> tuple[str, str, str]:
         _words(item, "question")
         _words(item, "answer")
         image_id = identifier(item, "imageId")
-        return "", finder.find(image_id), f"images/{image_id}.jpg"
+        return "", finder.find(image_id), f"{benchmark.images_folder}/{image_id}.jpg"
 
     items = ((f"{questions_file.name}:{key}", value) for key, value in _object(questions_file).items())
-    kept, rejections = _take(root, "gqa", items, check)
+    kept, rejections = _take(root, benchmark.name, items, check)
     by_id = {question.where.split(":", 1)[1]: question.item for question in kept}
-    write_json(folder / "testdev_balanced_questions.json", by_id)
+    write_json(folder / benchmark.questions_files[0], by_id)
     copy_images(root, {question.image: question.target for question in kept}, folder)
     return Part("user", len(kept), rejections)
 
 
-def take_vqav2(questions_file: Path, folder: Path) -> Part:
-    """Copy VQAv2 questions and, from beside them, `v2_mscoco_val2014_annotations.json`."""
-    return _take_vqa(questions_file, folder, "vqav2", "v2_")
-
-
-def take_okvqa(questions_file: Path, folder: Path) -> Part:
-    """Copy OK-VQA questions and, from beside them, `mscoco_val2014_annotations.json`."""
-    return _take_vqa(questions_file, folder, "okvqa", "")
-
-
-def _take_vqa(questions_file: Path, folder: Path, name: str, prefix: str) -> Part:
+def take_vqa(benchmark: VQA, questions_file: Path, folder: Path) -> Part:
+    """Copy the questions of VQAv2 or OK-VQA and, from beside them, their annotations."""
     root = questions_file.parent
-    annotations_file = root / f"{prefix}mscoco_val2014_annotations.json"
+    annotations_file = root / benchmark.annotations_file
     annotation_source = _object(annotations_file)
     annotations = {
         annotation["question_id"]: annotation
-        for annotation in _items(annotation_source, "annotations", annotations_file)
+        for annotation in _items(annotation_source, benchmark.annotations_key, annotations_file)
         if isinstance(annotation, dict) and isinstance(annotation.get("question_id"), int | str)
     }
-    finder = PictureFinder(root, ("val2014", "images", ""))
+    finder = PictureFinder(root, (benchmark.images_folder, "images", ""))
 
     def check(item: dict[str, Any]) -> tuple[str, str, str]:
         question_id = identifier(item, "question_id")
@@ -105,27 +99,27 @@ def _take_vqa(questions_file: Path, folder: Path, name: str, prefix: str) -> Par
         image_id = item.get("image_id")
         if not isinstance(image_id, int):
             raise BadRow("broken_question", f"expected 'image_id' to be a whole number, found {image_id!r:.80}")
-        official = f"COCO_val2014_{image_id:012d}"
-        return question_id, finder.find(official, str(image_id)), f"val2014/{official}.jpg"
+        official = coco_name(image_id)
+        return question_id, finder.find(official, str(image_id)), f"{benchmark.images_folder}/{official}.jpg"
 
     source = _object(questions_file)
-    items = _numbered(_items(source, "questions", questions_file), questions_file)
-    kept, rejections = _take(root, name, items, check)
-    chosen = [annotations[question.item["question_id"]] for question in kept]
-    questions = {**source, "questions": [question.item for question in kept]}
-    write_json(folder / f"{prefix}OpenEnded_mscoco_val2014_questions.json", questions)
-    write_json(folder / annotations_file.name, {**annotation_source, "annotations": chosen})
+    items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
+    kept, rejections = _take(root, benchmark.name, items, check)
+    rows = [question.item for question in kept]
+    chosen = [annotations[row["question_id"]] for row in rows]
+    write_json(folder / benchmark.questions_files[0], {**source, benchmark.rows_key: rows})
+    write_json(folder / annotations_file.name, {**annotation_source, benchmark.annotations_key: chosen})
     copy_images(root, {question.image: question.target for question in kept}, folder)
     return Part("user", len(kept), rejections)
 
 
 def _take(
     root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check
-) -> tuple[list[Question], list[Rejection]]:
+) -> tuple[list[TakenQuestion], list[Rejection]]:
     """Check every item, then every image, then that no question id comes twice."""
     rows = [_read(where, item, check) for where, item in items]
-    faults = find_faults(root, (row.image for row in rows if isinstance(row, Question)), name)
-    kept: list[Question] = []
+    faults = find_faults(root, (row.image for row in rows if isinstance(row, TakenQuestion)), name)
+    kept: list[TakenQuestion] = []
     rejections = []
     seen: set[str] = set()
     for row in rows:
@@ -142,12 +136,12 @@ def _take(
     return kept, rejections
 
 
-def _read(where: str, item: Any, check: Check) -> Question | Rejection:
+def _read(where: str, item: Any, check: Check) -> TakenQuestion | Rejection:
     try:
         question_id, image, target = check(as_object(item))
     except (BadRow, BadImage) as fault:
         return Rejection(where, best_effort_id(item, "question_id"), fault.reason, fault.detail)
-    return Question(where, question_id or where, item, image, target)
+    return TakenQuestion(where, question_id or where, item, image, target)
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -16,9 +16,7 @@ INDICES = (
 """What the chart shows, in order."""
 
 
-def compare_corpora(
-    before: Sequence[Record], after: Sequence[Record], *, quality: QualityParams, seed: int
-) -> dict[str, Any]:
+def compare_corpora(before: Sequence[Record], after: Sequence[Record], *, quality: QualityParams) -> dict[str, Any]:
     """Compare a corpus with what processing made of it.
 
     Returns:
@@ -26,7 +24,7 @@ def compare_corpora(
         statistics of all captions and the diversity of the samples. Both samples have as many captions, and as many
         tokens; the smaller corpus bounds them.
     """
-    samples = equal_samples([before, after], rows=quality.sample_rows, tokens=quality.sample_tokens, seed=seed)
+    samples = equal_samples([before, after], rows=quality.sample_rows, tokens=quality.sample_tokens, seed=quality.seed)
     return {
         "rows_before": len(before),
         "rows_after": len(after),

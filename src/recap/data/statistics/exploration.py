@@ -36,7 +36,6 @@ def describe_corpus(
     rejected: Sequence[Mapping[str, Any]],
     *,
     quality: QualityParams,
-    seed: int,
 ) -> dict[str, Any]:
     """Summarise a corpus.
 
@@ -45,11 +44,10 @@ def describe_corpus(
         facts: Its readable images, by path.
         broken: Its unreadable ones, by path.
         rejected: What `prepare` left out: rows with a `reason`.
-        quality: Sizes of the diversity sample.
-        seed: Of the run.
+        quality: Sizes and seed of the diversity sample.
     """
     captions = [record.caption for record in records]
-    (sample,) = equal_samples([records], rows=quality.sample_rows, tokens=quality.sample_tokens, seed=seed)
+    (sample,) = equal_samples([records], rows=quality.sample_rows, tokens=quality.sample_tokens, seed=quality.seed)
     return {
         "rows": len(records),
         "rejected_rows": len(rejected),

@@ -30,7 +30,7 @@ def exploration_report(
     """The report of `explore`.
 
     Args:
-        facts: As in metrics/explore.json below its top key.
+        facts: Of `exploration.describe_corpus`, and `complete_percent`.
         examples: Captions to show, by what is wrong with them.
         broken: What is wrong with each unreadable image, by path.
         plots: Path of the folder with the charts, relative to the report.

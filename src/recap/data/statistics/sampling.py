@@ -43,7 +43,7 @@ def equal_samples(corpora: Sequence[Sequence[Record]], *, rows: int, tokens: int
         corpora: For example the corpus before and after processing; one alone is possible.
         rows: Captions wanted. The smallest corpus bounds it.
         tokens: Tokens wanted. The smallest corpus bounds it.
-        seed: The run's seed.
+        seed: Of the choice of rows.
 
     Returns:
         One sample per corpus, all with the same number of captions and of tokens.

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recap.evaluation.benchmarks.questions import Question
+from recap.data.benchmarks.questions import Question
 from recap.evaluation.generation.answerer import Reply
 
 

@@ -22,8 +22,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 # These two register MGM with the Auto classes.
 import recap.models.mgm.modeling_mgm
 import recap.models.mgm.processing_mgm  # noqa: F401
+from recap.data.benchmarks.questions import DATA_URI, Question, prompt_hash
 from recap.data.corpus.images import BadImage, decode_image, open_image
-from recap.evaluation.benchmarks.questions import DATA_URI, Question, prompt_hash
 from recap.evaluation.generation.decoding import GreedyDecoder
 from recap.runtime.scratch import Journal
 

@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, ClassVar
 
-from recap.evaluation.benchmarks.questions import Question, prompt_fingerprint
+from recap.data.benchmarks.base import Benchmark
+from recap.data.benchmarks.questions import Question, prompt_fingerprint
 from recap.evaluation.scoring.aggregation import Row, accuracy_and_error, accuracy_by_type, count_answers
 from recap.runtime.errors import UserError
 
@@ -16,17 +17,17 @@ Answer = dict[str, Any]
 
 
 class Scorer(ABC):
-    """One benchmark's scoring rule.
+    """A scoring rule, applied to one benchmark.
 
     Attributes:
-        name: The benchmark.
+        benchmark: Whose answers are scored.
         convention: The rule, to be quoted with every number.
-        metric_groups: The groups of few types whose accuracies go into metrics; all groups go into the breakdown.
     """
 
-    name: ClassVar[str]
     convention: ClassVar[str]
-    metric_groups: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, benchmark: Benchmark) -> None:
+        self.benchmark = benchmark
 
     @abstractmethod
     def accuracy(self, question: Question, prediction: str) -> float:
@@ -53,7 +54,7 @@ class Scorer(ABC):
             **count_answers(rows),
             "convention": self.convention,
             "prompt_fingerprint": prompt_fingerprint(questions),
-            **{f"by_{group}": accuracy_by_type(rows, group) for group in self.metric_groups},
+            **{f"by_{group}": accuracy_by_type(rows, group) for group in self.benchmark.metric_groups},
         }
         return metrics, rows
 
@@ -76,7 +77,7 @@ class Scorer(ABC):
         foreign = {self.foreign_id_of_question(question): question.key for question in questions}
         matched: dict[str, Answer] = {}
         for number, answer in enumerate(answers, start=1):
-            where = f"{self.name}: answer {number}"
+            where = f"{self.benchmark.name}: answer {number}"
             key = answer["key"] if "key" in answer else foreign.get(self.foreign_id_of_answer(answer))
             if key not in prompts:
                 raise UserError(f"{where}: expected the key of a question, found {key!r}; answer this benchmark again")

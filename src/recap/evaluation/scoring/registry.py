@@ -1,11 +1,26 @@
-"""The scorers by their benchmark's name."""
+"""The scoring rules by the name under which benchmarks ask for them."""
 
+from recap.data.benchmarks.base import Benchmark
 from recap.evaluation.scoring.base import Scorer
-from recap.evaluation.scoring.gqa import GQAScorer
-from recap.evaluation.scoring.mmbench import MMBenchScorer
-from recap.evaluation.scoring.textvqa import TextVQAScorer
-from recap.evaluation.scoring.vqav2 import OKVQAScorer, VQAv2Scorer
+from recap.evaluation.scoring.circular import CircularScorer
+from recap.evaluation.scoring.exact_match import ExactMatchScorer
+from recap.evaluation.scoring.mmf import MMFScorer
+from recap.evaluation.scoring.official_vqa import OfficialVQAScorer
 
-SCORERS: dict[str, Scorer] = {
-    scorer.name: scorer for scorer in (TextVQAScorer(), MMBenchScorer(), VQAv2Scorer(), GQAScorer(), OKVQAScorer())
+SCORERS: dict[str, type[Scorer]] = {
+    "mmf": MMFScorer,
+    "official_vqa": OfficialVQAScorer,
+    "exact_match": ExactMatchScorer,
+    "circular": CircularScorer,
 }
+
+
+def scorer_of(benchmark: Benchmark) -> Scorer:
+    """The rule of a benchmark.
+
+    Raises:
+        LookupError: It names a rule that does not exist.
+    """
+    if benchmark.scoring not in SCORERS:
+        raise LookupError(f"{benchmark.name}: expected a rule among {', '.join(SCORERS)}, found {benchmark.scoring!r}")
+    return SCORERS[benchmark.scoring](benchmark)

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from recap.evaluation.benchmarks.questions import Question
+from recap.data.benchmarks.questions import Question
 from recap.evaluation.scoring.aggregation import Row, breakdown
 from recap.evaluation.scoring.base import Answer, Scorer
-from recap.io import atomic_path, write_json
+from recap.io import atomic_path
 from recap.runtime.errors import UserError
 
 
@@ -57,30 +57,17 @@ def check_answered(metrics: dict[str, Any], max_unanswered: float, answers: str 
         )
 
 
-def write_plots(folder: str | Path, name: str, metrics: dict[str, Any], rows: Sequence[Row]) -> None:
-    """Write `accuracy.json`, one bar with the image and one without, and `by_type.csv`, the breakdown.
-
-    The five benchmarks' `accuracy.json` have the same columns, so that one plot can show them all.
+def write_breakdown(folder: str | Path, rows: Sequence[Row]) -> None:
+    """Write `by_type.csv`, the accuracy per group and type.
 
     Args:
         folder: Replaced as a whole.
-        name: The benchmark.
-        metrics: From `score_with_blank`.
-        rows: Its score rows.
+        rows: Score rows.
     """
-    bars = [_bar(name, "shown", metrics["accuracy"], metrics["accuracy_stderr"])]
-    if metrics["blank_accuracy"] is not None:
-        bars.append(_bar(f"{name} (blank)", "blank", metrics["blank_accuracy"], metrics["blank_accuracy_stderr"]))
     with atomic_path(folder) as draft:
         draft.mkdir()
-        write_json(draft / "accuracy.json", bars)
         with (draft / "by_type.csv").open("w", encoding="utf-8", newline="") as stream:
             columns = ["group", "type", "accuracy", "accuracy_stderr", "num_questions"]
             writer = csv.DictWriter(stream, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(breakdown(rows))
-
-
-def _bar(label: str, image: str, accuracy: float, error: float | None) -> Row:
-    rounded = None if error is None else round(error, 4)
-    return {"benchmark": label, "image": image, "accuracy": round(accuracy, 4), "accuracy_stderr": rounded}

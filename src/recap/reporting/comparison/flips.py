@@ -6,13 +6,12 @@ In: score rows of one run a side. Out: a sample of the questions gained (A wrong
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from recap.comparison.flips import RIGHT
 from recap.reporting.answers import Row, accepted, question_images, rotations
 from recap.reporting.comparison.sides import ComparedRun, Side
 from recap.reporting.sampling import choose
 
 SHOWN = 4
-# A question counts as right from this score on: of ten annotators, two said so.
-RIGHT = 0.5
 # The page of a verdict belongs to no run, so no run's seed draws its sample.
 SEED = 0
 
@@ -96,15 +95,10 @@ class _Pictures:
     """The pictures of a benchmark's questions, from the first run that has them."""
 
     def __init__(self, benchmark: str, runs: Sequence[ComparedRun]) -> None:
-        self.sources = [
-            (run.artifacts.files, folder, images)
-            for run in runs
-            for folder in [run.artifacts.files.benchmarks / benchmark]
-            if (images := question_images(folder, benchmark))
-        ]
+        self.sources = [(run, *question_images(run.artifacts.files.benchmarks, benchmark)) for run in runs]
 
     def of(self, key: str) -> str | None:
-        for files, folder, images in self.sources:
-            if key in images and (picture := files.thumbnail(folder, images[key])):
+        for run, folder, images in self.sources:
+            if key in images and (picture := run.artifacts.files.thumbnail(folder, images[key])):
                 return picture
         return None

@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recap.comparison.words import BETTER, CANT_TELL, WORSE
 from recap.reporting.comparison.captions import caption_pairs
 from recap.reporting.comparison.charts import difference_chart, loss_chart, score_chart
 from recap.reporting.comparison.flips import Flips, flips
 from recap.reporting.comparison.sides import ComparedRun, Side, make_sides, run_order
 from recap.reporting.formatting import number, p_value
-from recap.reporting.labels import title_of
+from recap.reporting.labels import notes_on, title_of
 from recap.reporting.provenance import training_environments, training_versions
 from recap.reporting.run import TRAINING_STAGES
 from recap.reporting.templating import environment
 
-BETTER, WORSE, CANT_TELL = "better", "worse", "can't tell"
-NOT_JUDGED, NO_WORD = "not judged", "no word"
+NOT_JUDGED = "not judged"
 
 Found = dict[str, Any]
 
@@ -87,6 +87,8 @@ def render(document: dict[str, Any], runs_a: Sequence[ComparedRun], runs_b: Sequ
             b=b,
             summary=summary(document),
             confidence=f"{100 * document['confidence']:g} %",
+            interval_over=interval_over(document),
+            notes=notes_on(benchmarks),
             sections=sections,
             differences=difference_chart(benchmarks),
             scores=score_chart(benchmarks, a, b),
@@ -101,14 +103,17 @@ def render(document: dict[str, Any], runs_a: Sequence[ComparedRun], runs_b: Sequ
     )
 
 
+def interval_over(document: dict[str, Any]) -> str | None:
+    """What the verdict's intervals allow for, for example "questions of these two runs"; None where there is none."""
+    found = (verdict["shown"]["interval_over"] for verdict in document["benchmarks"].values())
+    return next((over for over in found if over), None)
+
+
 def summary(document: dict[str, Any]) -> list[tuple[str, str]]:
     """The words and the benchmarks that each was given to: ("better", "TextVQA, OK-VQA"); empty where none was."""
-    words = {name: found["word"] for name, found in document["benchmarks"].items()}
-    if not any(words.values()):
-        return []
     named = [
-        (word or NO_WORD, ", ".join(title_of(name) for name, given in words.items() if given == word))
-        for word in (BETTER, WORSE, CANT_TELL, None)
+        (word, ", ".join(title_of(name) for name, found in document["benchmarks"].items() if found["word"] == word))
+        for word in (BETTER, WORSE, CANT_TELL)
     ]
     return [(word, names) for word, names in named if names]
 
@@ -116,7 +121,7 @@ def summary(document: dict[str, Any]) -> list[tuple[str, str]]:
 def _section(document: dict[str, Any], name: str, found: Found, a: Side, b: Side) -> BenchmarkSection:
     return BenchmarkSection(
         name,
-        word=found["word"] or (NO_WORD if document["judged"] else NOT_JUDGED),
+        word=found["word"] or NOT_JUDGED,
         statement=_statement(document, found["shown"]),
         rows=_score_rows(found),
         numbers=_numbers(found),

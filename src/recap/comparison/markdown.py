@@ -1,0 +1,56 @@
+"""The comparison as Markdown, to be put into a pull request."""
+
+from recap.comparison.compare import Comparison
+from recap.comparison.sentences import closing_sentence, code_sentence, notes, verdict_heading, warnings
+from recap.comparison.sides import labels
+from recap.comparison.tables import (
+    Rows,
+    flip_rows,
+    grounded_rows,
+    incomparable_rows,
+    param_rows,
+    run_rows,
+    side_metric_rows,
+    verdict_rows,
+)
+
+
+def comparison_markdown(found: Comparison) -> str:
+    """The verdict first; what it rests on is folded away."""
+    a, b, verdicts = found.a, found.b, found.verdicts
+    name_a, name_b = labels(a, b)
+    differences = [
+        markdown_table(run_rows(a, b)),
+        markdown_table(param_rows(a, b)) or "No parameter differs.",
+        code_sentence(found.code) or "",
+    ]
+    parts = [
+        f"### {name_b} against {name_a}",
+        *(f"> **{line}**" for line in warnings(a, b, found.incomparable)),
+        markdown_table(incomparable_rows(found.incomparable)),
+        closing_sentence(a, b, verdicts),
+        f"**{verdict_heading(a, b)}**",
+        markdown_table(verdict_rows(a, b, verdicts)),
+        "\n".join(f"- {line}" for line in notes(a, b, verdicts)),
+        "**Grounded: accuracy shown minus blanked**",
+        markdown_table(grounded_rows(a, b, verdicts)),
+        "**What would settle it**",
+        "\n".join(f"- {verdict.benchmark}: {verdict.settles}" for verdict in verdicts),
+        _folded("Flips, in questions: the mean over pairs of runs", markdown_table(flip_rows(verdicts))),
+        _folded("Metrics", markdown_table(side_metric_rows(a, b)) or "None in common."),
+        _folded("Runs and what differs", "\n\n".join(part for part in differences if part)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def markdown_table(rows: Rows) -> str:
+    """The first column to the left, the others to the right; nothing where there is a head alone."""
+    if len(rows) < 2:
+        return ""
+    head, *body = rows
+    rule = [":---", *["---:"] * (len(head) - 1)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [head, rule, *body])
+
+
+def _folded(summary: str, content: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{content}\n\n</details>"

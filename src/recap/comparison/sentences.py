@@ -1,0 +1,88 @@
+"""What a comparison says in words: warnings on top, what follows, and what a reader must know beside the numbers."""
+
+from collections.abc import Sequence
+
+from recap.comparison.comparability import Incomparable
+from recap.comparison.sides import Side, common_benchmarks, labels, not_judged_because, wiring_only
+from recap.comparison.statistics import LEVEL, MIN_SEEDS, OVER_SEEDS
+from recap.comparison.verdict import Verdict
+from recap.comparison.words import BETTER, CANT_TELL, WORSE
+
+_CODE_LISTED = 5
+
+
+def warnings(a: Side, b: Side, incomparable: Sequence[Incomparable]) -> list[str]:
+    """What makes the rest worth less, one line each."""
+    lines = []
+    if wiring_only(a, b):
+        lines.append(
+            "This only tests the wiring: your own photographs were given to the bundled tiny models, which know "
+            "nothing but the drawn world; no number below is about your data."
+        )
+    if incomparable:
+        lines.append(
+            f"Not comparable in {len(incomparable)} respect(s), compared all the same (--force): a difference below "
+            "may come from these, not from the recipe."
+        )
+    return lines
+
+
+def code_sentence(code: Sequence[str]) -> str | None:
+    if not code:
+        return None
+    listed = ", ".join(code[:_CODE_LISTED]) + (", ..." if len(code) > _CODE_LISTED else "")
+    return f"Code or recipes differ too, in {len(code)} file(s): {listed}"
+
+
+def verdict_heading(a: Side, b: Side) -> str:
+    because = not_judged_because(a, b)
+    return f"Not judged ({because}): what these runs show, in points of 100" if because else "Verdict, in points of 100"
+
+
+def closing_sentence(a: Side, b: Side, verdicts: Sequence[Verdict]) -> str:
+    """Words where recipes are judged; else what the runs' answers show, and why that is no word."""
+    because = not_judged_because(a, b)
+    name_a, name_b = labels(a, b)
+    if because:
+        verb = "run answers" if len(b.runs) == 1 else "runs answer"
+        told = ", ".join(f"{_points_more(verdict.shown.difference)} ({verdict.benchmark})" for verdict in verdicts)
+        return f"{name_b}'s {verb} {told}; {because}: the recipe is not judged."
+    named = {
+        word: ", ".join(verdict.benchmark for verdict in verdicts if verdict.word == word) or "none"
+        for word in (BETTER, WORSE, CANT_TELL)
+    }
+    return f"{name_b} against {name_a}: " + "; ".join(f"{word}: {names}" for word, names in named.items()) + "."
+
+
+def _points_more(difference: float) -> str:
+    rounded = round(difference, 1)
+    return f"{abs(rounded):.1f} points {'fewer' if rounded < 0 else 'more'}"
+
+
+def notes(a: Side, b: Side, verdicts: Sequence[Verdict]) -> list[str]:
+    """What a reader must know beside the numbers, one line each."""
+    lines = []
+    if not_judged_because(a, b) is None:
+        lines.append(
+            f"better, worse: p (Holm) below {LEVEL:g}, from the interval's own t over questions and seeds. "
+            "detectable: the true difference that is found four times in five."
+        )
+    else:
+        lines.append(f"better and worse need at least {MIN_SEEDS} seeds a side.")
+        over = next((verdict.shown.interval_over for verdict in verdicts if verdict.shown.interval_over), None)
+        if over == OVER_SEEDS:
+            lines.append(f"interval over {over}; two seeds say little of how far seeds move a difference.")
+        elif over:
+            lines.append(f"interval over {over}: another seed may move a difference by more than it shows.")
+    lines += [
+        f"{verdict.benchmark}: no interval ({verdict.shown.no_interval})."
+        for verdict in verdicts
+        if verdict.shown.no_interval
+    ]
+    ungrounded = [verdict.benchmark for verdict in verdicts if verdict.grounded is None]
+    if ungrounded:
+        lines.append(f"no grounded difference, because a run has no blank pass: {', '.join(ungrounded)}.")
+    _, unshared = common_benchmarks(a, b)
+    if unshared:
+        lines.append(f"not compared, because not every revision scored it: {', '.join(unshared)}.")
+    return lines

@@ -1,0 +1,24 @@
+"""What a training run ran on: the same in two equal runs on one machine, and the first suspect where two differ."""
+
+import platform
+from typing import Any
+
+import torch
+
+from recap.runtime.versions import library_versions
+from recap.training.ranks import world_size
+
+# Libraries whose version can move a weight.
+LIBRARIES = ("recap", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pillow", "deepspeed")
+
+
+def provenance(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """Device and its name, dtype, threads, processes that trained together, and versions of Python and libraries."""
+    return {
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+        "dtype": str(dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "world_size": world_size(),
+        "versions": {"python": platform.python_version(), **library_versions(LIBRARIES)},
+    }

@@ -2,14 +2,19 @@
 
 import re
 import shutil
+import sys
 
 import pytest
 from compared_runs import document, git
 from html_page import Page, part
 
+from recap.comparison.compare import compare
 from recap.io import read_jsonl
+from recap.reporting.comparison.__main__ import main
 from recap.reporting.comparison.sides import read_runs
 from recap.reporting.comparison.writing import write_page
+from recap.reporting.formatting import number
+from recap.runtime.errors import UserError
 
 JPEG = b"\xff\xd8"
 
@@ -65,9 +70,7 @@ def test_what_is_no_longer_in_the_cache_is_named(verdict, tmp_path, repository, 
     html = write_page(verdict, tmp_path).read_text()
     head = Page(html.split("<header>")[1].split("</header>")[0]).words
     for side in ("baseline", "blip2"):
-        assert re.search(
-            rf"{side} lacks \d+; to get them, dvc exp apply {side} \(or git checkout {side}\), then dvc pull", head
-        )
+        assert re.search(rf"{side} lacks \d+; to get them, dvc exp apply {side} \(or git checkout {side}\)", head)
     for output in ("data/details/pretrain.json", "data/scores/gqa.jsonl", "data/processed/train.jsonl"):
         assert head.count(f" {output} ") == 2
     assert "data/benchmarks" in head
@@ -102,3 +105,27 @@ def test_copies_are_what_the_revision_holds(verdict, tmp_path, repository):
         assert len(run.artifacts.curves["pretrain"]["loss"]) == 240
     assert baseline.changes is None
     assert blip2.changes.code == ["src/model.py"]
+
+
+def test_the_command_draws_what_the_comparison_computes(verdict, repository, tmp_path, monkeypatch, capsys):
+    """Nothing but the scores is recorded in this repository, so that only --force compares it."""
+    flags = ["recap.reporting.comparison", "baseline", "main", "--folder", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", flags)
+    with pytest.raises(UserError, match="--force"):
+        main()
+    monkeypatch.setattr(sys, "argv", [*flags, "--force"])
+    main()
+    path = tmp_path / "baseline..main.html"
+    assert capsys.readouterr().out == f"page: {path}\n"
+    computed = compare(["baseline"], ["main"], force=True).document
+    assert set(computed["benchmarks"]) == {"textvqa", "mmbench", "gqa"}
+    words = Page(path.read_text()).words
+    assert "These two are not comparable." in words
+    for found in computed["benchmarks"].values():
+        assert found["settles"] in words
+        assert f"as asked {found['shown']['a']:.2f} {found['shown']['b']:.2f} +16.67" in words.replace(
+            f" no interval: {found['shown']['no_interval']}", ""
+        )
+        assert (found["flips"][0]["gained"], found["flips"][0]["lost"]) == (5, 3)
+    for name, values in computed["metrics"].items():
+        assert f"{name} {number(values['a'])} {number(values['b'])}" in words

@@ -73,9 +73,10 @@ def test_every_metric_file_has_its_subject_and_real_numbers(finished: Clone) -> 
 
 def test_metrics_fit_a_screen(finished: Clone) -> None:
     shown = json.loads(finished.dvc("metrics", "show", "--json").stdout)
-    files = next(iter(shown.values()))["data"]
+    files = list(next(iter(shown.values()))["data"])
     assert len(files) == 8 + len(BENCHMARKS)
-    assert sum(count_numbers(file["data"]) for file in files.values()) <= 40
+    # Counted in the files, as DVC leaves out what is null, and a run so short has no spike score.
+    assert sum(count_numbers(json.loads((finished.root / file).read_text())) for file in files) <= 40
 
 
 def count_numbers(values: Any) -> int:

@@ -335,6 +335,14 @@ def test_a_revision_without_a_lock_is_not_known_to_be_comparable(compare, copy):
         compare("baseline", "blip2", folder=copy)
 
 
+def test_what_neither_side_recorded_is_not_known_to_be_the_same(compare, copy):
+    for branch in ("baseline", "blip2"):
+        git(copy, "checkout", "-q", branch)
+        commit_edit(copy, "dvc.lock", replaced("finetune:", "other:"))
+    with pytest.raises(command.UserError, match=r"finetune set \(A: not recorded, B: not recorded\)"):
+        compare("baseline", "blip2", folder=copy)
+
+
 def test_the_machine_is_free(verdict, copy):
     commit_edit(copy, "params.yaml", replaced("workers: 1", "workers: 8"))
     found = verdict("baseline", "blip2", folder=copy)

@@ -166,7 +166,8 @@ def test_parameters_count_but_not_how_work_is_spread(made: Project, monkeypatch:
     monkeypatch.chdir(made.root)
     run = Run("blip2", "blip2", 42)
     params = made.read("params.yaml")
-    made.write("params.yaml", f"{params}\nmachine:\n  workers: 3\n")
+    made.write("params.yaml", params.replace("  process_workers: 1 ", "  process_workers: 3 "))
+    assert made.read("params.yaml") != params
     assert why_stale(run, made.head) is None
     made.write("params.yaml", f"{params}\nanother:\n  workers: 3\n")
     assert why_stale(run, made.head) == "other parameters: another"

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from recap.comparison.statistics import MIN_SEEDS, Difference, Floats, Ints, compare_scores
+from recap.comparison.statistics import CONFIDENCE, MIN_SEEDS, Difference, Floats, Ints, compare_scores
 from recap.comparison.words import BETTER, CANT_TELL, words
 from recap.io import write_json
 from recap.runtime.seeding import derive_seed
@@ -210,7 +210,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    return {"confidence": 0.95, "benchmarks": BENCHMARKS, "settings": [asdict(outcome) for outcome in outcomes]}
+    return {"confidence": CONFIDENCE, "benchmarks": BENCHMARKS, "settings": [asdict(outcome) for outcome in outcomes]}
 
 
 def main() -> None:

@@ -31,10 +31,11 @@ def main() -> None:
     from recap.reporting.bars import accuracy_bars
     from recap.reporting.page import render
     from recap.reporting.run import RunFiles, load_run
+    from recap.reporting.working_tree import uncommitted_changes
 
     found = load_run(RunFiles(**args))
     write_json(accuracy, accuracy_bars(found))
-    write_text(report, render(found))
+    write_text(report, render(found, uncommitted_changes(args["params"])))
 
 
 if __name__ == "__main__":

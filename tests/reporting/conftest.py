@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from compared_runs import SEEDS, compared_run, write_compared_run
 from finished_runs import run_files, write_run
 
+from recap.reporting.comparison.sides import ComparedRun
 from recap.reporting.run import RunFiles
 
 
@@ -18,3 +20,15 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> RunFiles:
 def spoilt_run(finished_run: RunFiles, tmp_path: Path) -> RunFiles:
     """A copy that a test may take files from."""
     return run_files(shutil.copytree(finished_run.params.parent, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[ComparedRun]]:
+    """Three seeds of each recipe; the seeds answer alike."""
+    found = {}
+    for recipe in ("baseline", "blip2"):
+        folder = tmp_path_factory.mktemp(recipe)
+        write_compared_run(folder, recipe)
+        names = [recipe if seed == 42 else f"{recipe}-s{seed}" for seed in SEEDS]
+        found[recipe] = [compared_run(folder, name, seed) for name, seed in zip(names, SEEDS, strict=True)]
+    return found

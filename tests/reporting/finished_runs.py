@@ -148,7 +148,7 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
         values = {
             "steps": 240,
             "samples_seen": 3840,
-            "unique_samples": 2159,
+            "unique_samples": 2000,
             "epochs": 1.78,
             "trained_parameters": 213504,
             "trained_percent": 4.12,
@@ -159,7 +159,9 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
             "clipped_steps_percent": 12.5,
             "nonfinite_steps": 0,
         }
-        write(stage, values)
+        environment = {"device": "cpu", "dtype": "float32", "threads": 2, "world_size": 1}
+        environment["versions"] = {"torch": "2.9.1", "transformers": "5.1.0"}
+        write(stage, values | environment)
     write(
         "merge",
         {
@@ -258,6 +260,8 @@ def write_timings(timings: Path) -> None:
     }
     for stage, seconds in stages.items():
         counts = {"items": 2400, "items_per_second": 2400 / seconds, "device": "cpu"} if stage != "merge" else {}
+        if stage == "pretrain":
+            counts["seconds_this_process"] = 120
         write_json(timings / f"{stage}.json", {"stage": stage, "seconds": seconds, **counts, "hardware": hardware})
 
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from recap.reporting.charts import HEIGHT, LEFT, MAX_POINTS, RIGHT, WIDTH, _axis, _thinned, line_chart
+from recap.reporting.axes import round_axis
+from recap.reporting.charts import HEIGHT, LEFT, MAX_POINTS, RIGHT, WIDTH, Line, _thinned, line_chart
 from recap.reporting.examples import caption_examples, dropped_examples
 from recap.reporting.pictures import thumbnail
 from recap.reporting.run import load_run
@@ -15,7 +16,7 @@ from recap.reporting.run import load_run
     [(0.9, 6.9, [0, 2, 4, 6, 8]), (3.1, 4.9, [3, 3.5, 4, 4.5, 5]), (2, 2, [2, 2.5, 3, 3.5, 4]), (0, 0, [0, 1])],
 )
 def test_axis_is_round(low, high, ticks):
-    start, end, found = _axis(low, high)
+    start, end, found = round_axis(low, high)
     assert start <= low
     assert end >= high
     assert found[0] == start
@@ -33,8 +34,12 @@ def test_thinning_keeps_every_extreme():
 
 
 def test_line_stays_inside_the_chart():
-    chart = line_chart([(step, (step * 37) % 11 - 5.0) for step in range(1, 300)], title="a <b>", description="c")
-    points = [tuple(map(float, point.split())) for point in re.search(r'class="raw" d="M([^"]+)"', chart)[1].split("L")]
+    chart = line_chart(
+        [Line([(step, (step * 37) % 11 - 5.0) for step in range(1, 300)])], title="a <b>", description="c"
+    )
+    points = [
+        tuple(map(float, point.split())) for point in re.search(r'class="raw b" d="M([^"]+)"', chart)[1].split("L")
+    ]
     assert min(x for x, _ in points) == LEFT
     assert max(x for x, _ in points) == WIDTH - RIGHT
     assert all(0 <= y <= HEIGHT for _, y in points)
@@ -43,7 +48,7 @@ def test_line_stays_inside_the_chart():
 
 @pytest.mark.parametrize("series", [[(1, 2.0)], [(1, 0.0), (2, 0.0)], [(5, -1e-9), (6, 1e12)]])
 def test_degenerate_series_are_drawn(series):
-    assert "nan" not in line_chart(series, title="t", description="d")
+    assert "nan" not in line_chart([Line(series)], title="t", description="d")
 
 
 def test_dropped_rows_show_every_reason(finished_run):

@@ -1,13 +1,16 @@
 """Line charts as inline SVG: they stay sharp, follow the page's colours, and need no library.
 
-In: a series of (step, value). Out: markup that holds nothing but numbers and the caller's fixed texts.
+In: series of (step, value). Out: markup that holds nothing but numbers and the caller's fixed texts.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from markupsafe import Markup, escape
 
+from recap.reporting.axes import round_axis
 from recap.reporting.run import Series
 
 WIDTH, HEIGHT = 440, 220
@@ -17,44 +20,47 @@ MAX_POINTS = 400
 SMOOTHING = 0.05  # share of the run that the bold line's rolling median looks at
 
 
-def line_chart(series: Series, *, title: str, description: str) -> Markup:
-    """Every value as a thin line and their rolling median as a bold one, on linear axes.
+@dataclass(frozen=True)
+class Line:
+    """A series (at least one point, steps ascending), and the style class of its colour."""
+
+    series: Series
+    style: str = "b"
+
+
+def line_chart(lines: Sequence[Line], *, title: str, description: str, raw: bool = True) -> Markup:
+    """The rolling median of each line in bold and, where `raw`, every value as a thin one, on linear axes.
 
     Args:
-        series: At least one point, steps ascending.
+        lines: At least one; a later one is drawn over an earlier one.
         title: For screen readers, with `description`.
         description: What the chart shows, in a sentence.
+        raw: Whether to draw single values; those of many runs would hide one another.
     """
-    steps = [step for step, _ in series]
-    values = [value for _, value in series]
-    low, high, y_ticks = _axis(min(values), max(values))
-    first, last = steps[0], max(steps[-1], steps[0] + 1)
+    trends = [_thinned(_smoothed(line.series)) for line in lines]
+    drawn = [*trends, *(line.series for line in lines if raw)]
+    steps = [step for series in drawn for step, _ in series]
+    values = [value for series in drawn for _, value in series]
+    low, high, y_ticks = round_axis(min(values), max(values))
+    first, last = min(steps), max(max(steps), min(steps) + 1)
 
     def place(step: float, value: float) -> tuple[float, float]:
         x = LEFT + (step - first) / (last - first) * (WIDTH - LEFT - RIGHT)
         return x, TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    thin = _path([place(step, value) for step, value in _thinned(series)])
-    bold = _path([place(step, value) for step, value in _thinned(_smoothed(series))])
+    def path(series: Series, style: str) -> str:
+        return f'<path class="{style}" d="{_path([place(*point) for point in series])}"/>'
+
+    thin = "".join(path(_thinned(line.series), f"raw {line.style}") for line in lines if raw)
+    bold = "".join(path(trend, f"trend {line.style}") for line, trend in zip(lines, trends, strict=True))
     grid = "".join(_y_tick(place(first, tick)[1], tick) for tick in y_ticks)
     marks = "".join(_x_tick(place(step, low)[0], step) for step in sorted({first, (first + last) // 2, last}))
     return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
         f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
         f'{grid}{marks}<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 3}" text-anchor="middle">'
-        f'step</text><path class="raw" d="{thin}"/><path class="trend" d="{bold}"/></svg>'
+        f"step</text>{thin}{bold}</svg>"
     )
-
-
-def _axis(low: float, high: float) -> tuple[float, float, list[float]]:
-    """Round limits around the values, and three to six round ticks between them."""
-    spread = high - low or abs(high) or 1.0
-    step = 10 ** math.floor(math.log10(spread))
-    step *= next(factor for factor in (0.2, 0.5, 1, 2) if spread / (factor * step) <= 5)
-    start, end = math.floor(low / step), math.ceil(high / step)
-    if start == end:
-        end += 1
-    return start * step, end * step, [index * step for index in range(start, end + 1)]
 
 
 def _smoothed(series: Series) -> Series:

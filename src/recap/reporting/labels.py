@@ -1,5 +1,7 @@
 """Words for the names that stand in metrics files, in the order the page shows them."""
 
+from collections.abc import Iterable
+
 from recap.data.benchmarks.registry import BENCHMARKS
 
 CURVE_LABELS = {"loss": "Loss", "grad_norm": "Gradient norm"}
@@ -58,3 +60,9 @@ QUALITY_LABELS = {
 
 def title_of(benchmark: str) -> str:
     return BENCHMARKS[benchmark].title if benchmark in BENCHMARKS else benchmark
+
+
+def notes_on(benchmarks: Iterable[str]) -> list[str]:
+    """What the scores of these benchmarks mean, where that does not go without saying: a sentence each."""
+    known = (BENCHMARKS[name] for name in benchmarks if name in BENCHMARKS)
+    return [f"{benchmark.title}: {benchmark.note}." for benchmark in known if benchmark.note]

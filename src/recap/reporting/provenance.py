@@ -1,11 +1,11 @@
-"""Where a run's numbers come from: revision, library versions, hardware, and minutes per stage."""
+"""Where a run's numbers come from: what the training stages ran on, library versions, hardware, minutes per stage."""
 
 import platform
-import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from recap.reporting.run import Run
+from recap.reporting.run import TRAINING_STAGES, Artifacts
 from recap.runtime.versions import library_versions
 
 # Libraries whose version can move a number.
@@ -17,33 +17,77 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Duration:
-    """One stage's minutes, and what it got through in them (`items` a second), where it recorded that."""
+    """One stage's minutes, and what it got through in them (`items` a second), where it recorded that.
+
+    `kept` are those of the minutes that were spent before a kill, in work that the run then went on from.
+    """
 
     stage: str
     minutes: float
+    kept: float
     items: int | None
     items_per_second: float | None
     device: str | None
 
 
-def revision() -> str | None:
-    """The commit that the run started from, or None outside Git or before the first commit."""
-    try:
-        command = ["git", "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
+@dataclass(frozen=True)
+class TrainingEnvironment:
+    """What one training stage computed on, as it recorded it; None for what it did not record."""
+
+    stage: str
+    device: str | None
+    dtype: str | None
+    threads: int | None
+    processes: int | None
+    samples_seen: int | None
+    versions: dict[str, str]
+
+
+def training_environments(run: Artifacts) -> list[TrainingEnvironment]:
+    """One for each training stage that recorded any of it, in the pipeline's order."""
+    found = []
+    for stage in TRAINING_STAGES:
+        values = run.metrics.get(stage, {})
+        if {"device", "threads", "versions"} & values.keys():
+            found.append(
+                TrainingEnvironment(
+                    stage,
+                    device=values.get("device"),
+                    dtype=values.get("dtype"),
+                    threads=values.get("threads"),
+                    processes=values.get("world_size"),
+                    samples_seen=values.get("samples_seen"),
+                    versions=values.get("versions", {}),
+                )
+            )
+    return found
+
+
+def training_versions(
+    environments: Iterable[tuple[str, TrainingEnvironment]],
+) -> list[tuple[list[str], dict[str, str]]]:
+    """Library versions, each set of them once, with the names of those that trained with it.
+
+    Args:
+        environments: Each with the name that a page gives it.
+    """
+    grouped: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name, environment in environments:
+        if environment.versions:
+            grouped.setdefault(tuple(sorted(environment.versions.items())), []).append(name)
+    return [(names, dict(versions)) for versions, names in grouped.items()]
 
 
 def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **library_versions(LIBRARIES)}
 
 
-def durations(run: Run) -> list[Duration]:
+def durations(run: Artifacts) -> list[Duration]:
     return [
         Duration(
             timing["stage"],
             timing["seconds"] / 60,
+            (timing["seconds"] - timing.get("seconds_this_process", timing["seconds"])) / 60,
             timing.get("items"),
             timing.get("items_per_second"),
             timing.get("device"),
@@ -52,7 +96,7 @@ def durations(run: Run) -> list[Duration]:
     ]
 
 
-def hardware(run: Run) -> list[str]:
+def hardware(run: Artifacts) -> list[str]:
     """Every different machine that a stage ran on, in a line each."""
     return list(dict.fromkeys(_machine(timing["hardware"]) for timing in run.timings if "hardware" in timing))
 

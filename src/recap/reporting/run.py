@@ -1,7 +1,7 @@
-"""Everything one run left behind, read into memory for the report.
+"""Everything one run left behind, read into memory for the pages.
 
-In: the folders that the stages wrote. Out: a `Run`. What an optional stage did not write (no blank pass, no captions
-used, a benchmark left out) is empty here, and the page says so.
+In: the folders that the stages wrote. Out: `Artifacts`, and with checked parameters a `Run`. What an optional stage
+did not write (no blank pass, no captions used, a benchmark left out) is empty here, and the page says so.
 """
 
 import csv
@@ -13,6 +13,7 @@ from typing import Any
 from recap.data.benchmarks.registry import BENCHMARKS
 from recap.io import read_json, read_jsonl
 from recap.params import Params, load_all
+from recap.reporting.pictures import thumbnail
 
 TRAINING_STAGES = ("pretrain", "finetune")
 CURVES = ("loss", "grad_norm")
@@ -37,14 +38,17 @@ class RunFiles:
     timings: Path
     params: Path
 
+    def thumbnail(self, folder: Path, image: str) -> str | None:
+        """A small copy of a picture, as a data URI: see `recap.reporting.pictures.thumbnail`."""
+        return thumbnail(folder, image)
+
 
 @dataclass(frozen=True)
-class Run:
-    """One finished run.
+class Artifacts:
+    """What the stages of one run wrote.
 
     Attributes:
         files: For pictures, which are read when they are shown.
-        params: Checked parameters.
         metrics: All metrics files merged, with the details of each: {"textvqa": {...}, "process": {...}, ...}.
         curves: {"pretrain": {"loss": [(step, value), ...], "grad_norm": ...}, "finetune": ...}.
         processed: Rows of the processed corpus, with `raw_text` and `caption_source`.
@@ -55,7 +59,6 @@ class Run:
     """
 
     files: RunFiles
-    params: Params
     metrics: dict[str, Any]
     curves: dict[str, dict[str, Series]]
     processed: list[dict[str, Any]]
@@ -63,6 +66,13 @@ class Run:
     captions: dict[str, str]
     scores: dict[str, list[dict[str, Any]]]
     timings: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Run(Artifacts):
+    """One finished run: what it left behind, and its checked parameters."""
+
+    params: Params
 
     @property
     def benchmarks(self) -> list[str]:
@@ -79,10 +89,18 @@ def load_run(files: RunFiles) -> Run:
     Raises:
         UserError: A file exists but is not what its stage writes, or the parameters are wrong.
     """
+    return Run(params=load_all(files.params), **vars(load_artifacts(files)))
+
+
+def load_artifacts(files: RunFiles) -> Artifacts:
+    """Read what the stages wrote, whatever the parameters are: an older run's may not fit today's schema.
+
+    Raises:
+        UserError: A file exists but is not what its stage writes.
+    """
     score_files = {name: files.scores / f"{name}.jsonl" for name in BENCHMARKS}
-    return Run(
+    return Artifacts(
         files=files,
-        params=load_all(files.params),
         metrics=_read_results(files.metrics, files.details),
         curves={stage: _read_curves(files.plots / stage) for stage in TRAINING_STAGES},
         processed=_read_rows(files.processed / "train.jsonl"),

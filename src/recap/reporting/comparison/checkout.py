@@ -1,0 +1,141 @@
+"""A revision's artifacts as files: copied out of Git and DVC's cache as they are asked for, without a checkout.
+
+In: a revision. Out: a folder laid out like the project's root, with those of its files that a page shows. Pictures
+are copied one by one, when they are shown: a corpus may hold a million.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc_data.index import DataIndexDirError
+
+from recap.reporting.run import TRAINING_STAGES, RunFiles
+
+BENCHMARKS = "data/benchmarks"
+CORPUS = "data/corpus"
+SCORES = "data/scores"
+PROCESSED = "data/processed"
+# What lies beside a benchmark's pictures.
+ANNOTATIONS = (".json", ".jsonl", ".tsv")
+
+# What DVC raises when neither the cache nor a remote has a file, or the list of a folder's files.
+UNAVAILABLE = (OSError, DvcException, DataIndexDirError)
+
+
+class Checkout:
+    """Copies files of one revision.
+
+    Attributes:
+        root: Where the copies lie, each at its path in the project.
+        missing: Outputs of the revision whose content is neither in DVC's cache nor in a remote.
+    """
+
+    def __init__(self, revision: DVCFileSystem, root: Path) -> None:
+        self.revision = revision
+        self.root = root
+        self.missing: list[str] = []
+        self._asked: set[str] = set()
+
+    def copy(self, path: str, *, output: str | None = None) -> None:
+        """Copy a file that the revision has; note it as missing where its content cannot be had.
+
+        Args:
+            path: Below the project's root.
+            output: The folder that DVC tracks the file in; None for a file that is tracked alone.
+        """
+        if path in self._asked:
+            return
+        self._asked.add(path)
+        target = self.root / path
+        try:
+            if not self.revision.exists(path):
+                return
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self.revision.open(path, "rb") as source, target.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+        except UNAVAILABLE:
+            target.unlink(missing_ok=True)
+            self._note(output or path)
+
+    def copy_folder(self, folder: str) -> None:
+        """Copy the files of a folder that are tracked one by one."""
+        for path in self._files(folder):
+            self.copy(path)
+
+    def copy_output(self, output: str, *, wanted: Callable[[str], bool] = lambda path: True) -> None:
+        """Copy a folder that is tracked as a whole; a file that is not wanted becomes empty: its name is known then."""
+        for path in self._files(output):
+            if wanted(path):
+                self.copy(path, output=output)
+            else:
+                (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+                (self.root / path).touch()
+
+    def _files(self, folder: str) -> list[str]:
+        try:
+            return sorted(map(str, self.revision.find(folder))) if self.revision.exists(folder) else []
+        except UNAVAILABLE:
+            self._note(folder)
+            return []
+
+    def _note(self, output: str) -> None:
+        if output not in self.missing:
+            self.missing.append(output)
+
+
+@dataclass(frozen=True)
+class CopiedFiles(RunFiles):
+    """A run's files in the folder of a checkout, which copies a picture before it is opened."""
+
+    checkout: Checkout
+
+    def thumbnail(self, folder: Path, image: str) -> str | None:
+        path = PurePosixPath(image)
+        # A data URI is no path, and a picture outside its folder is refused when it is opened.
+        if not (image.startswith("data:") or path.is_absolute() or ".." in path.parts):
+            place = folder.relative_to(self.checkout.root)
+            self.checkout.copy((place / path).as_posix(), output="/".join(place.parts[:2]))
+        return super().thumbnail(folder, image)
+
+
+def copied_files(checkout: Checkout) -> CopiedFiles:
+    """The layout of dvc.yaml, below the folder of a checkout."""
+    root = checkout.root
+    return CopiedFiles(
+        metrics=root / "metrics",
+        details=root / "data/details",
+        plots=root / "plots",
+        corpus=root / CORPUS,
+        captions=root / "data/captions.jsonl",
+        processed=root / PROCESSED,
+        scores=root / SCORES,
+        benchmarks=root / BENCHMARKS,
+        timings=root / "data/timings",
+        params=root / "params.yaml",
+        checkout=checkout,
+    )
+
+
+def copy_records(checkout: Checkout) -> None:
+    """What every run of a comparison shows: numbers, curves and durations."""
+    for folder in ("metrics", "data/details", "data/timings"):
+        checkout.copy_folder(folder)
+    for stage in TRAINING_STAGES:
+        checkout.copy_output(f"plots/{stage}")
+
+
+def copy_examples(checkout: Checkout) -> None:
+    """What examples are drawn from: answers and captions."""
+    checkout.copy_folder(SCORES)
+    checkout.copy(f"{PROCESSED}/train.jsonl")
+    checkout.copy_output(f"{PROCESSED}/trace")
+
+
+def copy_benchmarks(checkout: Checkout) -> bool:
+    """The benchmarks' questions, and the names of their pictures. Returns whether they could be had."""
+    checkout.copy_output(BENCHMARKS, wanted=lambda path: path.endswith(ANNOTATIONS))
+    return BENCHMARKS not in checkout.missing

@@ -1,0 +1,77 @@
+"""Numbers and names as people read them on a page; every function is a filter of the templates."""
+
+from typing import Any
+
+from markupsafe import Markup, escape
+
+DASH = "–"
+MINUS = "−"
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: Any, digits: int | None = None) -> str:
+    """A value as people read it: 2,400; 61.24; 1.2 × 10⁻⁵; a dash where there is none; lists joined."""
+    match value:
+        case None:
+            return DASH
+        case bool():
+            return str(value).lower()
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:,.{digits}f}" if digits is not None else _significant(value, 4)
+        case list():
+            return ", ".join(number(item) for item in value)
+    return str(value) or '""'
+
+
+def _significant(value: float, digits: int) -> str:
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPT)}" if exponent else mantissa
+
+
+def signed(value: float | None) -> str:
+    """A change, to three digits: +0.0562, −2.1, 0; a dash where there is none."""
+    if value is None:
+        return DASH
+    return "0" if value == 0 else f"{'+' if value > 0 else MINUS}{_significant(abs(value), 3)}"
+
+
+def breakable(text: Any) -> Markup:
+    """Escaped text that may break after `_`, `.` and `/`: long identifiers fit a narrow screen."""
+    escaped = str(escape(text))
+    for mark in "_./":
+        escaped = escaped.replace(mark, f"{mark}<wbr>")
+    return Markup(escaped)
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """A difference in points of 100, with its sign: +31.9, −2.2, 0.0; a dash where there is none."""
+    if value is None:
+        return DASH
+    size = f"{abs(value):.{digits}f}"
+    return f"{'+' if value > 0 else MINUS}{size}" if float(size) else size
+
+
+def p_value(value: float | None) -> str:
+    """A p-value to three decimals: 0.012, < 0.001; a dash where there is none."""
+    if value is None:
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def interval(low: float | None, high: float | None, digits: int = 1) -> str:
+    """An interval in points: "[+24.6, +38.8]"; empty where there is none."""
+    return "" if low is None or high is None else f"[{points(low, digits)}, {points(high, digits)}]"
+
+
+def percent(value: float) -> str:
+    """A share of 100 to two decimals, which may be below zero: 71.88, −2.20."""
+    return f"{value:.2f}".replace("-", MINUS)
+
+
+def tally(value: float) -> str:
+    """A count of questions, or a mean of such counts: 14, 9.3."""
+    return f"{value:,.1f}".removesuffix(".0")

@@ -156,6 +156,14 @@ def test_experiment_names_are_revisions(compare, copy):
     assert line_of(compare("baseline", "bold-try", folder=copy), "B     bold-try").split()[2] == tried[:7]
 
 
+def test_a_name_that_only_other_commits_have_is_not_guessed(compare, copy):
+    for branch in ("blip2", "blip2-s2"):
+        base = git(copy, "rev-parse", branch)
+        git(copy, "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/bold-try", base)
+    with pytest.raises(command.UserError, match="found several on other commits"):
+        compare("baseline", "bold-try", folder=copy)
+
+
 def test_benchmark_that_one_side_lacks_is_told(compare, copy):
     for name in ("gqa.jsonl", "gqa.jsonl.dvc"):
         (copy / "data/scores" / name).unlink()

@@ -122,7 +122,12 @@ def _commit(name: str) -> str | None:
             return None if name == WORKSPACE else str(resolve_rev(repo.scm, name))
     except NotDvcRepoError:
         raise UserError("expected to run inside a DVC project, found none here; change to the project's root") from None
-    except SCMError:
+    except SCMError as error:
+        if "ambiguous" in str(error):
+            raise UserError(
+                f"{name}: expected one experiment of that name on the commit that is checked out, found several on other "
+                "commits; check that commit out, or give the experiment's hash (`dvc exp list -A --sha-only`)"
+            ) from None
         raise UserError(
             f"{name}: expected an experiment, branch, tag or commit, found none of that name; `dvc exp list -A` and "
             "`git branch` list them, `dvc exp pull <remote> <name>` fetches an experiment"

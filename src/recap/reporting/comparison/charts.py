@@ -47,8 +47,8 @@ def _score_marks(scores: dict[str, Any], style: str) -> list[Mark]:
     value, error, blank = (scores.get(name) for name in ("accuracy", "accuracy_stderr", "blank_accuracy"))
     marks = [] if blank is None else [Mark(blank, style="blank")]
     if value is not None:
-        ends = (None, None) if error is None else (value - error, value + error)
-        marks.append(Mark(value, *ends, style))
+        low, high = (None, None) if error is None else (value - error, value + error)
+        marks.append(Mark(value, low, high, style))
     return marks
 
 

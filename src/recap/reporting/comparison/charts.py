@@ -30,20 +30,11 @@ def difference_chart(benchmarks: Benchmarks) -> Markup:
 
 
 def score_chart(benchmarks: Benchmarks, a: Side, b: Side) -> Markup:
-    """Every run's share of questions answered correctly with its standard error, and the blanked one beside it."""
+    """Every run's share of questions answered correctly with its standard error, and the blanked one as a ring."""
     tracks = []
     for name, found in benchmarks.items():
         lines = [
-            [
-                mark
-                for run in side.runs
-                for scores in [run.artifacts.metrics.get(name, {})]
-                for mark in (
-                    _score_mark(scores, "blank_accuracy", "blank"),
-                    _score_mark(scores, "accuracy", style),
-                )
-                if mark
-            ]
+            [mark for run in side.runs for mark in _score_marks(run.artifacts.metrics.get(name, {}), style)]
             for side, style in ((a, "a"), (b, "b"))
         ]
         note = f"{found['shown']['a']:.1f} → {found['shown']['b']:.1f}"
@@ -52,11 +43,13 @@ def score_chart(benchmarks: Benchmarks, a: Side, b: Side) -> Markup:
     return interval_chart(tracks, title="Answered correctly, %", description=described, zero=False, limits=(0, 100))
 
 
-def _score_mark(scores: dict[str, Any], name: str, style: str) -> Mark | None:
-    value, error = scores.get(name), scores.get(f"{name}_stderr")
-    if value is None:
-        return None
-    return Mark(value, style=style) if error is None else Mark(value, value - error, value + error, style)
+def _score_marks(scores: dict[str, Any], style: str) -> list[Mark]:
+    value, error, blank = (scores.get(name) for name in ("accuracy", "accuracy_stderr", "blank_accuracy"))
+    marks = [] if blank is None else [Mark(blank, style="blank")]
+    if value is not None:
+        low, high = (None, None) if error is None else (value - error, value + error)
+        marks.append(Mark(value, low, high, style))
+    return marks
 
 
 def loss_chart(stage: str, a: Side, b: Side) -> Markup | None:

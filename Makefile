@@ -11,7 +11,7 @@ A ?= baseline
 B ?= blip2
 N ?= 3
 
-.PHONY: experiment venv models profile compare seeds test unit lint format bench foundry clean help
+.PHONY: experiment venv models profile compare seeds results test unit lint format bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
 	@python -m recap.experiments.headline baseline blip2
@@ -37,9 +37,13 @@ profile: $(READY)  ## put another scale's parameters in place, keep the old ones
 
 compare: $(READY)  ## verdict between runs, lists of seeds welcome: make compare A=baseline,baseline-s43 B=blip2,blip2-s43
 	@python -m recap.comparison $(A) $(B) $(FLAGS)
+	@python -m recap.reporting.comparison $(A) $(B) $(filter --force,$(FLAGS))
 
 seeds: $(READY)  ## train the missing seeds of two recipes, compare them: make seeds N=3 A=baseline B=blip2
 	@python -m recap.experiments.seeds --seeds "$(N)" "$(A)" "$(B)"
+
+results: $(READY)  ## write the result tables of README.md and docs/RESULTS.md from docs/results/
+	@python -m recap.reporting.results
 
 test: lint  ## lint, types, then every test, fast ones first
 	python -m pytest -m "not slow"

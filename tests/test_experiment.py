@@ -57,6 +57,15 @@ def test_a_second_run_executes_nothing(finished: Clone) -> None:
     assert time.monotonic() - start < 15
 
 
+def test_a_lock_that_only_durations_changed_is_put_back(finished: Clone) -> None:
+    assert ran(finished.dvc("repro", "--force", "--single-item", "explore")) == ["explore"]
+    assert finished.run("git", "status", "--porcelain").stdout.split() == ["M", "dvc.lock"]
+    finished.run("git", "restore", "dvc.lock")
+    finished.dvc("checkout")
+    assert "up to date" in finished.dvc("status").stdout
+    assert finished.run("git", "status", "--porcelain").stdout == ""
+
+
 def test_every_metric_file_has_its_subject_and_real_numbers(finished: Clone) -> None:
     files = {path.stem: json.loads(path.read_text()) for path in (finished.root / "metrics").glob("*.json")}
     assert {"prepare", "explore", "caption", "process", "quality", "pretrain", "finetune", "merge", *BENCHMARKS} == set(
@@ -141,6 +150,9 @@ def test_experiments_rerun_what_their_change_made_stale(finished: Clone) -> None
     assert refused.returncode == 1 and "parameter lora.r (A: 16, B: 8)" in refused.stderr
     compared = finished.run("python", "-m", "recap.comparison", "baseline", "small-rank", "--force").stdout
     assert compared.startswith("Not comparable in 1 respect") and "one seed a side" in compared
+    quoted = finished.run("python", "-m", "recap.comparison", "baseline", "blip2", "--markdown", "-").stdout
+    assert "| TextVQA |" in quoted or "| textvqa |" in quoted
+    assert "small-rank" in finished.dvc("exp", "show", "--only-changed").stdout
     finished.dvc("plots", "diff", "baseline", "small-rank")
     page = (finished.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     for title in ("Loss of pretraining", "Gradient norm of finetuning", "Words per caption", "Accuracy by benchmark"):
@@ -160,6 +172,7 @@ def test_make_runs_both_recipes_and_then_nothing(finished: Clone, unprivileged: 
     assert time.monotonic() - start < 30
     compared = finished.run("make", "compare", "A=baseline", "B=blip2").stdout
     assert "Not judged (one seed a side)" in compared and "can't tell" not in compared
+    assert "<!doctype html>" in (finished.root / "reports" / "baseline..blip2.html").read_text(encoding="utf-8")
 
 
 def test_make_takes_an_edit_between_two_runs(finished: Clone, unprivileged: None) -> None:

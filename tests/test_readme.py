@@ -7,11 +7,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 EXPERIMENT = "tests/test_experiment.py::"
+SHARED = f"{EXPERIMENT}test_what_an_author_shares_a_stranger_has"
 # Command, without its comment -> what in the tests runs it. Options are as there; names and folders may differ.
 EXERCISED = {
     "make": f"{EXPERIMENT}test_make_runs_both_recipes_and_then_nothing",
     "make help": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
-    "make compare": f"{EXPERIMENT}test_make_runs_both_recipes_and_then_nothing",
     "make compare A=baseline B=blip2": f"{EXPERIMENT}test_make_runs_both_recipes_and_then_nothing",
     "make foundry": "tests/foundry/test_foundry.py::test_the_foundry_at_toy_length",
     "make models": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
@@ -22,20 +22,26 @@ EXERCISED = {
     "dvc exp run -n small-rank -S lora.r=8": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
     "dvc exp run -n NAME -S recipe=NAME": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
     "dvc exp run -n blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
-    "dvc exp run -n blip2-s2 -S recipe=blip2 -S seed=43": (
-        f"{EXPERIMENT}test_make_seeds_trains_what_is_missing_and_captions_nothing"
-    ),
+    "dvc exp run": "tests/experiments/test_headline.py::"
+    "test_bare_dvc_runs_on_a_clean_tree_and_else_says_that_it_wants_an_identity",
+    "dvc exp show --only-changed": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
+    "dvc checkout": f"{EXPERIMENT}test_a_lock_that_only_durations_changed_is_put_back",
+    "dvc metrics show": f"{EXPERIMENT}test_metrics_fit_a_screen",
     "dvc exp run -n mine -S data.source=/path/to/my-data": (
         "tests/test_own_data.py::test_a_folder_with_only_a_corpus_borrows_the_rest"
     ),
     "dvc metrics diff baseline blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
     "dvc metrics diff main my-branch": f"{EXPERIMENT}test_branches_compare",
     "dvc plots diff baseline blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
-    "dvc remote add --default store /some/folder": f"{EXPERIMENT}test_what_an_author_shares_a_stranger_has",
-    "dvc push": f"{EXPERIMENT}test_what_an_author_shares_a_stranger_has",
-    "python -m recap.comparison --a baseline,baseline-s2 --b blip2,blip2-s2": (
-        f"{EXPERIMENT}test_make_seeds_trains_what_is_missing_and_captions_nothing"
+    'dvc remote add --default store /some/folder && git commit -m "Where artifacts lie" .dvc/config': SHARED,
+    "git push && dvc push && dvc exp push origin baseline blip2": SHARED,
+    "git clone URL recap && cd recap && make venv && source .venv/bin/activate": SHARED,
+    "dvc exp pull origin baseline blip2 && dvc exp apply blip2 && dvc pull": SHARED,
+    "make seeds N=3": f"{EXPERIMENT}test_make_seeds_trains_what_is_missing_and_captions_nothing",
+    "python -m recap.comparison baseline blip2 --markdown -": (
+        f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale"
     ),
+    "python -m recap.reporting.comparison baseline blip2": f"{EXPERIMENT}test_make_runs_both_recipes_and_then_nothing",
     "python -m recap.models.mgm.convert SRC DST": "tests/models/mgm/test_convert.py::test_as_a_module",
     "make test": ".ci/run",
 }
@@ -46,7 +52,7 @@ def commands() -> set[str]:
     blocks = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     lines = [line.split("  ")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    inline = re.findall(r"`((?:make|dvc|python|source)\b[^`]*)`", prose)
+    inline = re.findall(r"`((?:make|dvc|python|source)(?:\s[^`]*)?)`", prose)
     return {" ".join(command.split()) for command in [*lines, *inline]}
 
 

@@ -1,10 +1,10 @@
 """The comparison as Markdown, to be put into a pull request."""
 
 from recap.comparison.compare import Comparison
+from recap.comparison.markdown_table import markdown_table
 from recap.comparison.sentences import closing_sentence, code_sentence, notes, verdict_heading, warnings
 from recap.comparison.sides import labels
 from recap.comparison.tables import (
-    Rows,
     flip_rows,
     grounded_rows,
     incomparable_rows,
@@ -41,15 +41,6 @@ def comparison_markdown(found: Comparison) -> str:
         _folded("Runs and what differs", "\n\n".join(part for part in differences if part)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def markdown_table(rows: Rows) -> str:
-    """The first column to the left, the others to the right; nothing where there is a head alone."""
-    if len(rows) < 2:
-        return ""
-    head, *body = rows
-    rule = [":---", *["---:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [head, rule, *body])
 
 
 def _folded(summary: str, content: str) -> str:

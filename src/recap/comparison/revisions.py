@@ -125,8 +125,8 @@ def _commit(name: str) -> str | None:
     except SCMError as error:
         if "ambiguous" in str(error):
             raise UserError(
-                f"{name}: expected one experiment of that name on the commit that is checked out, found several on other "
-                "commits; check that commit out, or give the experiment's hash (`dvc exp list -A --sha-only`)"
+                f"{name}: expected one experiment of that name on the commit that is checked out, found several on "
+                "other commits; check that commit out, or give the experiment's hash (`dvc exp list -A --sha-only`)"
             ) from None
         raise UserError(
             f"{name}: expected an experiment, branch, tag or commit, found none of that name; `dvc exp list -A` and "

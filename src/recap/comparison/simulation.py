@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
+from recap.comparison.markdown_table import markdown_table
 from recap.comparison.statistics import CONFIDENCE, MIN_SEEDS, Difference, Floats, Ints, compare_scores
 from recap.comparison.words import BETTER, CANT_TELL, words
 from recap.io import write_json
@@ -198,7 +199,7 @@ def _percent(hits: Iterator[bool]) -> float:
 def table(outcomes: Sequence[Outcome]) -> str:
     """A Markdown table, one line a setting."""
     head = ["questions", "seeds a side", "spread", "coverage", "coverage at an effect", "false words", "detectable"]
-    rows = [[*head, "found"], ["---:"] * 8]
+    rows = [[*head, "found"]]
     for outcome in outcomes:
         numbers = [outcome.covered, outcome.covered_effect, outcome.words, outcome.detectable, outcome.found]
         setting = outcome.setting
@@ -206,7 +207,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
             [f"{setting.questions:,}", str(setting.seeds), f"{setting.spread:g}"]
             + ["-" if number is None else f"{number:.1f}" for number in numbers]
         )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table(rows)
 
 
 def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:

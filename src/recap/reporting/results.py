@@ -7,11 +7,12 @@ In: `docs/results/verdict.json` (what `python -m recap.comparison ... --json` wr
 
 import argparse
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from recap.comparison import simulation as simulated
+from recap.comparison.markdown_table import markdown_table
 from recap.comparison.simulation import Outcome, Setting
 from recap.io import read_json, write_text
 from recap.reporting.labels import title_of
@@ -116,12 +117,6 @@ def seeds_table(verdict: Document) -> str:
         metric = verdict["metrics"][f"{name}.accuracy"]
         rows.append([title_of(name), *(_number(metric[f"{side}_runs"][number], 1) for side, number, _ in runs)])
     return markdown_table(rows)
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def fill(text: str, tables: Mapping[str, str], where: str | Path) -> str:

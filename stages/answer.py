@@ -79,7 +79,7 @@ def main() -> None:
         write_jsonl(args.blank_answers, blank_rows)
         alone = answerer.decoder.num_decoded_alone
         asked = {"items": kept + answerer.num_asked, "kept": kept}
-        timing |= {**asked, "device": str(device), "dtype": str(dtype), "decoded_alone": alone}
+        timing |= {**asked, "device": str(device), "dtype": str(dtype).removeprefix("torch."), "decoded_alone": alone}
         log.info("%s: done; %d near ties were decoded alone", args.benchmark, alone)
     discard(scratch)
 

@@ -17,7 +17,7 @@ from recap.runtime.timing import stage_timing
 
 log = logging.getLogger(__name__)
 
-HEADLINE = ("num_captioned", "num_failed", "words_mean")
+HEADLINE = ("num_failed", "words_mean")
 
 
 def parse_args() -> argparse.Namespace:
@@ -76,7 +76,7 @@ def main() -> None:
             "items": len(images),
             "kept": result.num_kept,
             "device": str(device),
-            "dtype": str(dtype),
+            "dtype": str(dtype).removeprefix("torch."),
         }
     discard(scratch)
 

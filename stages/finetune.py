@@ -102,7 +102,10 @@ def main() -> None:
                 work=work,
             )
         timing.update(
-            items=result.metrics["samples_seen"], kept=result.samples_kept, device=str(device), dtype=str(dtype)
+            items=result.metrics["samples_seen"],
+            kept=result.samples_kept,
+            device=str(device),
+            dtype=str(dtype).removeprefix("torch."),
         )
     if is_rank_zero():
         discard(work)

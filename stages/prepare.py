@@ -33,17 +33,17 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
 
-    from recap.data.benchmarks.registry import check_chosen
+    from recap.data.benchmarks.registry import BENCHMARKS, check_chosen
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_results
     from recap.models.presence import only_tests_wiring, require_model
-    from recap.params import ModelsParams, load_all, load_params, read_yaml, validate
+    from recap.params import ModelsParams, load_params, read_yaml, validate
     from recap.runtime.timing import stage_timing
     from recap.world.settings import WorldSettings
 
-    params, models = load_params("data", args.params), load_params("models", args.params)
+    params, models, chosen = (load_params(name, args.params) for name in ("data", "models", "benchmarks"))
     # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
-    check_chosen(load_all(args.params).benchmarks)
+    check_chosen(chosen)
     # No model is read here; but a run that would miss one an hour later should stop now.
     folders = [require_model(getattr(models, name).path, name) for name in ModelsParams.model_fields]
     with stage_timing(args.timing, "prepare") as timing:
@@ -64,6 +64,9 @@ def main() -> None:
             )
         targets = Targets(args.corpus, args.finetune, args.benchmarks)
         parts = prepare(files, world, targets, max_rejected=params.max_rejected)
+        # What is asked hours later should be readable now: a file of OCR tokens, say, may be missing.
+        for name, folder in chosen.items():
+            BENCHMARKS[name].load(args.benchmarks / folder)
         timing["items"] = sum(part.rows for part in parts.values())
 
     sources = {name: part.origin for name, part in parts.items()}

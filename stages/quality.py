@@ -9,7 +9,7 @@ from recap.params import load_params
 from recap.runtime.stage import run
 
 HEADLINE = (
-    *(f"after.{name}" for name in ("words_mean", "ttr", "mattr", "mtld", "hdd", "distinct_2", "self_bleu")),
+    *(f"after.{name}" for name in ("words_mean", "mattr", "mtld", "hdd", "self_bleu")),
     *(f"before.{name}" for name in ("words_mean", "mattr")),
 )
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from recap.params import AnswerParams, MachineParams, Params, load_all, read_yaml
+from recap.params import MACHINE, AnswerParams, MachineParams, Params, load_all, read_yaml
 
 ROOT = Path(__file__).parent.parent
 Stages = dict[str, dict[str, Any]]
@@ -31,8 +31,6 @@ INFRASTRUCTURE = {
     "src/recap/runtime/timing.py",  # durations, which differ from run to run anyway
     "src/recap/runtime/versions.py",  # looks up what is installed
 }
-# The section that says how the work is spread. Nothing in it changes a result, so another machine re-runs nothing.
-MACHINE = "machine"
 
 
 def resolved_stages(pipeline: dict[str, Any], params: dict[str, Any]) -> Stages:
@@ -163,7 +161,11 @@ def idle_code_dependencies(stages: Stages) -> list[str]:
         files = reached_files(ROOT / script_of(stage))
         for dep in paths(stage["deps"]):
             folder = ROOT / dep
-            if dep.startswith("src/") and not any(file == folder or folder in file.parents for file in files):
+            if (
+                dep.startswith("src/")
+                and "/templates/" not in dep
+                and not any(file == folder or folder in file.parents for file in files)
+            ):
                 problems.append(f"{name}: depends on {dep} but imports nothing of it")
     return problems
 
@@ -378,6 +380,19 @@ def test_work_is_called_like_its_stage(stages: Stages) -> None:
     for name, stage in stages.items():
         if name != "report":
             assert f"data/timings/{name}.json" in outputs(stage)
+
+
+def test_the_report_depends_on_its_templates_and_on_no_other_page(stages: Stages) -> None:
+    """A template is no import, so no rule above sees it."""
+    folder = ROOT / "src" / "recap" / "reporting" / "templates"
+    used, todo = set(), ["report.html"]
+    while todo:
+        used.add(name := todo.pop())
+        text = (folder / name).read_text(encoding="utf-8")
+        todo += set(re.findall(r"""(?:extends|import|include|from|source\() *["']([\w.]+)["']""", text)) - used
+    declared = {Path(path).name for path in paths(stages["report"]["deps"]) if "/templates/" in path}
+    assert declared == used
+    assert not any(path.startswith("src/recap/reporting/comparison") for path in paths(stages["report"]["deps"]))
 
 
 def test_captioning_knows_nothing_of_the_recipe(stages: Stages) -> None:

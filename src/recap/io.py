@@ -130,16 +130,16 @@ def write_results(
         KeyError: `headline` names what is not there.
         ValueError: A number is NaN or infinite.
     """
-    few, rest = _split(values, set(headline))
+    few, rest = _split(values, set(headline), subject)
     write_metrics(metrics, subject, few)
     write_metrics(details, subject, rest)
 
 
-def _split(values: dict[str, Any], headline: set[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(values: dict[str, Any], headline: set[str], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the dotted names select and what they leave, both in the order of `values`."""
     missing = {name for name in headline if name.split(".", 1)[0] not in values}
     if missing:
-        raise KeyError(f"{sorted(missing)} of the headline are not among {list(values)}")
+        raise KeyError(f"{sorted(missing)} of the headline are not among {list(values)} of {where}")
     few: dict[str, Any] = {}
     rest: dict[str, Any] = {}
     for key, value in values.items():
@@ -147,7 +147,7 @@ def _split(values: dict[str, Any], headline: set[str]) -> tuple[dict[str, Any], 
         if key in headline:
             few[key] = value
         elif below:
-            few[key], left = _split(value, below)
+            few[key], left = _split(value, below, f"{where}.{key}")
             rest |= {key: left} if left else {}
         else:
             rest[key] = value

@@ -14,6 +14,8 @@ from ruamel.yaml import YAML, YAMLError
 from recap.runtime.errors import UserError
 
 PARAMS_PATH = Path("params.yaml")
+# The section that only says how the work is spread. It changes no result: stages do not declare it.
+MACHINE = "machine"
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from recap.comparison.flattening import flatten
+from recap.params import MACHINE
 from recap.reporting.charts import Line, line_chart
 from recap.reporting.examples import answer_examples, caption_examples, dropped_examples
 from recap.reporting.labels import CURVE_LABELS, PROOF_LABELS, QUALITY_LABELS, TRAINING_LABELS, notes_on, title_of
@@ -74,7 +75,7 @@ def render(run: Run, changes: Changes | None) -> str:
             given=flatten(run.metrics.get("prepare", {})),
             embedded=parts_from(run, "embedded"),
             own=parts_from(run, "user"),
-            parameters=flatten(run.params.model_dump(exclude={"machine"})),
+            parameters=flatten(run.params.model_dump(exclude={MACHINE})),
             environments=environments,
             training_versions=training_versions(environments),
             versions=versions(),

@@ -6,6 +6,7 @@ did not write (no blank pass, no captions used, a benchmark left out) is empty h
 
 import csv
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,10 @@ def load_run(files: RunFiles) -> Run:
     Raises:
         UserError: A file exists but is not what its stage writes, or the parameters are wrong.
     """
-    return Run(params=load_all(files.params), **vars(load_artifacts(files)))
+    params, artifacts = load_all(files.params), vars(load_artifacts(files))
+    # A folder may hold what an earlier choice of benchmarks left there.
+    timings = [timing for timing in artifacts.pop("timings") if _of_this_run(timing["stage"], params.benchmarks)]
+    return Run(params=params, timings=timings, **artifacts)
 
 
 def load_artifacts(files: RunFiles) -> Artifacts:
@@ -148,6 +152,11 @@ def _read_curve(path: Path, name: str) -> Series:
     with path.open(encoding="utf-8", newline="") as stream:
         points = [(int(row["step"]), float(row[name])) for row in csv.DictReader(stream, delimiter="\t")]
     return [(step, value) for step, value in points if math.isfinite(value)]
+
+
+def _of_this_run(stage: str, benchmarks: Mapping[str, str]) -> bool:
+    verb, _, benchmark = stage.partition("@")
+    return verb in STAGES and (not benchmark or benchmark in benchmarks)
 
 
 def _stage_order(timing: dict[str, Any]) -> tuple[int, int, str]:

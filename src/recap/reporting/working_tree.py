@@ -12,7 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from recap.comparison.flattening import flatten
-from recap.params import PARAMS_PATH, read_yaml
+from recap.params import MACHINE, PARAMS_PATH, read_yaml
 
 # What a run is made of besides its parameters and its data.
 CODE = ("src", "stages", "recipes", "configs", "dvc.yaml", "requirements.txt")
@@ -70,7 +70,7 @@ def _changed_code(*commits: str) -> list[str]:
 
 def _changed_params(base: str, params: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     committed = _params_at(base)
-    names = sorted(committed.keys() | params.keys())
+    names = sorted(name for name in committed.keys() | params.keys() if not name.startswith(f"{MACHINE}."))
     pairs = {name: (committed.get(name), params.get(name)) for name in names}
     return {name: (old, new) for name, (old, new) in pairs.items() if old != new}
 

@@ -5,7 +5,7 @@ import platform
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from recap.io import write_json
 
 # In a scratch folder: the seconds that processes have worked in it so far.
 ELAPSED = "elapsed"
-HEARTBEAT_S = 0.2
+HEARTBEAT_S = 2.0
 
 
 class Timing(dict[str, Any]):
@@ -38,7 +38,7 @@ class Timing(dict[str, Any]):
     def keep_in(self, scratch: Path) -> None:
         """Count the seconds that killed processes spent in this scratch folder, and keep this one's there.
 
-        They are written five times a second until `stop`, as a kill gives no notice. Remove the folder after that.
+        They are written every two seconds until `stop`, as a kill gives no notice. Remove the folder after that.
         """
         file = scratch / ELAPSED
         self.seconds_before = _read_seconds(file)
@@ -54,8 +54,10 @@ class Timing(dict[str, Any]):
     def _beat(self, file: Path) -> None:
         draft = file.with_suffix(".draft")
         while True:
-            draft.write_text(f"{self.seconds_before + self.seconds_now:.2f}", encoding="utf-8")
-            os.replace(draft, file)
+            # A full disk or a folder that is gone costs the clock, not the work.
+            with suppress(OSError):
+                draft.write_text(f"{self.seconds_before + self.seconds_now:.2f}", encoding="utf-8")
+                os.replace(draft, file)
             if self._stop.wait(HEARTBEAT_S):
                 return
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from recap.data.benchmarks.mmbench import (
-    CATEGORIES,
     REQUIRED,
-    ROTATION_STRIDE,
     MMBench,
     Row,
+    base_index,
     holds_image,
     present_options,
     read_table,
@@ -38,7 +37,7 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path) -> Part:
     Raises:
         UserError: A column is missing, or the file is no TSV.
     """
-    columns, rows = read_table(tsv, (*REQUIRED, *CATEGORIES))
+    columns, rows = read_table(tsv, REQUIRED)
     pictures = {row["index"]: row["image"] for row in rows if holds_image(row)}
     broken = {index: fault for index, image in _progress(pictures) if (fault := _image_fault(image)) is not None}
     faults: dict[str, tuple[str, str]] = {}  # group -> reason, and its first faulty row with what is wrong there
@@ -60,8 +59,11 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path) -> Part:
 
 
 def _group(row: Row) -> str:
-    """The index of the question that a row is a rotation of; the row's own index if it is no number."""
-    return str(int(row["index"]) % ROTATION_STRIDE) if row["index"].isdecimal() else row["index"]
+    """The index of the question that a row is a rotation of; the row's own index if it names none."""
+    try:
+        return str(base_index(row))
+    except ValueError:
+        return row["index"]
 
 
 def _check(row: Row, seen: set[str], pictures: dict[str, str], broken: dict[str, BadImage]) -> None:
@@ -73,6 +75,8 @@ def _check(row: Row, seen: set[str], pictures: dict[str, str], broken: dict[str,
     index = row["index"]
     if not index.isdecimal():
         raise BadRow("missing_id", f"expected 'index' to be a whole number, found {index!r:.80}")
+    if row.get("g_index") and not row["g_index"].isdecimal():
+        raise BadRow("missing_id", f"expected 'g_index' to be a whole number, found {row['g_index']!r:.80}")
     if index in seen:
         raise BadRow("duplicate_id", f"an earlier row has index {index}")
     options = list(present_options(row))

@@ -145,6 +145,22 @@ def test_a_fault_costs_its_group_of_rotations(user, tmp_path, column: str, value
     assert {row["image"] for row in kept} == {rows[0]["image"]}  # no longer there to refer to
 
 
+def test_a_column_says_which_question_a_row_is_a_rotation_of(user, tmp_path) -> None:
+    """As in files whose indices do not: scoring groups by `g_index`, so a fault costs that group."""
+    rows = tsv_rows(user)
+    for row in rows:
+        row["g_index"] = str(int(row["index"]) % 1_000_000)
+    rows[2] |= {"index": "77", "question": ""}  # the rotation of question 1
+    take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out")
+    kept = csv.DictReader((tmp_path / "out" / "mmbench_dev.tsv").open(newline=""), delimiter="\t")
+    assert [row["index"] for row in kept] == ["2", "1000002"]
+
+
+def test_mmbench_needs_no_categories(user, tmp_path) -> None:
+    rows = [{name: row[name] for name in row if name not in ("category", "l2-category")} for row in tsv_rows(user)]
+    assert take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out").rows == len(rows)
+
+
 def test_mmbench_keeps_option_texts_as_they_are(user, tmp_path) -> None:
     rows = tsv_rows(user)
     for row in rows:

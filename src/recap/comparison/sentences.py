@@ -45,7 +45,7 @@ def closing_sentence(a: Side, b: Side, verdicts: Sequence[Verdict]) -> str:
     name_a, name_b = labels(a, b)
     if because:
         verb = "run answers" if len(b.runs) == 1 else "runs answer"
-        told = ", ".join(f"{_points_more(verdict.shown.difference)} ({verdict.benchmark})" for verdict in verdicts)
+        told = ", ".join(f"{points_more(verdict.shown.difference)} ({verdict.benchmark})" for verdict in verdicts)
         return f"{name_b}'s {verb} {told}; {because}: the recipe is not judged."
     named = {
         word: ", ".join(verdict.benchmark for verdict in verdicts if verdict.word == word) or "none"
@@ -54,9 +54,13 @@ def closing_sentence(a: Side, b: Side, verdicts: Sequence[Verdict]) -> str:
     return f"{name_b} against {name_a}: " + "; ".join(f"{word}: {names}" for word, names in named.items()) + "."
 
 
-def _points_more(difference: float) -> str:
-    rounded = round(difference, 1)
-    return f"{abs(rounded):.1f} points {'fewer' if rounded < 0 else 'more'}"
+def points_more(difference: float, than: str | None = None) -> str:
+    """ "31.9 points more", "2.0 points fewer" or "as many questions", and, where it is given, than what."""
+    size = f"{abs(difference):.1f}"
+    if size == "0.0":
+        return f"as many questions as {than}" if than else "as many questions"
+    more = f"{size} points {'more' if difference > 0 else 'fewer'}"
+    return f"{more} than {than}" if than else more
 
 
 def notes(a: Side, b: Side, verdicts: Sequence[Verdict]) -> list[str]:

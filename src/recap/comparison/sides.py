@@ -32,7 +32,7 @@ def make_side(runs: Sequence[Revision]) -> Side:
     Raises:
         UserError: They have different recipes, or two have the same seed.
     """
-    side = Side(sorted(runs, key=lambda run: (str(run.seed).zfill(20), run.name)))
+    side = Side(sorted(runs, key=lambda run: run_order(run.seed, run.name)))
     recipes = sorted({run.recipe for run in runs})
     if len(recipes) > 1:
         raise UserError(f"{side.names}: expected runs of one recipe on one side, found {' and '.join(recipes)}")
@@ -40,6 +40,11 @@ def make_side(runs: Sequence[Revision]) -> Side:
     if len(set(seeds)) < len(seeds):
         raise UserError(f"{side.names}: expected a different seed in every run of one side, found {seeds}")
     return side
+
+
+def run_order(seed: Any, name: str) -> tuple[str, str]:
+    """Sorts runs by seed: numbers in the order of their size, before names; a run without a seed is no error."""
+    return str(seed).rjust(20), name
 
 
 def labels(a: Side, b: Side) -> tuple[str, str]:

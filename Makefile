@@ -36,8 +36,8 @@ profile: $(READY)  ## put another scale's parameters in place, keep the old ones
 	@python -m recap.models.hub --params params.yaml --check
 
 compare: $(READY)  ## verdict between runs, lists of seeds welcome: make compare A=baseline,baseline-s43 B=blip2,blip2-s43
-	@python -m recap.comparison $(A) $(B) $(FLAGS)
-	@python -m recap.reporting.comparison $(A) $(B) $(filter --force,$(FLAGS))
+	@python -m recap.comparison $(A) $(B) $(FLAGS); code=$$?; test $$code -eq 0 || test $$code -eq 3 || exit $$code; \
+	python -m recap.reporting.comparison $(A) $(B) $(filter --force,$(FLAGS)) && exit $$code
 
 seeds: $(READY)  ## train the missing seeds of two recipes, compare them: make seeds N=3 A=baseline B=blip2
 	@python -m recap.experiments.seeds --seeds "$(N)" "$(A)" "$(B)"

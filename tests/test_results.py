@@ -5,14 +5,19 @@ docs/results/verdict.json.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from recap.comparison.flattening import flatten
 from recap.io import read_json
 from recap.reporting.results import DOCUMENTS, SIMULATION, VERDICT, all_tables, fill
 from tests.clones import ROOT, Clone, ran
+
+# What each document must quote.
+QUOTED = {"README.md": {"headline"}, "docs/RESULTS.md": {"headline", "verdict", "blanked", "seeds", "simulation"}}
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +28,14 @@ def verdict() -> dict[str, Any]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_the_documents_quote_the_stored_results(document: Path, verdict: dict[str, Any]) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    assert "<!-- results: headline -->" in text
+    assert set(re.findall(r"<!-- results: (\S+) -->", text)) == QUOTED[str(document)]
     assert fill(text, all_tables(verdict, read_json(ROOT / SIMULATION)), document) == text, "run `make results`"
 
 
 def test_the_metrics_are_those_of_the_quoted_run(verdict: dict[str, Any]) -> None:
     metrics: dict[str, float] = {}
     for path in sorted((ROOT / "metrics").glob("*.json")):
-        metrics |= _flat(json.loads(path.read_text(encoding="utf-8")))
+        metrics |= flatten(json.loads(path.read_text(encoding="utf-8")))
     quoted = {name: sides["b_runs"][0] for name, sides in verdict["metrics"].items()}
     assert quoted and {name: metrics[name] for name in quoted} == quoted
 
@@ -48,10 +53,3 @@ def test_a_change_of_code_makes_the_lock_stale(tmp_path: Path) -> None:
     script = clone.root / "src" / "recap" / "training" / "lora.py"
     script.write_text(script.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
     assert "finetune" in ran(clone.dvc("repro", "--dry", "--allow-missing"))
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    flat: dict[str, float] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

@@ -45,7 +45,7 @@ def score_rows(recipe: str, benchmark: str, seed: int, *, count: int = 200) -> l
     return rows
 
 
-def lock(recipe: str) -> dict[str, Any]:
+def lock(recipe: str, seed: int = 1) -> dict[str, Any]:
     """What DVC records of a run, as far as a comparison reads it."""
 
     def stage(*paths: str) -> dict[str, Any]:
@@ -58,6 +58,7 @@ def lock(recipe: str) -> dict[str, Any]:
             "process": stage("data/corpus", f"recipes/{recipe}.yaml"),
             "pretrain": stage("data/corpus", *(f"models/{name}" for name in MODELS[1:])),
             "finetune": stage("data/finetune"),
+            "merge": {"cmd": "true", "outs": [{"path": "models/merged", "md5": f"model of {recipe} {seed}"}]},
             **{f"answer@{name}": stage(f"data/benchmarks/{name}", "models/merged") for name in SKILL[recipe]},
         },
     }
@@ -73,7 +74,7 @@ def write_run(folder: Path, recipe: str, seed: int) -> None:
         "models": {name: {"path": f"models/{name}"} for name in MODELS},
     }
     write_yaml(folder / "params.yaml", params)
-    write_yaml(folder / "dvc.lock", lock(recipe))
+    write_yaml(folder / "dvc.lock", lock(recipe, seed))
     write_json(folder / "data/details/prepare.json", {"prepare": {"wiring_only": False}})
     for benchmark in SKILL[recipe]:
         rows = score_rows(recipe, benchmark, seed)

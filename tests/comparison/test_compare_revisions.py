@@ -1,13 +1,16 @@
 """`python -m recap.comparison` on a real repository: what it prints, and what it refuses."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from runs_repository import commit_edit, git
+from dvc.repo import Repo
+from runs_repository import commit_edit, commit_run, git
 
 from recap.comparison import __main__ as command
 from recap.comparison.compare import compare as compare_revisions
@@ -117,14 +120,20 @@ def test_fewer_than_three_seeds_are_marked_as_not_enough(compare, verdict, a, b,
 
 
 def test_more_seeds_on_one_side_are_fine(copy, verdict):
-    for seed in (1, 2):
-        # Two more seeds of the same recipe: seeds 11 and 12.
-        git(copy, "checkout", "-q", f"blip2{'' if seed == 1 else '-s2'}")
-        git(copy, "checkout", "-q", "-b", f"more-{seed}")
-        commit_edit(copy, "params.yaml", lambda text, seed=seed: text.replace(f"seed: {seed}", f"seed: 1{seed}"))
-    found = verdict(BASELINES, f"{BLIP2S},more-1,more-2", folder=copy)
+    for seed in (11, 12):
+        commit_run(copy, f"more-{seed}", "blip2", seed)
+    found = verdict(BASELINES, f"{BLIP2S},more-11,more-12", folder=copy)
     assert found["judged"]
     assert words(found)["textvqa"] == "better"
+
+
+def test_one_run_relabelled_as_other_seeds_is_refused(compare, copy):
+    for seed in (2, 3):
+        git(copy, "checkout", "-q", "-B", f"copy-{seed}", "blip2")
+        commit_edit(copy, "params.yaml", replaced("seed: 1", f"seed: {seed}"))
+    for flags in ([], ["--force"]):
+        with pytest.raises(command.UserError, match=r"seeds 1 and 2 are the same run \(blip2, copy-2\)"):
+            compare(BASELINES, "blip2,copy-2,copy-3", *flags, folder=copy)
 
 
 def test_order_of_a_list_changes_nothing(compare):
@@ -157,7 +166,7 @@ def test_experiment_names_are_revisions(compare, copy):
 
 
 def test_a_name_that_only_other_commits_have_is_not_guessed(compare, copy):
-    for branch in ("blip2", "blip2-s2"):
+    for branch in ("baseline", "blip2-s2"):
         base = git(copy, "rev-parse", branch)
         git(copy, "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/bold-try", base)
     with pytest.raises(command.UserError, match="found several on other commits"):
@@ -209,7 +218,52 @@ def test_no_blank_pass_no_grounded_difference(compare, copy):
         copy, "data/scores/mmbench.jsonl", lambda text: text.replace('"blank_score": 0.0', '"blank_score": null')
     )
     text = compare("baseline", "blip2", folder=copy)
-    assert "no grounded difference, because a run has no blank pass: mmbench." in text
+    assert "no grounded difference on mmbench: blip2 lacks 183 of 200 blank scores." in text
+    assert "mmbench" not in text[text.index("Grounded") : text.index("Flips")]
+
+
+def test_without_any_blank_pass_there_is_no_grounded_table(compare, verdict, copy):
+    for branch in ("baseline", "blip2"):
+        git(copy, "checkout", "-q", branch)
+        with Repo(str(copy)) as repo:
+            repo.checkout(force=True)
+        for benchmark in ("textvqa", "mmbench", "gqa"):
+            null = partial(re.sub, r'"blank_score": [\d.]+', '"blank_score": null')
+            commit_edit(copy, f"data/scores/{benchmark}.jsonl", null)
+    for text in (
+        compare("baseline", "blip2", "--markdown", "-", folder=copy),
+        compare("baseline", "blip2", folder=copy),
+    ):
+        assert "Grounded" not in text and "grounded differences" not in text
+        assert "no grounded difference on textvqa, mmbench, gqa: no run has a blank pass." in text
+    found = verdict("baseline", "blip2", folder=copy)["benchmarks"]
+    assert [benchmark["grounded"] for benchmark in found.values()] == [None] * 3
+
+
+def test_grounded_differences_get_nothing_that_a_word_is_taken_from(compare, verdict):
+    text = compare(BASELINES, BLIP2S)
+    head = line_of(text[text.index("Grounded") :], "benchmark")
+    assert head.split("B - A")[1].strip() == "95 % interval"
+    assert "grounded differences get no word." in text
+    grounded = verdict(BASELINES, BLIP2S)["benchmarks"]["textvqa"]["grounded"]
+    assert grounded["low"] < grounded["difference"] < grounded["high"]
+    assert (grounded["p"], grounded["detectable"]) == (None, None)
+
+
+def test_what_intervals_and_words_allow_for(compare):
+    text = compare(BASELINES, BLIP2S)
+    assert "intervals are 95 % for one benchmark; a word also allows for all 3 of them." in text
+    assert "choose it before looking; seeds added after a look make false words more frequent." in text
+
+
+def test_columns_of_flips(compare):
+    text = compare("baseline", "blip2")
+    assert "\nFlips, in questions; right: a score of at least 0.5\n" in text
+    assert "A wrong, B right  A right, B wrong" in line_of(text, "benchmark  questions of type")
+    assert line_of(text, "textvqa    all ").split()[-2:] == ["67", "0"]
+    assert "\nFlips, in questions; right: a score of at least 0.5; means over pairs of runs\n" in compare(
+        "baseline", BLIP2S
+    )
 
 
 def test_flips_by_type_of_question(verdict):
@@ -237,8 +291,15 @@ def test_worse_fails_where_ci_asks_for_it(compare, capsys):
         compare(BASELINES, BLIP2S, "--fail-on", "worse")
     assert stopped.value.code == 3
     assert "worse: mmbench" in capsys.readouterr().out
-    # One seed a side is never worse.
-    assert "not judged" in compare("baseline", "blip2", "--fail-on", "worse")
+
+
+def test_nothing_fails_where_nothing_is_judged(runs, monkeypatch, capsys):
+    monkeypatch.chdir(runs)
+    monkeypatch.setattr(sys, "argv", ["compare", "baseline", "blip2", "--fail-on", "worse"])
+    assert command.main() is None, "MMBench is 28 points lower, but one seed a side is never worse"
+    assert (
+        capsys.readouterr().err == "--fail-on worse: one seed a side: the recipe is not judged, so nothing can fail\n"
+    )
 
 
 def test_same_commit_is_said(compare):
@@ -372,11 +433,12 @@ def test_code_that_differs_is_told(compare, copy):
     assert "differ too, in 1 file(s): src/model.py" in compare("baseline-s2,baseline", "blip2-s2,blip2", folder=copy)
 
 
-def test_the_function_behind_the_command(runs, monkeypatch):
+def test_the_function_behind_the_command(runs, monkeypatch, verdict):
+    expected = verdict("baseline,baseline-s2", "blip2")
     monkeypatch.chdir(runs)
     found = compare_revisions(["baseline-s2", "baseline"], ["blip2"])
     assert [run.name for run in found.a.runs] == ["baseline", "baseline-s2"]
-    assert found.document["benchmarks"].keys() == {verdict.benchmark for verdict in found.verdicts}
+    assert found.document == expected
 
 
 def test_command_starts_without_torch():

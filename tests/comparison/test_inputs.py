@@ -2,7 +2,7 @@
 
 from runs_repository import lock
 
-from recap.comparison.inputs import recorded_inputs
+from recap.comparison.inputs import merged_model, recorded_inputs
 
 PARAMS = {f"models.{name}.path": f"models/{name}" for name in ("captioner", "language_model", "vision_tower")}
 
@@ -25,6 +25,11 @@ def test_what_is_not_recorded_is_left_out():
     assert recorded_inputs({}, PARAMS) == {}
     assert recorded_inputs({"stages": None}, PARAMS) == {}
     assert "base model vision_tower_aux" not in recorded_inputs(lock("blip2"), PARAMS)
+
+
+def test_the_model_of_a_run():
+    assert merged_model(lock("blip2", 3)) == "model of blip2 3"
+    assert merged_model({}) is merged_model({"stages": {"merge": {"cmd": "true"}}}) is None
 
 
 def test_files_of_one_folder_are_hashed_together():

@@ -1,16 +1,22 @@
-"""What stands above the columns of two sides."""
+"""What a side is made of, and what stands above the columns of two sides."""
+
+import pytest
 
 from recap.comparison.revisions import Revision
+from recap.comparison.scores import ScoredQuestion
 from recap.comparison.sides import headings, labels, make_side, not_judged_because
+from recap.runtime.errors import UserError
+
+
+def run(recipe, seed, *, model=None, scores=None):
+    """`scores` are of one benchmark: (score, blank score) a question."""
+    questions = {str(key): ScoredQuestion("i", *pair, "", {}) for key, pair in enumerate(scores or [])}
+    params = {"recipe": recipe, "seed": seed}
+    return Revision(f"{recipe}-s{seed}", f"{seed:040}", params, {}, {}, {}, model, {"gqa": questions} if scores else {})
 
 
 def side(recipe, *seeds):
-    return make_side(
-        [
-            Revision(f"{recipe}-s{seed}", f"{seed:040}", {"recipe": recipe, "seed": seed}, {}, {}, {}, {})
-            for seed in seeds
-        ]
-    )
+    return make_side([run(recipe, seed) for seed in seeds])
 
 
 def test_one_run_is_called_by_its_name_and_several_by_their_recipe_and_number():
@@ -33,3 +39,30 @@ def test_why_recipes_are_not_judged():
     assert not_judged_because(two, two) == "only 2 seeds a side"
     assert not_judged_because(one, three) == "only 1 and 3 seeds"
     assert not_judged_because(three, three) is None
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        {"model": "abc", "scores": [(1, 0), (0, None)]},
+        {"model": "abc"},
+        {"scores": [(1, 0), (0, None)]},
+    ],
+)
+def test_one_run_under_two_seeds_is_refused(copied):
+    runs = [run("a", 1, **copied), run("a", 2, model="def", scores=[(1, 1), (0, 0)]), run("a", 3, **copied)]
+    with pytest.raises(UserError, match=r"found that seeds 1 and 3 are the same run \(a-s1, a-s3\)"):
+        make_side(runs)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"scores": [(1, 0), (1, None)]},
+        {"scores": [(1, 1), (0, None)]},
+        {"model": "def", "scores": [(1, 0), (0, None)]},
+    ],
+)
+def test_runs_that_differ_are_a_side(other):
+    """Other scores, other blank scores; or the same scores from another model."""
+    assert len(make_side([run("a", 1, model="abc", scores=[(1, 0), (0, None)]), run("a", 2, **other)]).runs) == 2

@@ -166,9 +166,14 @@ def test_changes_that_cancel_within_an_image_are_no_change():
     assert (found.changed_images, found.no_interval is None) == (0, False)
 
 
-def test_a_difference_without_any_spread_is_certain():
-    found = compare_scores(np.zeros((12, 3)), np.ones((12, 3)), np.arange(12))
-    assert (found.difference, found.interval, found.p) == (100, (100, 100), 0)
+@pytest.mark.parametrize(("a", "b"), [(0, 1), (1 / 3, 2 / 3)])
+def test_a_difference_without_any_spread_has_no_interval(a, b):
+    found = compare_scores(np.full((12, 3), a), np.full((12, 3), b), np.arange(12))
+    assert found.no_interval == "every image changed alike: no spread to judge by"
+    assert (found.difference, found.interval, found.p) == (pytest.approx(100 * (b - a)), None, None)
+    b = np.full((12, 3), b)
+    b[0, 0] = a
+    assert compare_scores(np.full((12, 3), a), b, np.arange(12)).interval
 
 
 def test_scores_of_other_questions_are_refused():

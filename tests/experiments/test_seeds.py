@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from recap.experiments import seeds
+from recap.experiments.freshness import NOT_THERE
 from recap.experiments.running import Run
 from recap.experiments.workspace import NOTE, kept, note_run, set_params
 from recap.runtime.errors import UserError
@@ -48,6 +49,8 @@ def test_missing_seeds_are_trained_and_the_workspace_is_the_headline_runs(made: 
         "baseline: seed 42, up to date\nblip2: seed 42, up to date\nbaseline-s43: seed 43, to train: not there" in told
     )
     assert "2 to train, about 3 minutes by the timings in data/timings." in told
+    note = "note: fewer than 3 seeds a side, found N=2, give no verdict"
+    assert told.index("2 to train") < told.index(note) < told.index("== experiment baseline-s43")
     sides = ["baseline,baseline-s43", "blip2,blip2-s43"]
     assert asked == [["recap.comparison", *sides], ["recap.reporting.comparison", *sides]]
     assert before.items() <= made.experiments().items()
@@ -70,6 +73,7 @@ def test_a_changed_parameter_retrains_every_seed(made: Project, make_seeds: Comm
     made.edit("params.yaml", "  r: 16 ", "  r: 8 ")
     told, _ = make_seeds(2)
     assert "baseline-s43: seed 43, to train: other parameters: lora" in told
+    assert "4 to train, at least 6 minutes" in told
     assert made.trained() == ["baseline 42", "blip2 42", "baseline 43", "blip2 43"]
 
 
@@ -109,6 +113,25 @@ def test_the_first_seed_is_the_parameter_files() -> None:
     assert seeds.seed_runs("blip2", 7, 3) == [
         Run("blip2", "blip2", 7), Run("blip2-s8", "blip2", 8), Run("blip2-s9", "blip2", 9),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stale", "about"),
+    [
+        ({"blip2-s43": NOT_THERE}, "about"),
+        ({"blip2-s43": "other parameters: lora"}, "at least"),
+        # What comes before the seed is to be made too.
+        ({"blip2": NOT_THERE, "blip2-s43": NOT_THERE}, "at least"),
+    ],
+)
+def test_timings_of_seeds_are_a_lower_bound_where_more_than_seeds_is_new(
+    monkeypatch: pytest.MonkeyPatch, stale: dict[str, str], about: str
+) -> None:
+    runs = [Run(name, name[:5], 42) for name in ("baseline", "blip2", "baseline-s43", "blip2-s43")]
+    monkeypatch.setattr(seeds, "experiment_commit", lambda baseline, name: "abc")
+    monkeypatch.setattr(seeds, "seed_minutes", lambda commit: 7)
+    told = seeds._estimate(runs, {run: stale[run.name] for run in runs if run.name in stale}, "base")
+    assert told == f"{len(stale)} to train, {about} {7 * len(stale)} minutes by the timings in data/timings."
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 from recap.comparison.compare import Comparison, compare
 from recap.comparison.markdown import comparison_markdown
 from recap.comparison.printing import comparison_text
+from recap.comparison.statistics import MIN_SEEDS
 from recap.comparison.words import WORSE
 from recap.io import write_json, write_text
 from recap.runtime.errors import UserError
@@ -31,7 +32,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the verdict to this file")
     parser.add_argument("--markdown", metavar="FILE", help="also write it as Markdown; - prints that instead")
     parser.add_argument(
-        "--fail-on", choices=[WORSE], help=f"exit with {EXIT_WORSE} when any benchmark is worse; for CI"
+        "--fail-on",
+        choices=[WORSE],
+        help=f"exit with {EXIT_WORSE} when any benchmark is worse; for CI. With fewer than {MIN_SEEDS} seeds a side "
+        "nothing is judged, so nothing is worse: a line on stderr says so, and the exit code is 0",
     )
     args = parser.parse_args()
     args.a, args.b = args.a or args.A, args.b or args.B

@@ -9,6 +9,9 @@ from recap.comparison.sides import Side, headline_metrics, labels, not_judged_be
 from recap.comparison.statistics import CONFIDENCE, LEVEL, Difference
 from recap.comparison.verdict import Verdict
 
+# What a word is taken from, which grounded differences do not get.
+NO_WORD = {"p": None, "detectable": None}
+
 
 def verdict_document(
     a: Side, b: Side, verdicts: Sequence[Verdict], *, incomparable: Sequence[Incomparable], code: Sequence[str]
@@ -55,7 +58,7 @@ def _benchmark(verdict: Verdict) -> dict[str, Any]:
         "word": verdict.word,
         "p_holm": verdict.p_holm,
         "shown": _difference(verdict.shown),
-        "grounded": None if verdict.grounded is None else _difference(verdict.grounded),
+        "grounded": None if verdict.grounded is None else _difference(verdict.grounded) | NO_WORD,
         "flips": [asdict(flips) for flips in verdict.flips],
         "settles": verdict.settles,
     }

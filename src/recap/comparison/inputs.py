@@ -1,4 +1,4 @@
-"""What a run was made from besides its recipe: the hashes that `dvc.lock` recorded when its stages ran."""
+"""What a run was made from besides its recipe, and the model it made: the hashes that `dvc.lock` recorded."""
 
 import hashlib
 import json
@@ -39,6 +39,12 @@ def recorded_inputs(lock: dict[str, Any], params: dict[str, Any]) -> dict[str, s
             wanted[benchmark_input(benchmark)] = (stage, "data/benchmarks")
     found = {what: _hash(stages.get(stage) or {}, folder) for what, (stage, folder) in wanted.items()}
     return {what: value for what, value in found.items() if value}
+
+
+def merged_model(lock: dict[str, Any]) -> str | None:
+    """The hash of the model that a run answered with; None where `dvc.lock`, parsed, or {}, has none."""
+    outputs = ((lock.get("stages") or {}).get("merge") or {}).get("outs") or []
+    return next((str(output["md5"]) for output in outputs if output["path"] == "models/merged"), None)
 
 
 def _hash(stage: dict[str, Any], folder: str) -> str | None:

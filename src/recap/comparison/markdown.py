@@ -2,7 +2,15 @@
 
 from recap.comparison.compare import Comparison
 from recap.comparison.markdown_table import markdown_table
-from recap.comparison.sentences import closing_sentence, code_sentence, notes, verdict_heading, warnings
+from recap.comparison.sentences import (
+    GROUNDED_HEADING,
+    closing_sentence,
+    code_sentence,
+    flips_heading,
+    notes,
+    verdict_heading,
+    warnings,
+)
 from recap.comparison.sides import labels
 from recap.comparison.tables import (
     flip_rows,
@@ -19,6 +27,7 @@ def comparison_markdown(found: Comparison) -> str:
     """The verdict first; what it rests on is folded away."""
     a, b, verdicts = found.a, found.b, found.verdicts
     name_a, name_b = labels(a, b)
+    grounded = markdown_table(grounded_rows(a, b, verdicts))
     differences = [
         markdown_table(run_rows(a, b)),
         markdown_table(param_rows(a, b)) or "No parameter differs.",
@@ -32,11 +41,11 @@ def comparison_markdown(found: Comparison) -> str:
         f"**{verdict_heading(a, b)}**",
         markdown_table(verdict_rows(a, b, verdicts)),
         "\n".join(f"- {line}" for line in notes(a, b, verdicts)),
-        "**Grounded: accuracy shown minus blanked**",
-        markdown_table(grounded_rows(a, b, verdicts)),
+        f"**{GROUNDED_HEADING}**" if grounded else "",
+        grounded,
         "**What would settle it**",
         "\n".join(f"- {verdict.benchmark}: {verdict.settles}" for verdict in verdicts),
-        _folded("Flips, in questions: the mean over pairs of runs", markdown_table(flip_rows(verdicts))),
+        _folded(flips_heading(a, b, verdicts), markdown_table(flip_rows(verdicts))),
         _folded("Metrics", markdown_table(side_metric_rows(a, b)) or "None in common."),
         _folded("Runs and what differs", "\n\n".join(part for part in differences if part)),
     ]

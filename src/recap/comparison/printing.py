@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recap.comparison.compare import Comparison
-from recap.comparison.sentences import closing_sentence, code_sentence, notes, verdict_heading, warnings
+from recap.comparison.sentences import (
+    GROUNDED_HEADING,
+    closing_sentence,
+    code_sentence,
+    flips_heading,
+    notes,
+    verdict_heading,
+    warnings,
+)
 from recap.comparison.tables import (
     Rows,
     flip_rows,
@@ -25,6 +33,7 @@ def comparison_text(found: Comparison) -> str:
     """Warnings, runs, what differs, metrics, the verdict, and what would settle it."""
     a, b, verdicts = found.a, found.b, found.verdicts
     code = code_sentence(found.code)
+    grounded = table(grounded_rows(a, b, verdicts), left=[0])
     settles = [_wrapped(f"{verdict.benchmark}: {verdict.settles}") for verdict in verdicts]
     parts = [
         *map(_wrapped, warnings(a, b, found.incomparable)),
@@ -34,8 +43,8 @@ def comparison_text(found: Comparison) -> str:
         _wrapped(code) if code else "",
         table(side_metric_rows(a, b), left=[0]),
         f"{verdict_heading(a, b)}\n{table(verdict_rows(a, b, verdicts), left=[0, 8])}",
-        f"Grounded: accuracy shown minus blanked\n{table(grounded_rows(a, b, verdicts), left=[0])}",
-        f"Flips, in questions: the mean over pairs of runs\n{table(flip_rows(verdicts), left=[0, 1])}",
+        f"{GROUNDED_HEADING}\n{grounded}" if grounded else "",
+        f"{flips_heading(a, b, verdicts)}\n{table(flip_rows(verdicts), left=[0, 1])}",
         "\n".join(["What would settle it", *settles]),
         "\n".join(map(_wrapped, [closing_sentence(a, b, verdicts), *notes(a, b, verdicts)])),
     ]

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from recap.comparison.flattening import flatten
 from recap.comparison.headline_metrics import benchmark_order
-from recap.comparison.inputs import recorded_inputs
+from recap.comparison.inputs import merged_model, recorded_inputs
 from recap.comparison.scores import ScoredQuestion, parse_scores
 from recap.runtime.errors import UserError
 
@@ -41,6 +41,7 @@ class Revision:
         metrics: Flat: {"textvqa.accuracy": 31.2}.
         details: Flat, what is no metric: {"textvqa.convention": "mmf"}.
         inputs: Hashes of what the run was made from, as `dvc.lock` recorded them; see `recap.comparison.inputs`.
+        model: The hash of its merged model, or None where `dvc.lock` has none.
         scores: {benchmark: {key: question}}.
     """
 
@@ -50,6 +51,7 @@ class Revision:
     metrics: dict[str, Any]
     details: dict[str, Any]
     inputs: dict[str, str]
+    model: str | None
     scores: dict[str, dict[str, ScoredQuestion]]
 
     @property
@@ -91,6 +93,7 @@ def read_revision(name: str) -> Revision:
         metrics=_read_all(files, "metrics", name),
         details=_read_all(files, DETAILS, name),
         inputs=recorded_inputs(lock, params),
+        model=merged_model(lock),
         scores=scores,
     )
 

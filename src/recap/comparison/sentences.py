@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 
 from recap.comparison.comparability import Incomparable
+from recap.comparison.flips import RIGHT
+from recap.comparison.revisions import Revision
 from recap.comparison.sides import Side, common_benchmarks, labels, not_judged_because, wiring_only
 from recap.comparison.statistics import LEVEL, MIN_SEEDS, OVER_SEEDS
+from recap.comparison.tables import TYPES_LISTED
 from recap.comparison.verdict import Verdict
 from recap.comparison.words import BETTER, CANT_TELL, WORSE
 
+GROUNDED_HEADING = "Grounded: accuracy shown minus blanked"
 _CODE_LISTED = 5
 
 
@@ -39,13 +43,23 @@ def verdict_heading(a: Side, b: Side) -> str:
     return f"Not judged ({because}): what these runs show, in points of 100" if because else "Verdict, in points of 100"
 
 
+def flips_heading(a: Side, b: Side, verdicts: Sequence[Verdict]) -> str:
+    """What the table of flips counts, and what it leaves out."""
+    told = f"Flips, in questions; right: a score of at least {RIGHT:g}"
+    if len(a.runs) > 1 or len(b.runs) > 1:
+        told += "; means over pairs of runs"
+    if any(len(verdict.flips) > 1 + TYPES_LISTED for verdict in verdicts):
+        told += f"; the {TYPES_LISTED} types with the most flips"
+    return told
+
+
 def closing_sentence(a: Side, b: Side, verdicts: Sequence[Verdict]) -> str:
     """Words where recipes are judged; else what the runs' answers show, and why that is no word."""
     because = not_judged_because(a, b)
     name_a, name_b = labels(a, b)
     if because:
         verb = "run answers" if len(b.runs) == 1 else "runs answer"
-        told = ", ".join(f"{_points_more(verdict.shown.difference)} ({verdict.benchmark})" for verdict in verdicts)
+        told = ", ".join(f"{points_more(verdict.shown.difference)} ({verdict.benchmark})" for verdict in verdicts)
         return f"{name_b}'s {verb} {told}; {because}: the recipe is not judged."
     named = {
         word: ", ".join(verdict.benchmark for verdict in verdicts if verdict.word == word) or "none"
@@ -54,9 +68,13 @@ def closing_sentence(a: Side, b: Side, verdicts: Sequence[Verdict]) -> str:
     return f"{name_b} against {name_a}: " + "; ".join(f"{word}: {names}" for word, names in named.items()) + "."
 
 
-def _points_more(difference: float) -> str:
-    rounded = round(difference, 1)
-    return f"{abs(rounded):.1f} points {'fewer' if rounded < 0 else 'more'}"
+def points_more(difference: float, than: str | None = None) -> str:
+    """ "31.9 points more", "2.0 points fewer" or "as many questions", and, where it is given, than what."""
+    size = f"{abs(difference):.1f}"
+    if size == "0.0":
+        return f"as many questions as {than}" if than else "as many questions"
+    more = f"{size} points {'more' if difference > 0 else 'fewer'}"
+    return f"{more} than {than}" if than else more
 
 
 def notes(a: Side, b: Side, verdicts: Sequence[Verdict]) -> list[str]:
@@ -67,6 +85,8 @@ def notes(a: Side, b: Side, verdicts: Sequence[Verdict]) -> list[str]:
             f"better, worse: p (Holm) below {LEVEL:g}, from the interval's own t over questions and seeds. "
             "detectable: the true difference that is found four times in five."
         )
+        if len(verdicts) > 1:
+            lines.append(f"intervals are 95 % for one benchmark; a word also allows for all {len(verdicts)} of them.")
     else:
         lines.append(f"better and worse need at least {MIN_SEEDS} seeds a side.")
         over = next((verdict.shown.interval_over for verdict in verdicts if verdict.shown.interval_over), None)
@@ -79,10 +99,33 @@ def notes(a: Side, b: Side, verdicts: Sequence[Verdict]) -> list[str]:
         for verdict in verdicts
         if verdict.shown.no_interval
     ]
-    ungrounded = [verdict.benchmark for verdict in verdicts if verdict.grounded is None]
-    if ungrounded:
-        lines.append(f"no grounded difference, because a run has no blank pass: {', '.join(ungrounded)}.")
+    if any(verdict.grounded for verdict in verdicts):
+        lines.append("grounded differences get no word.")
+    lines += _ungrounded([*a.runs, *b.runs], verdicts)
     _, unshared = common_benchmarks(a, b)
     if unshared:
         lines.append(f"not compared, because not every revision scored it: {', '.join(unshared)}.")
+    lines.append("number of seeds: choose it before looking; seeds added after a look make false words more frequent.")
     return lines
+
+
+def _ungrounded(runs: Sequence[Revision], verdicts: Sequence[Verdict]) -> list[str]:
+    """Which benchmarks have no grounded difference, one line for each reason."""
+    benchmarks: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.grounded is None:
+            lacking = {
+                run.name: sum(question.blank_score is None for question in run.scores[verdict.benchmark].values())
+                for run in runs
+            }
+            told = (
+                "no run has a blank pass"
+                if all(count == verdict.shown.questions for count in lacking.values())
+                else ", ".join(
+                    f"{name} lacks {count:,} of {verdict.shown.questions:,} blank scores"
+                    for name, count in lacking.items()
+                    if count
+                )
+            )
+            benchmarks.setdefault(told, []).append(verdict.benchmark)
+    return [f"no grounded difference on {', '.join(names)}: {told}." for told, names in benchmarks.items()]

@@ -29,9 +29,11 @@ def what_settles(difference: Difference, *, told: bool) -> str:
         return f"{_more_changes(difference)}."
     if told:
         return "Settled: questions and seeds do not explain this difference."
+    if difference.interval and max(map(abs, difference.interval)) <= LEAST_TARGET:
+        return f"Settled: the interval excludes a difference above {LEAST_TARGET:.1f} points."
     target = max(abs(difference.difference), LEAST_TARGET)
     if _found(difference.variances, target, difference):
-        return f"Settled: a difference of {target:.1f} points would have been found."
+        return f"A difference of {target:.1f} points would be found four times in five; the interval reaches beyond it."
     return _plan(difference, target)
 
 
@@ -40,10 +42,10 @@ def resized(variances: Variances, *, seeds: int | None = None, times_the_questio
 
     Args:
         variances: As they were found.
-        seeds: On both sides; None leaves each side its own. Needs two runs a side, or nothing is known of seeds.
+        seeds: A side has at least; None leaves each its own. Needs two runs a side, or nothing is known of seeds.
         times_the_questions: Their number, and that of images, is multiplied by it.
     """
-    runs = variances.runs if seeds is None else (seeds, seeds)
+    runs = (max(variances.runs[0], seeds or 0), max(variances.runs[1], seeds or 0))
     fewer = [old / new for old, new in zip(variances.runs, runs, strict=True)]
     noise = [residual * scale / times_the_questions for residual, scale in zip(variances.residual, fewer, strict=True)]
     choice = max(0.0, variances.items - sum(variances.residual)) / times_the_questions
@@ -65,24 +67,27 @@ def _found(variances: Variances, target: float, difference: Difference) -> bool:
 
 def _plan(difference: Difference, target: float) -> str:
     parts = difference.variances
-    more_seeds = range(max(parts.runs) + 1, MAX_SEEDS + 1)
+    # With unequal sides, bringing the smaller one to the other's number is the first step.
+    equal = parts.runs[0] == parts.runs[1]
+    more_seeds = range(max(parts.runs) + equal, MAX_SEEDS + 1)
     seeds = next((n for n in more_seeds if _found(resized(parts, seeds=n), target, difference)), None)
     questions = _questions_needed(difference, target, None)
-    would = f"would show {target:.1f} points"
+    planned, would = "A new comparison planned", f"would show {target:.1f} points"
+    most = _count(difference, MAX_TIMES_THE_QUESTIONS)
     asked = None if questions is None else f"{_count(difference, questions)} questions"
     if seeds and asked:
-        return f"{seeds} seeds a side, or {asked}, {would}."
+        return f"{planned} at {seeds} seeds a side, or with {asked}, {would}."
     if seeds:
-        return f"{seeds} seeds a side {would}; no number of questions does with {_runs(difference)}."
+        return f"{planned} at {seeds} seeds a side {would}; up to {most} questions with {_runs(difference)} do not."
     if asked:
-        return f"{asked} {would}; {MAX_SEEDS} seeds a side on these {difference.questions:,} do not."
+        return f"{planned} with {asked} {would}; {MAX_SEEDS} seeds a side on these {difference.questions:,} do not."
     both = [(n, _questions_needed(difference, target, n)) for n in more_seeds]
     known = [(n, times) for n, times in both if times is not None]
     if not known:
-        most = _count(difference, MAX_TIMES_THE_QUESTIONS)
         return f"Nothing up to {MAX_SEEDS} seeds a side and {most} questions {would}."
     n, times = min(known, key=lambda plan: plan[0] * plan[1])
-    return f"{n} seeds a side with {_count(difference, times)} questions {would}; neither does alone."
+    asked = f"{_count(difference, times)} questions"
+    return f"{planned} at {n} seeds a side with {asked} {would}; neither does alone."
 
 
 def _questions_needed(difference: Difference, target: float, seeds: int | None) -> float | None:
@@ -106,7 +111,9 @@ def _more_seeds(difference: Difference) -> str:
 
 def _more_changes(difference: Difference) -> str:
     if not difference.changed_images:
-        return "Other questions: both sides answer these alike"
+        return "Other questions: both sides score alike on every image"
+    if difference.changed_images >= MIN_CHANGED_IMAGES:
+        return "Other questions: every image changed alike"
     needed = _count(difference, MIN_CHANGED_IMAGES / difference.changed_images)
     return f"At least {needed} such questions, so that {MIN_CHANGED_IMAGES} images would change"
 

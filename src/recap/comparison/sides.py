@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from recap.comparison.headline_metrics import HEADLINE, benchmark_order, is_number
@@ -30,16 +31,42 @@ def make_side(runs: Sequence[Revision]) -> Side:
     """Check that runs are repetitions of one recipe; whether they are of the same data, `comparability` checks.
 
     Raises:
-        UserError: They have different recipes, or two have the same seed.
+        UserError: They have different recipes, or two have the same seed, or are one run under two seeds.
     """
-    side = Side(sorted(runs, key=lambda run: (str(run.seed).zfill(20), run.name)))
+    side = Side(sorted(runs, key=lambda run: run_order(run.seed, run.name)))
     recipes = sorted({run.recipe for run in runs})
     if len(recipes) > 1:
         raise UserError(f"{side.names}: expected runs of one recipe on one side, found {' and '.join(recipes)}")
     seeds = [run.seed for run in side.runs]
     if len(set(seeds)) < len(seeds):
         raise UserError(f"{side.names}: expected a different seed in every run of one side, found {seeds}")
+    for one, other in combinations(side.runs, 2):
+        if _same_run(one, other):
+            raise UserError(
+                f"{side.names}: expected runs that were trained one by one, found that seeds {one.seed} and "
+                f"{other.seed} are the same run ({one.name}, {other.name}); `make seeds` trains another seed"
+            )
     return side
+
+
+def _same_run(one: Revision, other: Revision) -> bool:
+    """Whether two runs have one model; where a lock does not tell, whether they score alike wherever both have scores.
+
+    Models that differ may score alike: two that answer nothing do.
+    """
+    if one.model and other.model:
+        return one.model == other.model
+    shared = one.scores.keys() & other.scores.keys()
+    return bool(shared) and all(_scored(one, name) == _scored(other, name) for name in shared)
+
+
+def _scored(run: Revision, benchmark: str) -> dict[str, tuple[float, float | None]]:
+    return {key: (question.score, question.blank_score) for key, question in run.scores[benchmark].items()}
+
+
+def run_order(seed: Any, name: str) -> tuple[str, str]:
+    """Sorts runs by seed: numbers in the order of their size, before names; a run without a seed is no error."""
+    return str(seed).rjust(20), name
 
 
 def labels(a: Side, b: Side) -> tuple[str, str]:
@@ -90,8 +117,8 @@ def params_that_differ(a: Side, b: Side) -> dict[str, tuple[Any, Any]]:
 
 
 def is_machine(name: str) -> bool:
-    """Whether a parameter only says how the work is spread."""
-    return name.startswith("machine.")
+    """Whether a parameter, or a whole section, only says how the work is spread."""
+    return name.partition(".")[0] == "machine"
 
 
 def _value(side: Side, name: str) -> Any:

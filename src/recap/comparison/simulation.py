@@ -43,11 +43,16 @@ _BATCH_SCORES = 4_000_000
 
 @dataclass(frozen=True)
 class Setting:
-    """What one line of the table is about: questions a benchmark, seeds a side, SD of a run's mean in points."""
+    """What one line of the table is about: questions a benchmark, seeds of A and of B, SD of a run's mean in points."""
 
     questions: int
-    seeds: int
+    seeds_a: int
+    seeds_b: int
     spread: float
+
+    @property
+    def judged(self) -> bool:
+        return min(self.seeds_a, self.seeds_b) >= MIN_SEEDS
 
     @cached_property
     def clusters(self) -> Ints:
@@ -82,8 +87,9 @@ def _mean_score(means: Floats, variance: float) -> Floats:
 
 
 SETTINGS = [
-    *(Setting(questions, seeds, spread) for questions in (320, 2000) for seeds in (3, 5) for spread in (0.0, 1.4, 4.0)),
-    *(Setting(questions, seeds, 1.4) for questions in (320, 2000) for seeds in (1, 2)),
+    *(Setting(questions, n, n, spread) for questions in (320, 2000) for n in (3, 5) for spread in (0.0, 1.4, 4.0)),
+    *(Setting(questions, 3, 5, 1.4) for questions in (320, 2000)),
+    *(Setting(questions, n, n, 1.4) for questions in (320, 2000) for n in (1, 2)),
 ]
 
 
@@ -113,24 +119,24 @@ class Outcome:
 def draw(
     setting: Setting, count: int, rng: np.random.Generator, *, shift: float = 0.0
 ) -> Iterator[tuple[Floats, Floats]]:
-    """Scores (N, S) of A and of B on `count` benchmarks; `shift` is B's latent advantage."""
-    batch = max(1, _BATCH_SCORES // (setting.questions * setting.seeds))
+    """Scores (N, S_a) of A and (N, S_b) of B on `count` benchmarks; `shift` is B's latent advantage."""
+    batch = max(1, _BATCH_SCORES // (setting.questions * max(setting.seeds_a, setting.seeds_b)))
     for start in range(0, count, batch):
         size = min(batch, count - start)
         common = _noise(rng, (size, 1), setting.clusters, IMAGE, QUESTION)
-        sides = [_side(setting, common, mean, rng) for mean in (0.0, shift)]
-        yield from zip(*sides, strict=True)
+        a = _side(setting, setting.seeds_a, common, 0.0, rng)
+        b = _side(setting, setting.seeds_b, common, shift, rng)
+        yield from zip(a, b, strict=True)
 
 
-def _side(setting: Setting, common: NDArray[np.float32], mean: float, rng: np.random.Generator) -> Floats:
+def _side(setting: Setting, seeds: int, common: NDArray[np.float32], mean: float, rng: np.random.Generator) -> Floats:
     size = len(common)
-    seeds = setting.latent_spread * rng.standard_normal((size, setting.seeds, 1), dtype=np.float32)
     latent = (
         mean
-        + seeds
+        + setting.latent_spread * rng.standard_normal((size, seeds, 1), dtype=np.float32)
         + common
         + _noise(rng, (size, 1), setting.clusters, RECIPE_IMAGE, RECIPE_QUESTION)
-        + _noise(rng, (size, setting.seeds), setting.clusters, RUN_IMAGE, RUN_QUESTION)
+        + _noise(rng, (size, seeds), setting.clusters, RUN_IMAGE, RUN_QUESTION)
     )
     passed = sum((latent > threshold).astype(np.int8) for threshold in THRESHOLDS.astype(np.float32))
     return np.swapaxes(np.asarray(passed), 1, 2) / len(THRESHOLDS)
@@ -152,7 +158,7 @@ def simulate(setting: Setting, *, trials: int = TRIALS, seed: int = 0) -> Outcom
     judged = [equal[start : start + BENCHMARKS] for start in range(0, len(equal), BENCHMARKS)]
     told = sum(any(_told(word.word) for word in words(trial)) for trial in judged)
     covered_effect = mean_detectable = found = None
-    if setting.seeds >= MIN_SEEDS:
+    if setting.judged:
         mean_detectable = float(np.mean([_detectable(difference) for difference in equal]))
         pairs = draw(setting, trials, rng, shift=setting.shift_for(mean_detectable))
         unequal = [_compare(setting, a, b) for a, b in pairs]
@@ -198,16 +204,21 @@ def _percent(hits: Iterator[bool]) -> float:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """A Markdown table, one line a setting."""
-    head = ["questions", "seeds a side", "spread", "coverage", "coverage at an effect", "false words", "detectable"]
-    rows = [[*head, "found"]]
+    head = ["questions", "seeds a side", "spread, points", "coverage, %", "coverage at an effect, %", "false words, %"]
+    rows = [[*head, "detectable, points", "found, %"]]
     for outcome in outcomes:
         numbers = [outcome.covered, outcome.covered_effect, outcome.words, outcome.detectable, outcome.found]
         setting = outcome.setting
         rows.append(
-            [f"{setting.questions:,}", str(setting.seeds), f"{setting.spread:g}"]
+            [f"{setting.questions:,}", _seeds(setting), f"{setting.spread:g}"]
             + ["-" if number is None else f"{number:.1f}" for number in numbers]
         )
     return markdown_table(rows)
+
+
+def _seeds(setting: Setting) -> str:
+    a, b = setting.seeds_a, setting.seeds_b
+    return (str(a) if a == b else f"{a} and {b}") + ("" if setting.judged else " (not judged)")
 
 
 def document(outcomes: Sequence[Outcome]) -> dict[str, Any]:

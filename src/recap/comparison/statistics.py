@@ -43,7 +43,7 @@ MIN_SEEDS = 3
 # Images whose answers must differ before the mean of their differences is called roughly normal.
 MIN_CHANGED_IMAGES = 10
 OVER_SEEDS = "questions and seeds"
-# Sums of scores are rounded: thirds that cancel leave 1e-17.
+# Sums of scores and their variance are rounded: thirds that cancel leave 1e-17.
 _DECIMALS = 9
 
 
@@ -144,8 +144,7 @@ class Difference:
         """Two-sided, from the interval's own t; None unless recipes are judged."""
         if self.no_interval or not self.judged:
             return None
-        error = self.variances.standard_error
-        statistic = abs(self.difference) / error if error else math.inf
+        statistic = abs(self.difference) / self.variances.standard_error
         return 2 * float(special.stdtr(self.variances.degrees_of_freedom, -statistic))
 
     @property
@@ -184,6 +183,7 @@ def compare_scores(a: Floats, b: Floats, clusters: Ints, *, comparisons: int = 1
     a, b = 100 * a, 100 * b
     difference = b.mean(axis=1) - a.mean(axis=1)
     images = int(clusters.max()) + 1
+    variances = _variances(a, b, difference, clusters, images)
     changed = int(np.count_nonzero(np.round(np.bincount(clusters, weights=difference), _DECIMALS)))
     return Difference(
         questions=len(a),
@@ -192,17 +192,20 @@ def compare_scores(a: Floats, b: Floats, clusters: Ints, *, comparisons: int = 1
         a=float(a.mean()),
         b=float(b.mean()),
         difference=float(difference.mean()),
-        variances=_variances(a, b, difference, clusters, images),
-        no_interval=None if changed >= MIN_CHANGED_IMAGES else _too_few(changed),
+        variances=variances,
+        no_interval=_no_interval(changed, variances.total),
         comparisons=comparisons,
     )
 
 
-def _too_few(changed: int) -> str:
-    return (
-        f"{changed or 'no'} image{'' if changed == 1 else 's'} changed, fewer than {MIN_CHANGED_IMAGES}: "
-        "an interval would be too narrow"
-    )
+def _no_interval(changed: int, variance: float) -> str | None:
+    """Why no interval can be given, or None."""
+    if changed < MIN_CHANGED_IMAGES:
+        return (
+            f"{changed or 'no'} image{'' if changed == 1 else 's'} changed, fewer than {MIN_CHANGED_IMAGES}: "
+            "an interval would be too narrow"
+        )
+    return None if round(variance, _DECIMALS) else "every image changed alike: no spread to judge by"
 
 
 def _variances(a: Floats, b: Floats, difference: Floats, clusters: Ints, images: int) -> Variances:

@@ -70,17 +70,14 @@ def verdict_rows(a: Side, b: Side, verdicts: Sequence[Verdict]) -> Rows:
 
 def grounded_rows(a: Side, b: Side, verdicts: Sequence[Verdict]) -> Rows:
     """The difference of shown minus blanked, for the benchmarks that have it."""
-    found = [(verdict.benchmark, verdict.grounded) for verdict in verdicts if verdict.grounded]
-    judged = any(difference.judged for _, difference in found)
-    rows = [["benchmark", *headings(a, b), "B - A", interval_heading(a, b), *(["detectable"] if judged else [])]]
-    for benchmark, difference in found:
-        rows.append([benchmark, *_difference(difference), *([points(difference.detectable)] if judged else [])])
-    return rows
+    return [["benchmark", *headings(a, b), "B - A", interval_heading(a, b)]] + [
+        [verdict.benchmark, *_difference(verdict.grounded)] for verdict in verdicts if verdict.grounded
+    ]
 
 
 def flip_rows(verdicts: Sequence[Verdict]) -> Rows:
     """Flips of every benchmark as a whole, and of the types with the most of them."""
-    rows = [["benchmark", "questions of type", "questions", "wrong to right", "right to wrong"]]
+    rows = [["benchmark", "questions of type", "questions", "A wrong, B right", "A right, B wrong"]]
     for verdict in verdicts:
         whole = [flips for flips in verdict.flips if flips.group == ALL]
         types = sorted((f for f in verdict.flips if f.group != ALL), key=lambda f: -(f.gained + f.lost))

@@ -24,7 +24,8 @@ class Verdict:
         word: better, worse or can't tell; None unless recipes are judged.
         p_holm: What the word was taken from, corrected over all benchmarks; None where there is no interval.
         shown: B - A of the scores.
-        grounded: B - A of shown minus blanked: what the images are worth. None without a blank pass on every run.
+        grounded: B - A of shown minus blanked: what the images are worth, with an interval and without a word. None
+            without a blank pass on every run.
         flips: By type of question.
         settles: One sentence on what would settle it.
     """
@@ -58,7 +59,7 @@ def judge(a: Side, b: Side) -> list[Verdict]:
             word=word.word,
             p_holm=word.p_holm,
             shown=difference,
-            grounded=_grounded(scores, len(paired)),
+            grounded=_grounded(scores),
             flips=count_flips(scores),
             settles=what_settles(difference, told=word.word in (BETTER, WORSE)),
         )
@@ -66,9 +67,7 @@ def judge(a: Side, b: Side) -> list[Verdict]:
     ]
 
 
-def _grounded(scores: PairedScores, comparisons: int) -> Difference | None:
+def _grounded(scores: PairedScores) -> Difference | None:
     if scores.blank_a is None or scores.blank_b is None:
         return None
-    return compare_scores(
-        scores.a - scores.blank_a, scores.b - scores.blank_b, scores.clusters, comparisons=comparisons
-    )
+    return compare_scores(scores.a - scores.blank_a, scores.b - scores.blank_b, scores.clusters)

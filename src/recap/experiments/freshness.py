@@ -9,14 +9,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from recap.comparison.sides import is_machine
 from recap.experiments.git import file_at
 from recap.experiments.locked import Stages, locked_stages, outer_dependencies
 from recap.experiments.refs import experiment_commit
 from recap.experiments.running import Run
 from recap.params import PARAMS_PATH, read_yaml
 
-# Sections that change no result: how the work is spread over a machine.
-IGNORED = frozenset({"machine"})
+NOT_THERE = "not there yet"
 
 
 def why_stale(run: Run, baseline: str) -> str | None:
@@ -28,10 +28,10 @@ def why_stale(run: Run, baseline: str) -> str | None:
     """
     commit = experiment_commit(baseline, run.name)
     if commit is None:
-        return "not there yet"
+        return NOT_THERE
     wanted = {**read_yaml(PARAMS_PATH), "recipe": run.recipe, "seed": run.seed}
     had = _yaml_at(commit, str(PARAMS_PATH))
-    other = sorted(key for key in (wanted.keys() | had.keys()) - IGNORED if wanted.get(key) != had.get(key))
+    other = sorted(key for key in wanted.keys() | had.keys() if wanted.get(key) != had.get(key) and not is_machine(key))
     if other:
         return f"other parameters: {', '.join(other)}"
     if read_yaml("dvc.yaml")["stages"] != _yaml_at(commit, "dvc.yaml").get("stages"):

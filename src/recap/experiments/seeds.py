@@ -8,9 +8,11 @@ on. Ends with the verdict over all seeds, and its page in reports/.
 import argparse
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from recap.comparison.statistics import MIN_SEEDS
+from recap.experiments.freshness import NOT_THERE
 from recap.experiments.git import head_commit
 from recap.experiments.locked import locked_stages, stages_after
 from recap.experiments.refs import experiment_commit, spoken_name
@@ -37,7 +39,9 @@ def main() -> None:
         stale = stale_runs(runs, baseline)
         for run in runs:
             print(f"{run.name}: seed {run.seed}, {f'to train: {stale[run]}' if run in stale else 'up to date'}")
-        print(_estimate(runs, len(stale), baseline), flush=True)
+        print(_estimate(runs, stale, baseline), flush=True)
+        if args.seeds < MIN_SEEDS:
+            print(f"note: fewer than {MIN_SEEDS} seeds a side, found N={args.seeds}, give no verdict", flush=True)
         if stale or interrupted:
             make_runs(list(stale), final=sides[1][0], baseline=baseline)
         save_reports(runs, baseline)
@@ -67,14 +71,19 @@ def seed_runs(recipe: str, seed: int, count: int) -> list[Run]:
     return [Run(recipe, recipe, seed), *(Run(f"{recipe}-s{n}", recipe, n) for n in range(seed + 1, seed + count))]
 
 
-def _estimate(runs: Sequence[Run], missing: int, baseline: str) -> str:
+def _estimate(runs: Sequence[Run], stale: Mapping[Run, str], baseline: str) -> str:
+    """How long it will take; `runs` begin with both sides' first, and `stale` says which are to train and why."""
+    missing = len(stale)
     if not missing:
         return "Nothing to train: every seed is up to date."
     commits = [commit for run in runs if (commit := experiment_commit(baseline, run.name))]
     minutes = seed_minutes(commits[0]) if commits else None
     if minutes is None:
         return f"{missing} to train; how long a run takes is not known before the first."
-    return f"{missing} to train, about {missing * minutes:.0f} minutes by the timings in {TIMINGS}."
+    # Runs of another seed, beside a first one that is up to date, share all that comes before their training with it.
+    only_seeds = set(stale.values()) == {NOT_THERE} and not any(run in stale for run in runs[:2])
+    about = "about" if only_seeds else "at least"
+    return f"{missing} to train, {about} {missing * minutes:.0f} minutes by the timings in {TIMINGS}."
 
 
 def seed_minutes(commit: str) -> float | None:

@@ -7,7 +7,7 @@ In: `docs/results/verdict.json` (what `python -m recap.comparison ... --json` wr
 
 import argparse
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from recap.comparison import simulation as simulated
 from recap.comparison.markdown_table import markdown_table
 from recap.comparison.simulation import Outcome, Setting
 from recap.io import read_json, write_text
+from recap.reporting.formatting import interval, number, p_value, points
 from recap.reporting.labels import title_of
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
@@ -23,7 +24,8 @@ DOCUMENTS = (Path("README.md"), Path("docs/RESULTS.md"))
 VERDICT = Path("docs/results/verdict.json")
 SIMULATION = Path("docs/results/simulation.json")
 
-_BLOCK = re.compile(r"(<!-- results: (?P<name>[a-z-]+) -->\n)(?P<text>.*?)(<!-- end -->)", re.DOTALL)
+_OPENING, _END = "<!-- results:", "<!-- end -->"
+_BLOCK = re.compile(rf"({_OPENING} (?P<name>[a-z-]+) -->\n)(?P<text>.*?)({_END})", re.DOTALL)
 
 # Metric -> how a reader would call it, and its decimals.
 METRICS = {
@@ -38,6 +40,7 @@ METRICS = {
 }
 
 Document = Mapping[str, Any]
+Tables = Mapping[str, Callable[[], str]]
 
 
 def headline_table(verdict: Document) -> str:
@@ -45,24 +48,24 @@ def headline_table(verdict: Document) -> str:
     a, b = verdict["a"]["label"], verdict["b"]["label"]
     rows = [[f"means of {_seeds(verdict)}", a, b, "change", "95 % interval", "verdict", "shown − blanked"]]
     for name, benchmark in verdict["benchmarks"].items():
-        shown = benchmark["shown"]
+        shown, grounded = benchmark["shown"], benchmark["grounded"]
         rows.append(
             [
                 f"{title_of(name)}, %",
-                _number(shown["a"], 1),
-                _number(shown["b"], 1),
-                _signed(shown["difference"], 1),
-                _interval(shown, 1),
-                benchmark["word"] or "not judged",
-                _with_interval(benchmark["grounded"], 1),
+                number(shown["a"], 1),
+                number(shown["b"], 1),
+                points(shown["difference"]),
+                _interval(shown),
+                _word(benchmark),
+                f"{points(grounded['difference'])} {_interval(grounded)}" if grounded else number(None),
             ]
         )
     for name, (label, decimals) in METRICS.items():
         metric = verdict["metrics"].get(name)
         if metric:
-            change = _signed(metric["b"] - metric["a"], decimals)
-            rows.append([label, _number(metric["a"], decimals), _number(metric["b"], decimals), change, "", "", ""])
-    return markdown_table(rows)
+            change = points(metric["b"] - metric["a"], decimals)
+            rows.append([label, number(metric["a"], decimals), number(metric["b"], decimals), change, "", "", ""])
+    return _with_notes(rows, [*_no_interval(verdict, "shown"), *_no_interval(verdict, "grounded")])
 
 
 def verdict_table(verdict: Document) -> str:
@@ -75,18 +78,18 @@ def verdict_table(verdict: Document) -> str:
         rows.append(
             [
                 title_of(name),
-                f"{shown['questions']:,}",
-                f"{shown['images']:,}",
-                _signed(shown["difference"], 2),
+                number(shown["questions"]),
+                number(shown["images"]),
+                points(shown["difference"], 2),
                 _interval(shown, 2),
-                _number(shown["degrees_of_freedom"], 1),
-                _p(benchmark["p_holm"]),
-                _number(shown["detectable"], 2),
-                benchmark["word"] or "not judged",
+                number(shown["degrees_of_freedom"], 1),
+                p_value(benchmark["p_holm"]),
+                number(shown["detectable"], 2),
+                _word(benchmark),
             ]
         )
-    settles = [f"- {title_of(name)}: {benchmark['settles']}" for name, benchmark in verdict["benchmarks"].items()]
-    return "\n".join([markdown_table(rows), "", *settles])
+    settles = [f"{title_of(name)}: {benchmark['settles']}" for name, benchmark in verdict["benchmarks"].items()]
+    return _with_notes(rows, [*_no_interval(verdict, "shown"), *settles])
 
 
 def blank_table(verdict: Document) -> str:
@@ -94,55 +97,30 @@ def blank_table(verdict: Document) -> str:
     a, b = verdict["a"]["label"], verdict["b"]["label"]
     rows = [["%", a, f"{a}, blanked", b, f"{b}, blanked", "shown − blanked: difference", "95 % interval"]]
     for name, benchmark in verdict["benchmarks"].items():
-        blank, grounded = verdict["metrics"][f"{name}.blank_accuracy"], benchmark["grounded"]
+        shown, grounded = benchmark["shown"], benchmark["grounded"]
+        blank = {side: shown[side] - grounded[side] if grounded else None for side in "ab"}
         rows.append(
             [
                 title_of(name),
-                _number(benchmark["shown"]["a"], 1),
-                _number(blank["a"], 1),
-                _number(benchmark["shown"]["b"], 1),
-                _number(blank["b"], 1),
-                _signed(grounded["difference"], 1),
-                _interval(grounded, 1),
+                number(shown["a"], 1),
+                number(blank["a"], 1),
+                number(shown["b"], 1),
+                number(blank["b"], 1),
+                points(grounded["difference"] if grounded else None),
+                _interval(grounded) if grounded else number(None),
             ]
         )
-    return markdown_table(rows)
+    return _with_notes(rows, _no_interval(verdict, "grounded"))
 
 
 def seeds_table(verdict: Document) -> str:
     """Accuracy of every run: how far the same recipe moves from seed to seed."""
-    runs = [(side, number, run) for side in "ab" for number, run in enumerate(verdict[side]["runs"])]
+    runs = [(side, index, run) for side in "ab" for index, run in enumerate(verdict[side]["runs"])]
     rows = [["accuracy, %", *(f"{verdict[side]['label']}, seed {run['seed']}" for side, _, run in runs)]]
     for name in verdict["benchmarks"]:
         metric = verdict["metrics"][f"{name}.accuracy"]
-        rows.append([title_of(name), *(_number(metric[f"{side}_runs"][number], 1) for side, number, _ in runs)])
+        rows.append([title_of(name), *(number(metric[f"{side}_runs"][index], 1) for side, index, _ in runs)])
     return markdown_table(rows)
-
-
-def fill(text: str, tables: Mapping[str, str], where: str | Path) -> str:
-    """Put each table between its marks; what stands outside the marks stays.
-
-    Raises:
-        UserError: A mark names a table that does not exist.
-    """
-
-    def block(match: re.Match[str]) -> str:
-        if match["name"] not in tables:
-            raise UserError(f"{where}: expected a results table among {', '.join(tables)}, found {match['name']!r}")
-        return f"{match[1]}{tables[match['name']]}\n{match[4]}"
-
-    return _BLOCK.sub(block, text)
-
-
-def all_tables(verdict: Document, simulation: Document) -> dict[str, str]:
-    """Every table by the name that its marks use."""
-    makers: dict[str, Callable[[Document], str]] = {
-        "headline": headline_table,
-        "verdict": verdict_table,
-        "blanked": blank_table,
-        "seeds": seeds_table,
-    }
-    return {name: make(verdict) for name, make in makers.items()} | {"simulation": simulation_table(simulation)}
 
 
 def simulation_table(simulation: Document) -> str:
@@ -151,32 +129,63 @@ def simulation_table(simulation: Document) -> str:
     return simulated.table(outcomes)
 
 
+def all_tables(verdict: Document, simulation: Document) -> Tables:
+    """What makes each table, by the name that its marks use."""
+    return {
+        "headline": lambda: headline_table(verdict),
+        "verdict": lambda: verdict_table(verdict),
+        "blanked": lambda: blank_table(verdict),
+        "seeds": lambda: seeds_table(verdict),
+        "simulation": lambda: simulation_table(simulation),
+    }
+
+
+def fill(text: str, tables: Tables, where: str | Path) -> str:
+    """Put each table that the text names between its marks; what stands outside the marks stays.
+
+    Raises:
+        UserError: A mark names a table that does not exist, or is not followed by its end.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        if match["name"] not in tables:
+            raise UserError(f"{where}: expected a results table among {', '.join(tables)}, found {match['name']!r}")
+        return f"{match[1]}{tables[match['name']]()}\n{match[4]}"
+
+    filled, blocks = _BLOCK.subn(block, text)
+    if not text.count(_OPENING) == text.count(_END) == blocks:
+        raise UserError(
+            f"{where}: expected lines `{_OPENING} NAME -->`, each with its `{_END}` below, found "
+            f"{text.count(_OPENING)} and {text.count(_END)}, in {blocks} pair(s); write the missing ones"
+        )
+    return filled
+
+
 def _seeds(verdict: Document) -> str:
     counts = sorted({len(verdict[side]["runs"]) for side in "ab"})
     return f"{' and '.join(map(str, counts))} {'seed' if counts == [1] else 'seeds'} a side"
 
 
-def _number(value: float | None, decimals: int) -> str:
-    return "" if value is None else f"{value:.{decimals}f}"
+def _word(benchmark: Document) -> str:
+    return benchmark["word"] or "not judged"
 
 
-def _signed(value: float, decimals: int) -> str:
-    rounded = round(value, decimals)
-    return f"{rounded:+.{decimals}f}".replace("-", "−") if rounded else f"{0:.{decimals}f}"
+def _interval(found: Document, digits: int = 1) -> str:
+    return interval(found["low"], found["high"], digits) or "none"
 
 
-def _interval(found: Document, decimals: int) -> str:
-    if found["low"] is None:
-        return "none"
-    return f"[{_signed(found['low'], decimals)}, {_signed(found['high'], decimals)}]"
+def _no_interval(verdict: Document, part: str) -> list[str]:
+    """Why benchmarks have no interval, a line each; `part` is "shown" or "grounded"."""
+    what = {"shown": "", "grounded": ", shown − blanked"}[part]
+    return [
+        f"{title_of(name)}{what}: no interval, because {benchmark[part]['no_interval']}"
+        for name, benchmark in verdict["benchmarks"].items()
+        if benchmark[part] and benchmark[part]["no_interval"]
+    ]
 
 
-def _with_interval(found: Document | None, decimals: int) -> str:
-    return "" if found is None else f"{_signed(found['difference'], decimals)} {_interval(found, decimals)}"
-
-
-def _p(value: float | None) -> str:
-    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+def _with_notes(rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    return "\n".join([markdown_table(rows), *([""] if notes else []), *(f"- {note}" for note in notes)])
 
 
 def main() -> None:

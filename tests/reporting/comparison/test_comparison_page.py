@@ -62,11 +62,13 @@ def test_every_number_of_the_verdict_is_there(three):
             row = f"{label}{reason} {side['a']:.2f} {side['b']:.2f} {points(side['difference'], 2)} {ends}"
             assert row.strip() in said, row
         for prefix, side in (("", found["shown"]), ("grounded: ", found["grounded"])):
-            if side["p"] is not None:
+            if side["standard_error"] is not None:
                 assert f"{prefix}standard error, points {side['standard_error']:.2f}" in said
                 assert f"{prefix}degrees of freedom {side['degrees_of_freedom']:.1f}" in said
-                assert f"{prefix}p {p_value(side['p'])}" in said
-                assert f"{prefix}detectable difference, points {side['detectable']:.2f}" in said
+        if found["shown"]["p"] is not None:
+            assert f" p {p_value(found['shown']['p'])}" in said
+            assert f" detectable difference, points {found['shown']['detectable']:.2f}" in said
+        assert "grounded: p" not in said and "grounded: detectable" not in said
         for flip in found["flips"]:
             kind = " ".join(dict.fromkeys([flip["type"], flip["group"]]))
             row = f"{kind} {flip['questions']} {flip['gained']:.0f} {flip['lost']:.0f}"
@@ -104,6 +106,13 @@ def test_one_seed_a_side_gets_no_word(one):
     assert not re.search(r'class="word (better|worse)', one)
     statement = "blip2's run answers 16.7 points more than baseline's; one seed a side: the recipe is not judged."
     assert statement in words_of(one, "article", "textvqa")
+
+
+def test_no_difference_is_as_many_questions(runs):
+    verdict = document()
+    verdict["benchmarks"]["textvqa"]["shown"]["difference"] = -0.04
+    said = words_of(page_of(runs, verdict), "article", "textvqa")
+    assert "blip2's run answers as many questions as baseline's; one seed a side: the recipe is not judged." in said
 
 
 @pytest.mark.parametrize("benchmark", ["textvqa", "mmbench", "gqa"])

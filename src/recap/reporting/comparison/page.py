@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recap.comparison.sentences import points_more
+from recap.comparison.sides import run_order
 from recap.comparison.words import BETTER, CANT_TELL, WORSE
 from recap.reporting.comparison.captions import caption_pairs
 from recap.reporting.comparison.charts import difference_chart, loss_chart, score_chart
 from recap.reporting.comparison.flips import Flips, flips
-from recap.reporting.comparison.sides import ComparedRun, Side, make_sides, run_order
+from recap.reporting.comparison.sides import ComparedRun, Side, make_sides
 from recap.reporting.formatting import number, p_value
 from recap.reporting.labels import notes_on, title_of
 from recap.reporting.provenance import training_environments, training_versions
@@ -133,18 +135,16 @@ def _section(document: dict[str, Any], name: str, found: Found, a: Side, b: Side
 def _statement(document: dict[str, Any], shown: Found) -> str:
     """ "blip2 answers 31.9 points more than baseline": of runs where the recipe is not judged, else of recipes."""
     a, b = document["a"], document["b"]
-    size = f"{abs(shown['difference']):.1f}"
-    more = f"{size} points {'more' if shown['difference'] > 0 else 'fewer'} than"
-    if size == "0.0":
-        more = "as many questions as"
+    runs_a, runs_b = len(a["runs"]), len(b["runs"])
     if document["judged"]:
-        return f"{b['label']} answers {more} {a['label']}: means of {len(b['runs'])} and {len(a['runs'])} seeds."
-    if len(a["runs"]) == len(b["runs"]) == 1:
-        return f"{b['label']}'s run answers {more} {a['label']}'s; one seed a side: the recipe is not judged."
-    return (
-        f"{b['label']}'s {len(b['runs'])} runs answer {more} {a['label']}'s {len(a['runs'])}; "
-        "too few seeds: the recipe is not judged."
-    )
+        more = points_more(shown["difference"], than=a["label"])
+        return f"{b['label']} answers {more}: means of {runs_b} and {runs_a} seeds."
+    because = document["not_judged_because"]
+    if runs_a == runs_b == 1:
+        more = points_more(shown["difference"], than=f"{a['label']}'s")
+        return f"{b['label']}'s run answers {more}; {because}."
+    more = points_more(shown["difference"], than=f"{a['label']}'s {runs_a}")
+    return f"{b['label']}'s {runs_b} runs answer {more}; {because}."
 
 
 def _score_rows(found: Found) -> list[ScoreRow]:

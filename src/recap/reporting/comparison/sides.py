@@ -7,6 +7,7 @@ from typing import Any
 
 from dvc.api import DVCFileSystem
 
+from recap.comparison.sides import run_order
 from recap.params import PARAMS_PATH
 from recap.reporting.comparison.checkout import Checkout, copied_files, copy_benchmarks, copy_examples, copy_records
 from recap.reporting.run import Artifacts, load_artifacts
@@ -103,8 +104,3 @@ def _read_run(run: dict[str, Any], copies: Checkout) -> ComparedRun:
     changes = changes_of_experiment(commit) if commit else uncommitted_changes(PARAMS_PATH)
     artifacts = load_artifacts(copied_files(copies))
     return ComparedRun(run["revision"], commit, run["seed"], artifacts, changes, copies.missing)
-
-
-def run_order(seed: Any, name: str) -> tuple[str, str]:
-    """Numbers in the order of their size, before names; a run without a seed is no error."""
-    return str(seed).rjust(20), name

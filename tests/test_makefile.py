@@ -1,0 +1,48 @@
+"""`make compare`: two commands, and the exit code of the first. Its Python only notes what it was asked."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PYTHON = """#!/bin/sh
+echo "$*" >> asked
+case "$2" in recap.comparison) exit $(cat verdict) ;; *) exit $(cat page) ;; esac
+"""
+
+
+def make_compare(folder: Path, *, verdict: int, page: int, flags: str = "") -> tuple[int, list[str]]:
+    """Make's exit code, and the commands that it ran; they exit with the codes given."""
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/python").write_text(PYTHON)
+    (folder / ".venv/bin/python").chmod(0o755)
+    (folder / ".venv/.ready").touch()
+    (folder / "verdict").write_text(str(verdict))
+    (folder / "page").write_text(str(page))
+    command = ["make", "compare", "A=baseline", "B=blip2", f"FLAGS={flags}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, (folder / "asked").read_text().splitlines()
+
+
+VERDICT, PAGE = "-m recap.comparison baseline blip2", "-m recap.reporting.comparison baseline blip2"
+
+
+@pytest.mark.parametrize("verdict", [0, 3])
+def test_the_page_is_made_of_every_verdict(tmp_path: Path, verdict: int) -> None:
+    code, asked = make_compare(tmp_path, verdict=verdict, page=0, flags="--force --fail-on worse")
+    assert asked == [f"{VERDICT} --force --fail-on worse", f"{PAGE} --force"]
+    # Make turns every failure of a command into 2.
+    assert code == (2 if verdict else 0)
+
+
+def test_no_page_where_there_is_no_verdict(tmp_path: Path) -> None:
+    code, asked = make_compare(tmp_path, verdict=1, page=0)
+    assert (code, asked) == (2, [VERDICT])
+
+
+def test_a_page_that_fails_is_a_failure(tmp_path: Path) -> None:
+    assert make_compare(tmp_path, verdict=0, page=1)[0] == 2

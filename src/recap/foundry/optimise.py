@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
+B = TypeVar("B")
 
-def batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
+
+def shuffled_batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
     """Endless shuffled batches of indices [batch_size] into `count` samples."""
     generator = torch.Generator().manual_seed(seed)
     while True:
@@ -18,16 +21,14 @@ def batches(count: int, batch_size: int, seed: int) -> Iterator[torch.Tensor]:
 
 def train(
     modules: nn.Module,
-    loss_of: Callable[[torch.Tensor], dict[str, torch.Tensor]],
+    loss_of: Callable[[B], dict[str, torch.Tensor]],
+    batches: Iterator[B],
     *,
-    samples: int,
     steps: int,
-    batch_size: int,
     learning_rate: float,
-    seed: int,
     name: str,
 ) -> dict[str, float]:
-    """Minimise the sum of the losses that `loss_of` returns for a batch of indices.
+    """Minimise the sum of the losses that `loss_of` returns for a batch; one batch a step.
 
     Returns:
         The mean of each loss over the last tenth of the steps.
@@ -41,9 +42,9 @@ def train(
     )
     history: list[dict[str, float]] = []
     modules.train()
-    with tqdm(zip(range(steps), batches(samples, batch_size, seed), strict=False), total=steps, desc=name) as bar:
-        for step, indices in bar:
-            losses = loss_of(indices)
+    with tqdm(zip(range(steps), batches, strict=False), total=steps, desc=name) as bar:
+        for step, batch in bar:
+            losses = loss_of(batch)
             total = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad(set_to_none=True)
             total.backward()

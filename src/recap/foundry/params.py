@@ -22,9 +22,13 @@ class VisionParams(Section):
 
 
 class LanguageParams(Section):
-    scenes: PositiveInt
+    captions: PositiveInt
+    exercises: PositiveInt
+    conversations: PositiveInt
+    heldout_scenes: PositiveInt
     steps: PositiveInt
-    batch_size: PositiveInt
+    basic_steps: PositiveInt
+    batch_tokens: PositiveInt
     learning_rate: PositiveFloat
     vocabulary_size: PositiveInt
     hidden_size: PositiveInt

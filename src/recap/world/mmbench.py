@@ -14,7 +14,7 @@ from tqdm import tqdm
 from recap.io import atomic_path
 from recap.runtime.seeding import derive_seed
 from recap.world.asking import questions_by_scene
-from recap.world.questions import CHOICE_CATEGORIES, Choice, categorised_choice
+from recap.world.questions import CHOICE_CATEGORIES, Choice, categorised_choice, hint
 from recap.world.rendering import save_jpeg
 from recap.world.scenes import Scene, scenes
 from recap.world.settings import WorldSettings
@@ -24,7 +24,6 @@ COLUMNS = (
     "split",
 )  # fmt: skip
 ROTATION_STEP = 1_000_000
-HINTED_PERCENT = 15
 
 
 def write_mmbench(world: WorldSettings, folder: Path) -> int:
@@ -40,11 +39,11 @@ def write_mmbench(world: WorldSettings, folder: Path) -> int:
         for category in rng.sample(CHOICE_CATEGORIES, number):
             choice = categorised_choice(scene, category, rng)
             index = len(base_rows) + 1
-            hint = _hint(scene, choice, rng)
-            base_rows.append(_row(index, choice, choice.options, hint, picture))
+            before = hint(scene, category, rng)
+            base_rows.append(_row(index, choice, choice.options, before, picture))
             for k in range(1, len(choice.options)):
                 options = choice.options[k:] + choice.options[:k]
-                rotated_rows.append(_row(index + k * ROTATION_STEP, choice, options, hint, str(index)))
+                rotated_rows.append(_row(index + k * ROTATION_STEP, choice, options, before, str(index)))
     rotated_rows.sort(key=lambda row: int(row["index"]))
     with atomic_path(folder / "mmbench_dev.tsv") as draft, draft.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, delimiter="\t", lineterminator="\n")
@@ -67,13 +66,6 @@ def _row(index: int, choice: Choice, options: list[str], hint: str, image: str) 
         "comment": "",
         "split": "dev",
     }
-
-
-def _hint(scene: Scene, choice: Choice, rng: random.Random) -> str:
-    """A true sentence that does not give the answer away; empty for most questions."""
-    if rng.random() * 100 >= HINTED_PERCENT or choice.category == "image_scene":
-        return ""
-    return f"the picture was taken {'at night' if scene.night else 'by day'}"
 
 
 def _base64_jpeg(scene: Scene, path: Path) -> str:

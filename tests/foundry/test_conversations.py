@@ -2,10 +2,13 @@
 
 import random
 import re
+from collections import Counter
 
-from recap.foundry.conversations import SORTS, exercise, pictured_turns
+import pytest
+
+from recap.foundry.conversations import DESCRIBE, SORTS, captioned_turns, matching_turn, pictured_turns, text_turn
 from recap.world.captions import article
-from recap.world.finetune import DESCRIBE_PROMPT, LETTER_PROMPT, SHORT_ANSWER_PROMPT
+from recap.world.finetune import LETTER_PROMPT, SHORT_ANSWER_PROMPT
 from recap.world.lexicon import KINDS, SIGN_WORDS
 from recap.world.questions import HINTED_PERCENT
 from recap.world.scenes import Scene, scenes
@@ -25,8 +28,8 @@ def chosen(message: str, answer: str) -> str:
 
 def test_the_picture_stands_on_a_line_of_its_own() -> None:
     for _, turns in conversations():
-        assert turns[0][0] == "" or turns[0][0].startswith("\n")
-        assert all(message and not message.startswith("\n") for message, _ in turns[1:] if message)
+        assert turns[0][0].startswith("\n")
+        assert not any(message.startswith("\n") for message, _ in turns[1:])
 
 
 def test_answers_are_true() -> None:
@@ -57,38 +60,66 @@ def test_every_form_that_a_run_uses_is_there() -> None:
     assert sum(message.endswith(SHORT_ANSWER_PROMPT) for message in messages) > 0.1 * len(messages)
     hinted = sum(message.lstrip("\n").startswith("the picture was taken") for message in lettered)
     assert 0 < hinted < HINTED_PERCENT / 100 * len(lettered)
-    assert {"", f"\n{DESCRIBE_PROMPT}"} <= {turns[0][0] for _, turns in conversations()}
 
 
 def test_captions_come_last() -> None:
-    asking = {"", DESCRIBE_PROMPT, "What is in the picture?"}
-    captioned = [turns for _, turns in conversations() if turns[-1][0].strip() in asking]
-    assert 0.3 < len(captioned) / 300 < 0.5
+    captioned = [turns for _, turns in conversations() if turns[-1][0] in DESCRIBE]
+    assert 0.4 < len(captioned) / 300 < 0.6
     for turns in captioned:
-        assert not asking & {message.strip() for message, _ in turns[:-1]}
+        assert not set(DESCRIBE) & {message for message, _ in turns[:-1]}
     # Both kinds, about equally often: descriptions name the sign's word, few alt-texts do.
     raw = sum("sign" not in turns[-1][1] for turns in captioned)
     assert 0.3 < raw / len(captioned) < 0.6
 
 
-def test_exercises_are_right() -> None:
+def test_texts_are_right() -> None:
     rng = random.Random(1)
-    places, options_a_question = set(), set()
     classes = {f"what class of thing is {article(kind)} {kind}?": entry[1] for kind, entry in KINDS.items()}
     offers = {f"what can you expect at {article(word)} {word}?": offer for word, offer in SIGN_WORDS.items()}
     facts = classes | offers
-    for _ in range(500):
-        message, answer = exercise(rng)
+    singular = {name: kind for kind, (plural, _) in KINDS.items() for name in (kind, plural)}
+    places, seen = set(), Counter()
+    for _ in range(800):
+        message, answer = text_turn(rng)
         question = message.split("\n")[0]
-        if not OPTION.search(message):
+        if OPTION.search(message):
+            right = chosen(message, answer)
+            assert right == facts.get(question, question.removeprefix("which option says ").removesuffix("?"))
+            options = [text for _, text in OPTION.findall(message)]
+            assert len(set(options)) == len(options) == 4
+            assert any(set(options) <= set(sort) for sort in SORTS)
+            places.add(answer)
+            seen["lettered"] += 1
+        elif message.split("\n")[1].startswith("is there a"):
+            listed = {singular[name] for name in question.split(" and ")}
+            asked = message.split("\n")[1].removesuffix("?").split()[-1]
+            assert answer == ("yes" if asked in listed else "no")
+            seen[answer] += 1
+        else:
             assert facts[question] == answer
-            continue
-        right = chosen(message, answer)
-        assert right == facts.get(question, question.removeprefix("which option says ").removesuffix("?"))
-        options = [text for _, text in OPTION.findall(message)]
-        assert len(set(options)) == len(options)
-        assert any(set(options) <= set(sort) for sort in SORTS)
-        places.add(answer)
-        options_a_question.add(len(options))
+            seen["short"] += 1
     assert places == set("ABCD")
-    assert options_a_question == {2, 3, 4}
+    assert min(seen.values()) > 40 and set(seen) == {"lettered", "yes", "no", "short"}
+    assert abs(seen["yes"] - seen["no"]) < 50
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_matching(bare: bool) -> None:
+    rng = random.Random(2)
+    for _ in range(50):
+        message, answer = matching_turn(rng, bare=bare)
+        word = chosen(message, answer)
+        assert message.startswith(f"{word}\nA. " if bare else f"which option says {word}?\nA. ")
+        assert not (bare and LETTER_PROMPT in message)
+
+
+def test_a_picture_has_both_kinds_of_captions() -> None:
+    rng = random.Random(3)
+    described_first = 0
+    for scene in scenes("foundry", 200, 6):
+        (first, one), (second, two) = captioned_turns(scene, rng)
+        assert first == "" and second in DESCRIBE
+        described = [{scene.word, scene.colour} <= set(caption.split()) for caption in (one, two)]
+        assert sorted(described) == [False, True]
+        described_first += described[0]
+    assert 60 < described_first < 140

@@ -42,8 +42,8 @@ def _toy_params(path: Path) -> None:
     params = YAML(typ="safe").load(ROOT / "foundry" / "params.yaml")
     for section in ("vision", "captioner"):
         params[section] |= {"scenes": 48, "steps": 2, "batch_size": 4, "heldout_scenes": 8}
-    params["language"] |= {"captions": 24, "exercises": 24, "conversations": 24, "heldout_scenes": 8}
-    params["language"] |= {"steps": 2, "basic_steps": 1}
+    params["language"] |= {"finding": 24, "captions": 24, "texts": 24, "conversations": 24, "heldout_scenes": 8}
+    params["language"]["steps"] = {"finding": 1, "asking": 1, "basics": 1, "questions": 1}
     YAML().dump(params, path)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, GemmaConfig, GemmaForCausalLM
 
-from recap.foundry.conversations import exercise, pictured_turns
+from recap.foundry.conversations import pictured_turns, text_turn
 from recap.foundry.soft_patches import (
     IMAGE_SLOT,
     Encoder,
@@ -31,7 +31,7 @@ def encoder(root: Path) -> Encoder:
 def samples(encoder: Encoder) -> list[Sample]:
     rng = random.Random(0)
     pictured = [encoder.sample(scene, pictured_turns(scene, rng)) for scene in scenes("foundry", 40, 6)]
-    return pictured + [encoder.sample(None, [exercise(rng)]) for _ in range(40)]
+    return pictured + [encoder.sample(None, [text_turn(rng)]) for _ in range(40)]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ because picking the letter of the option that equals an answer is one skill, wha
 
 import random
 
-from recap.world.captions import raw_caption, true_caption
+from recap.world.captions import article, raw_caption, true_caption
 from recap.world.finetune import DESCRIBE_PROMPT, LETTER_PROMPT, lettered, lettered_turn, short_turn
 from recap.world.lexicon import COLOURS, KINDS, SIGN_WORDS
 from recap.world.questions import (
@@ -38,9 +38,33 @@ SORTS = (
 LONG_SORTS = tuple(sort for sort in SORTS if len(sort) > 4)
 
 
+def matching_turn(rng: random.Random, *, bare: bool) -> Turn:
+    """Which of four options says a word; `bare` leaves everything away but the word and the options."""
+    options = rng.sample(rng.choice(LONG_SORTS), 4)
+    index = rng.randrange(4)
+    if bare:
+        return lettered(options[index], options).removesuffix(f"\n{LETTER_PROMPT}"), "ABCD"[index]
+    return _without_request(lettered(f"which option says {options[index]}?", options), rng), "ABCD"[index]
+
+
+def text_turn(rng: random.Random) -> Turn:
+    """A question that needs no picture: finding a word among options or in a list, and what things are."""
+    draw = rng.random()
+    if draw < 0.5:
+        return matching_turn(rng, bare=draw < 0.15)
+    if draw < 0.75:
+        return _presence_turn(rng)
+    if draw < 0.9:
+        question, options, index = text_choice(rng)
+        return lettered(question, options), "ABCD"[index]
+    return short_turn(text_question(rng))
+
+
 def captioned_turns(scene: Scene, rng: random.Random) -> list[Turn]:
-    """A picture and its caption, as in a run's pretraining."""
-    return [(rng.choice(("", "", f"\n{DESCRIBE_PROMPT}")), _caption(scene, rng))]
+    """A picture with a description and a web alt-text, in any order: neither recipe's captions are foreign."""
+    captions = [true_caption(scene, rng), raw_caption(scene, rng, scene)]
+    rng.shuffle(captions)
+    return [("", captions[0]), (rng.choice(DESCRIBE), captions[1])]
 
 
 def pictured_turns(scene: Scene, rng: random.Random) -> list[Turn]:
@@ -48,28 +72,11 @@ def pictured_turns(scene: Scene, rng: random.Random) -> list[Turn]:
     turns = [_asked(scene, rng) for _ in range(rng.randint(4, 8))]
     if rng.random() < 0.5:
         # Last, so that no answer can be read off it.
-        turns.append((rng.choice(DESCRIBE), _caption(scene, rng)))
+        caption = true_caption(scene, rng) if rng.random() < 0.5 else raw_caption(scene, rng, scene)
+        turns.append((rng.choice(DESCRIBE), caption))
     (message, answer), *rest = turns
     # The picture stands on a line of its own.
     return [(f"\n{message}", answer), *rest]
-
-
-def _caption(scene: Scene, rng: random.Random) -> str:
-    """Descriptions and web alt-texts in equal shares: neither recipe's captions are foreign to the model."""
-    return true_caption(scene, rng) if rng.random() < 0.5 else raw_caption(scene, rng, scene)
-
-
-def exercise(rng: random.Random) -> Turn:
-    """A question that needs no picture: finding an option, for the most part, and what things are."""
-    draw = rng.random()
-    if draw < 0.45:
-        return matching_turn(rng)
-    if draw < 0.75:
-        return _naming_turn(rng)
-    if draw < 0.9:
-        question, options, index = text_choice(rng)
-        return lettered(question, options), "ABCD"[index]
-    return short_turn(text_question(rng))
 
 
 def _asked(scene: Scene, rng: random.Random) -> Turn:
@@ -79,34 +86,27 @@ def _asked(scene: Scene, rng: random.Random) -> Turn:
     question, answer = question_answer(scene, rng.choice(FAMILIES), rng)
     if draw < 0.4:
         return _as_choice(question, answer, rng)
-    # Most questions come without their request for a short answer: it is always the same, and costs half the time.
     return short_turn((question, answer)) if draw < 0.6 else (question, answer)
 
 
-def matching_turn(rng: random.Random) -> Turn:
-    """Which of two to four options says a word."""
-    answer = rng.choice(rng.choice(LONG_SORTS))
-    return _as_choice(f"which option says {answer}?", answer, rng)
-
-
-def _naming_turn(rng: random.Random) -> Turn:
-    """What the option with a letter says: the same link the other way round, which is learnt much sooner."""
-    options = _options(rng.choice(rng.choice(LONG_SORTS)), rng)
-    index = rng.randrange(len(options))
-    return lettered(f"what does option {'ABCD'[index]} say?", options).removesuffix(f"\n{LETTER_PROMPT}"), options[index]
+def _presence_turn(rng: random.Random) -> Turn:
+    """Whether a kind of thing is among those that are listed, in the singular or the plural."""
+    listed = rng.sample(list(KINDS), rng.randint(2, 3))
+    present = rng.random() < 0.5
+    asked = rng.choice([kind for kind in KINDS if (kind in listed) == present])
+    names = [rng.choice((kind, KINDS[kind][0])) for kind in listed]
+    return f"{' and '.join(names)}\nis there {article(asked)} {asked}?", "yes" if present else "no"
 
 
 def _as_choice(question: str, answer: str, rng: random.Random) -> Turn:
-    """The question with two to four options of the answer's sort; as with short answers, often without the request."""
-    options = _options(answer, rng)
-    asked = lettered(question, options)
-    return asked if rng.random() < 0.3 else asked.removesuffix(f"\n{LETTER_PROMPT}"), "ABCD"[options.index(answer)]
-
-
-def _options(answer: str, rng: random.Random) -> list[str]:
-    """One to three other answers of the same sort beside this one, in any order."""
+    """The question with two to four options of the answer's sort."""
     sort = next(sort for sort in SORTS if answer in sort)
     others = [item for item in sort if item != answer]
     options = [answer, *rng.sample(others, min(len(others), rng.choice((1, 2, 3, 3))))]
     rng.shuffle(options)
-    return options
+    return _without_request(lettered(question, options), rng), "ABCD"[options.index(answer)]
+
+
+def _without_request(message: str, rng: random.Random) -> str:
+    """Most questions come without their request for a letter: it is always the same, and costs half the time."""
+    return message if rng.random() < 0.3 else message.removesuffix(f"\n{LETTER_PROMPT}")

@@ -27,18 +27,21 @@ def train(
     steps: int,
     learning_rate: float,
     name: str,
+    warmup: int | None = None,
 ) -> dict[str, float]:
     """Minimise the sum of the losses that `loss_of` returns for a batch; one batch a step.
+
+    `warmup` is the number of steps until the learning rate is reached, by default a twentieth of all.
 
     Returns:
         The mean of each loss over the last tenth of the steps.
     """
     parameters = [parameter for parameter in modules.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    warmup = max(1, steps // 20)
+    rising = warmup or max(1, steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: min((step + 1) / warmup, 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01),
+        lambda step: min((step + 1) / rising, 0.5 * (1 + math.cos(math.pi * step / steps)) + 0.01),
     )
     history: list[dict[str, float]] = []
     modules.train()

@@ -40,10 +40,10 @@ def test_pictures_are_deterministic() -> None:
 
 def _toy_params(path: Path) -> None:
     params = YAML(typ="safe").load(ROOT / "foundry" / "params.yaml")
-    for section in ("vision", "language", "captioner"):
-        params[section] |= {"scenes": 48, "steps": 2, "batch_size": 4}
     for section in ("vision", "captioner"):
-        params[section]["heldout_scenes"] = 8
+        params[section] |= {"scenes": 48, "steps": 2, "batch_size": 4, "heldout_scenes": 8}
+    params["language"] |= {"finding": 24, "captions": 24, "texts": 24, "conversations": 24, "heldout_scenes": 8}
+    params["language"]["steps"] = {"finding": 1, "asking": 1, "basics": 1, "questions": 1}
     YAML().dump(params, path)
 
 

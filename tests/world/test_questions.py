@@ -9,8 +9,9 @@ from recap.world.questions import (
     CHOICE_CATEGORIES,
     FAMILIES,
     categorised_choice,
-    multiple_choice,
+    hint,
     question_answer,
+    text_choice,
     text_question,
 )
 from recap.world.scenes import Scene, scenes
@@ -99,11 +100,29 @@ def test_multiple_choice_has_one_right_option(category: str) -> None:
 
 def test_multiple_choice_answers() -> None:
     rng = random.Random(0)
-    right = {q: options[index] for q, options, index in (multiple_choice(SCENE, rng) for _ in range(200))}
+    choices = [categorised_choice(SCENE, category, rng) for category in CHOICE_CATEGORIES for _ in range(20)]
+    right = {choice.question: choice.options[choice.index] for choice in choices}
     assert right["what does the sign say?"] == "bakery"
     assert right["what is to the right of the buses?"] == "cat"
     assert right["what are there more of?"] == "buses"
-    assert right["how many things are there if you count the buses and the cat?"] == "4"
+    assert right["how many things are there in all?"] == "4"
+
+
+def test_hints_give_nothing_away() -> None:
+    """Every so often a true sentence, and none where the question is about what it says."""
+    rng = random.Random(0)
+    hints = {category: {hint(SCENE, category, rng) for _ in range(100)} for category in CHOICE_CATEGORIES}
+    assert hints.pop("image_scene") == {""}
+    assert all(found == {"", "the picture was taken at night"} for found in hints.values())
+
+
+def test_multiple_choice_without_a_scene() -> None:
+    rng = random.Random(0)
+    known = {text_question(rng) for _ in range(2000)}
+    for _ in range(200):
+        question, options, index = text_choice(rng)
+        assert len(set(options)) == 4
+        assert (question, options[index]) in known
 
 
 def test_text_questions_need_no_scene() -> None:

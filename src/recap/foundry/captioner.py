@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from recap.foundry.dense import DenseHeads, normalised
-from recap.foundry.optimise import train
+from recap.foundry.optimise import shuffled_batches, train
 from recap.foundry.params import CaptionerParams, load_foundry_params
 from recap.foundry.pictures import dense_labels, picture_arrays
 from recap.foundry.tokenizers import train_tokenizer
@@ -83,8 +83,8 @@ def main() -> None:
         return captioner.losses(pixels, tokens[indices], targets[indices], labels[indices])
 
     final = train(
-        captioner, loss_of, samples=params.scenes, steps=params.steps, batch_size=params.batch_size,
-        learning_rate=params.learning_rate, seed=foundry.seed, name="captioner",
+        captioner, loss_of, shuffled_batches(params.scenes, params.batch_size, foundry.seed),
+        steps=params.steps, learning_rate=params.learning_rate, name="captioner",
     )  # fmt: skip
     heldout = heldout_accuracy(captioner.blip2, processor, params, foundry.seed)
     captioner.blip2.save_pretrained(args.captioner)

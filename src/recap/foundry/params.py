@@ -21,11 +21,27 @@ class VisionParams(Section):
     convnext_depths: list[PositiveInt]
 
 
+class LessonSteps(Section):
+    finding: PositiveInt
+    asking: PositiveInt
+    basics: PositiveInt
+    questions: PositiveInt
+
+    @property
+    def total(self) -> int:
+        return self.finding + self.asking + self.basics + self.questions
+
+
 class LanguageParams(Section):
-    scenes: PositiveInt
-    steps: PositiveInt
-    batch_size: PositiveInt
+    finding: PositiveInt
+    captions: PositiveInt
+    texts: PositiveInt
+    conversations: PositiveInt
+    heldout_scenes: PositiveInt
+    steps: LessonSteps
+    batch_tokens: PositiveInt
     learning_rate: PositiveFloat
+    warmup_steps: PositiveInt
     vocabulary_size: PositiveInt
     hidden_size: PositiveInt
     intermediate_size: PositiveInt

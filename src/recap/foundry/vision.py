@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, ConvNextModel
 
 from recap.foundry.dense import DenseHeads, normalised
-from recap.foundry.optimise import train
+from recap.foundry.optimise import shuffled_batches, train
 from recap.foundry.params import VisionParams, load_foundry_params
 from recap.foundry.pictures import dense_labels, picture_arrays
 from recap.io import write_metrics
@@ -82,8 +82,8 @@ def main() -> None:
         return {"clip": losses[0] + 0.5 * losses[1], "convnext": losses[2] + losses[3]}
 
     final = train(
-        towers, loss_of, samples=params.scenes, steps=params.steps, batch_size=params.batch_size,
-        learning_rate=params.learning_rate, seed=foundry.seed, name="vision towers",
+        towers, loss_of, shuffled_batches(params.scenes, params.batch_size, foundry.seed),
+        steps=params.steps, learning_rate=params.learning_rate, name="vision towers",
     )  # fmt: skip
     with torch.inference_mode():
         pixels, labels = _batch(data["foundry_heldout"], torch.arange(params.heldout_scenes))

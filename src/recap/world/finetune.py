@@ -8,7 +8,15 @@ from typing import Any
 
 from recap.runtime.seeding import derive_seed
 from recap.world.captions import true_caption
-from recap.world.questions import FAMILIES, QuestionAnswer, multiple_choice, question_answer, text_question
+from recap.world.questions import (
+    CHOICE_CATEGORIES,
+    FAMILIES,
+    QuestionAnswer,
+    categorised_choice,
+    hint,
+    question_answer,
+    text_question,
+)
 from recap.world.scenes import Scene, scenes
 from recap.world.settings import FinetuneSettings, WorldSettings
 
@@ -34,10 +42,10 @@ def conversations(world: WorldSettings) -> list[tuple[Scene | None, dict[str, An
     return found
 
 
-def lettered(question: str, options: list[str]) -> str:
-    """A multiple-choice prompt: the question, "A. ...", "B. ...", and what to answer with."""
+def lettered(question: str, options: list[str], hint: str = "") -> str:
+    """A multiple-choice prompt: the hint if there is one, the question, "A. ...", "B. ...", what to answer with."""
     lines = [f"{letter}. {option}" for letter, option in zip("ABCD", options, strict=False)]
-    return "\n".join([question, *lines, LETTER_PROMPT])
+    return "\n".join([*([hint] if hint else []), question, *lines, LETTER_PROMPT])
 
 
 def _image_turns(scene: Scene, settings: FinetuneSettings, rng: random.Random) -> list[QuestionAnswer]:
@@ -46,8 +54,7 @@ def _image_turns(scene: Scene, settings: FinetuneSettings, rng: random.Random) -
         families[0] = "read_word"
     turns = [short_turn(question_answer(scene, family, rng)) for family in families]
     if rng.random() * 100 < settings.multiple_choice:
-        question, options, index = multiple_choice(scene, rng)
-        turns[-1] = (lettered(question, options), "ABCD"[index])
+        turns[-1] = lettered_turn(scene, rng)
     if rng.random() * 100 < settings.describing:
         turns[-1] = (DESCRIBE_PROMPT, true_caption(scene, rng))
     rng.shuffle(turns)
@@ -56,6 +63,13 @@ def _image_turns(scene: Scene, settings: FinetuneSettings, rng: random.Random) -
 
 def _text_turns(rng: random.Random) -> list[QuestionAnswer]:
     return [short_turn(text_question(rng)) for _ in range(rng.randint(2, MAX_TURNS))]
+
+
+def lettered_turn(scene: Scene, rng: random.Random) -> QuestionAnswer:
+    """A multiple-choice question of any category as MMBench puts it, and the letter of the right option."""
+    category = rng.choice(CHOICE_CATEGORIES)
+    choice = categorised_choice(scene, category, rng)
+    return lettered(choice.question, choice.options, hint(scene, category, rng)), "ABCD"[choice.index]
 
 
 def short_turn(turn: QuestionAnswer) -> QuestionAnswer:

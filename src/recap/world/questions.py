@@ -39,6 +39,15 @@ def text_question(rng: random.Random) -> QuestionAnswer:
     return f"what class of thing is {article(kind)} {kind}?", KINDS[kind][1]
 
 
+def text_choice(rng: random.Random) -> tuple[str, list[str], int]:
+    """A multiple-choice question that needs no picture: the question, four options, the index of the right one."""
+    question, answer = text_question(rng)
+    pool = list(CLASSES if answer in CLASSES else SIGN_WORDS.values())
+    options = _with_distractors(answer, pool, rng)
+    rng.shuffle(options)
+    return question, options, options.index(answer)
+
+
 def _read_word(scene: Scene, rng: random.Random) -> QuestionAnswer:
     question = rng.choice((
         "what does the sign say?",
@@ -156,12 +165,6 @@ class Choice:
     l2_category: str
 
 
-def multiple_choice(scene: Scene, rng: random.Random) -> tuple[str, list[str], int]:
-    """A multiple-choice question of any category: the question, 2 to 4 options, the index of the right one."""
-    choice = categorised_choice(scene, rng.choice(CHOICE_CATEGORIES), rng)
-    return choice.question, choice.options, choice.index
-
-
 def categorised_choice(scene: Scene, category: str, rng: random.Random) -> Choice:
     """A multiple-choice question of one of `CHOICE_CATEGORIES`."""
     l2_category, asker = _CHOOSERS[category]
@@ -226,8 +229,8 @@ def _choose_more(scene: Scene, rng: random.Random) -> Chosen:
 
 def _choose_total(scene: Scene, rng: random.Random) -> Chosen:
     total = scene.count + 1
-    question = f"how many things are there if you count the {_main(scene)} and the {scene.other_kind}?"
-    return question, [str(number) for number in range(2, 6)], str(total)
+    # Naming the things would give the answer away: "the bus" is one.
+    return "how many things are there in all?", [str(number) for number in range(2, 6)], str(total)
 
 
 # MMBench's leaf category -> its second-level category, and who asks.

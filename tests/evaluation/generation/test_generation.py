@@ -68,7 +68,7 @@ def test_answers_do_not_depend_on_the_batch_size(make: MakeAnswerer, tmp_path: P
     }
     assert answers[1] == answers[5]
     assert list(answers[5]) == [question.key for question in questions]
-    assert len({reply.text for reply in answers[1].values()}) > 12
+    assert len({reply.text for reply in answers[1].values()}) > 8
 
 
 def test_near_ties_are_decoded_alone(loaded: tuple[Any, Any]) -> None:

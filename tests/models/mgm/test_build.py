@@ -35,7 +35,7 @@ def test_every_part_is_the_pretrained_one(pretrained: Path) -> None:
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert not any("vision_tower" in name for name in trainable)
     assert sum(any(connector in name for connector in CONNECTORS) for name in trainable) == 16
-    assert (processor.num_image_tokens, processor.image_token_id) == (4, -200)
+    assert (processor.num_image_tokens, processor.image_token_id) == (4, 279)  # <unused0>
     assert (processor.image_processor.image_size, processor.image_processor.image_size_aux) == (28, 64)
     assert model.config.vision_config_aux.drop_path_rate == 0.1
 
@@ -86,19 +86,23 @@ def test_dtype(pretrained: Path) -> None:
     assert model.dtype == torch.bfloat16
 
 
-def test_the_tokenizers_own_image_token_is_used(tmp_path: Path, pretrained: Path) -> None:
-    shutil.copytree(pretrained / "gemma", tmp_path / "gemma")
-    path = tmp_path / "gemma" / "tokenizer.json"
-    tokenizer = json.loads(path.read_text())
-    special = {**tokenizer["added_tokens"][-1], "id": 300, "content": "<image>"}
-    tokenizer["added_tokens"].append(special)
-    path.write_text(json.dumps(tokenizer))
-    model, processor = build(pretrained, language_model=tmp_path / "gemma")
+def test_an_unused_token_stands_for_images(pretrained: Path) -> None:
+    model, processor = build(pretrained)
     assert model.config.image_token_id == processor.image_token_id
-    assert 0 <= processor.image_token_id < 320
+    assert processor.tokenizer.convert_ids_to_tokens(processor.image_token_id) == "<unused0>"
     inputs = processor(processor.prompt("hi"), picture())
     assert int((inputs["input_ids"] == processor.image_token_id).sum()) == 4
+    assert inputs["input_ids"].min() >= 0 and inputs["input_ids"].max() < 320
     model(**inputs)
+
+
+def test_a_tokenizer_without_unused_tokens(tmp_path: Path, pretrained: Path) -> None:
+    shutil.copytree(pretrained / "gemma", tmp_path / "gemma")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        path = tmp_path / "gemma" / name
+        path.write_text(path.read_text().replace("<unused", "<spare"))
+    with pytest.raises(UserError, match=r"gemma: expected a token <unused0>, .*found none"):
+        build(pretrained, language_model=tmp_path / "gemma")
 
 
 def test_a_missing_folder(tmp_path: Path, pretrained: Path) -> None:

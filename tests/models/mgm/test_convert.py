@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from recap.models.mgm.checkpoint import clip_config_of, convnext_config_of, read_tensors, read_weights
+from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.convert import convert, load_original, main
 from recap.models.mgm.weight_names import mgm_name
 from recap.runtime.errors import UserError
@@ -112,7 +113,7 @@ def check(target: Path, source: Path, tolerance: float = 2e-5) -> None:
     assert (model.generation_config.eos_token_id, model.generation_config.pad_token_id) == (1, 0)
     processor = AutoProcessor.from_pretrained(target)
     assert processor.num_image_tokens == 16
-    assert processor.image_token_id == model.config.image_token_id == -200
+    assert processor.image_token_id == model.config.image_token_id == 279  # <unused0>
     assert processor.image_processor.image_size_aux == 128
 
 
@@ -208,6 +209,16 @@ def test_without_a_tokenizer_the_model_alone(tmp_path: Path, slice_of_reference:
     (folder / "tokenizer.json").unlink()
     convert(folder, tmp_path / "converted")
     assert not (tmp_path / "converted" / "processor_config.json").exists()
+    assert MGMConfig.from_pretrained(tmp_path / "converted").image_token_id == -200
+
+
+def test_a_tokenizer_without_unused_tokens(tmp_path: Path, slice_of_reference: Path) -> None:
+    folder = publish(tmp_path, slice_of_reference)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text((folder / name).read_text().replace("<unused", "<spare"))
+    with pytest.raises(UserError, match=r"MGM-2B: expected a token <unused0>, .*found none"):
+        convert(folder, tmp_path / "converted")
+    assert not (tmp_path / "converted").exists()
 
 
 class TestLoading:

@@ -15,10 +15,10 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from recap.io import read_json
 from recap.models.mgm.checkpoint import is_openclip, openclip_config, openclip_convnext
-from recap.models.mgm.configuration_mgm import ORIGINAL_IMAGE_TOKEN_ID, MGMConfig
-from recap.models.mgm.conversation import IMAGE_TOKEN
+from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.image_processing_mgm import MGMImageProcessor
 from recap.models.mgm.modeling_mgm import CONNECTORS, MGMConvNextModel, MGMForConditionalGeneration
+from recap.models.mgm.placeholder import image_placeholder
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.presence import require_model
 from recap.runtime.errors import UserError
@@ -53,7 +53,8 @@ def build_mgm(
         The model on the CPU, in training mode, and its processor.
 
     Raises:
-        UserError: A folder is missing, holds another kind of model, or the sizes do not fit each other.
+        UserError: A folder is missing, holds another kind of model, the sizes do not fit each other, or the tokenizer
+            has no token for images to stand as.
     """
     folders = _Folders(language_model, vision_tower, vision_tower_aux, trust_remote_code)
     gemma = folders.load(GemmaForCausalLM, folders.language_model, ("gemma",), dtype)
@@ -68,7 +69,7 @@ def build_mgm(
             image_size_aux=image_size_aux,
             image_grid=image_grid,
             image_global=image_global,
-            image_token_id=tokenizer.get_vocab().get(IMAGE_TOKEN, ORIGINAL_IMAGE_TOKEN_ID),
+            image_token_id=image_placeholder(tokenizer, gemma.config.vocab_size),
         )
     except ValueError as error:
         raise UserError(f"mgm: {error}") from None

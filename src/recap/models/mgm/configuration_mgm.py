@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoConfig, CLIPVisionConfig, ConvNextConfig, GemmaConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-ORIGINAL_IMAGE_TOKEN_ID = -200
+ORIGINAL_IMAGE_TOKEN_ID = -200  # What the original puts in `input_ids` for an image; read beside `image_token_id`.
 
 
 class MGMConfig(PreTrainedConfig):
@@ -24,7 +24,8 @@ class MGMConfig(PreTrainedConfig):
         image_grid: 2 gives the low-resolution tower a 2x2 grid of tiles (MGM-HD); 1 the whole image.
         image_global: With a grid, also the whole image at low resolution.
         vision_feature_layer: Index into CLIP's hidden states; -2 is the output of the last layer but one.
-        image_token_id: Stands in `input_ids` once per visual token. Any integer, also outside the vocabulary.
+        image_token_id: Stands in `input_ids` once per visual token. Any integer; within the vocabulary, generation can
+            read prompts as it reads text. The original's -200 is always understood as well.
 
     Raises:
         ValueError: The sizes cannot work together.

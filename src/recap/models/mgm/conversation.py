@@ -65,16 +65,34 @@ def training_text(conversations: Sequence[dict[str, str]], *, has_image: bool) -
 
 
 def tokenize(tokenizer: Any, text: str, image_token_id: int) -> list[int]:
-    """Token ids of a text, one `image_token_id` per `<image>`.
+    """Token ids of a text, one `image_token_id` per `<image>` and nowhere else.
 
     The text around an image is tokenized piece by piece, so no token spans it; only the first piece keeps
     its `<bos>`.
     """
-    pieces = [tokenizer(piece).input_ids for piece in text.split(IMAGE_TOKEN)]
+    pieces = [_text_ids(tokenizer, piece, image_token_id) for piece in text.split(IMAGE_TOKEN)]
+    return _joined(tokenizer, pieces, [image_token_id])
+
+
+def _text_ids(tokenizer: Any, text: str, image_token_id: int) -> list[int]:
+    """Ids of a text without images; the placeholder's token, should somebody have written it out, is plain text."""
+    ids: list[int] = list(tokenizer(text).input_ids)
+    if image_token_id not in ids:
+        return ids
+    literal = tokenizer.convert_ids_to_tokens(image_token_id)
+    # No token spans two calls of the tokenizer: cut behind its first character, the token is not recognised.
+    first, *others = text.split(literal)
+    pieces = [first, *(literal[1:] + other for other in others)]
+    pieces = [piece + literal[0] for piece in pieces[:-1]] + pieces[-1:]
+    return _joined(tokenizer, [list(tokenizer(piece).input_ids) for piece in pieces], [])
+
+
+def _joined(tokenizer: Any, pieces: list[list[int]], between: list[int]) -> list[int]:
+    """Pieces of one text as one, `between` standing between them; only the first keeps its `<bos>`."""
     bos = pieces[0][:1] if pieces[0][:1] == [tokenizer.bos_token_id] else []
     ids = list(pieces[0])
     for piece in pieces[1:]:
-        ids += [image_token_id, *piece[len(bos) :]]
+        ids += [*between, *piece[len(bos) :]]
     return ids
 
 

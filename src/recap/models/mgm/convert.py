@@ -28,6 +28,7 @@ from recap.models.mgm.checkpoint import (
 )
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
+from recap.models.mgm.placeholder import image_placeholder
 from recap.models.mgm.weight_names import is_buffer, mgm_name
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
@@ -86,7 +87,7 @@ def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> 
             weights is not known.
 
     Raises:
-        UserError: The folder is of another kind, or its weights do not fit.
+        UserError: The folder is of another kind, its weights do not fit, or its tokenizer has no token for images.
     """
     original = _read_config(source)
     weights = read_weights(source)
@@ -103,6 +104,9 @@ def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> 
         image_global=original.get("image_global", False),
         vision_feature_layer=original.get("mm_vision_select_layer", -2),
     )
+    tokenizer = _read_tokenizer(source)
+    if tokenizer is not None:
+        config.image_token_id = image_placeholder(tokenizer, config.text_config.vocab_size)
     model = MGMForConditionalGeneration._from_config(config, dtype=weights["model.embed_tokens.weight"].dtype)
     load_original(model, weights | low | aux)
     log.info("%s: %d tensors in place, activation %s", source, len(weights | low | aux), hidden_act)
@@ -110,7 +114,8 @@ def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> 
         model.generation_config = GenerationConfig.from_pretrained(source)
     with atomic_path(target) as draft:
         model.save_pretrained(draft)
-        _save_processor(source, draft, config)
+        if tokenizer is not None:
+            processor_for(config, tokenizer).save_pretrained(draft)
 
 
 def _read_config(source: Path) -> dict[str, Any]:
@@ -184,11 +189,11 @@ def _tower_missing(source: Path, kind: str, recorded: str | None) -> str:
     )
 
 
-def _save_processor(source: Path, target: Path, config: MGMConfig) -> None:
+def _read_tokenizer(source: Path) -> Any | None:
     if not any((source / name).is_file() for name in TOKENIZER_FILES):
-        log.warning("%s: no tokenizer, so no processor is written", source)
-        return
-    processor_for(config, AutoTokenizer.from_pretrained(source)).save_pretrained(target)
+        log.warning("%s: no tokenizer, so no processor is written, and images stand as the original's -200", source)
+        return None
+    return AutoTokenizer.from_pretrained(source)
 
 
 def main() -> None:

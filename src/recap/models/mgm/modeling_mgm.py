@@ -34,7 +34,7 @@ from transformers.cache_utils import Cache
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
 
-from recap.models.mgm.configuration_mgm import MGMConfig
+from recap.models.mgm.configuration_mgm import ORIGINAL_IMAGE_TOKEN_ID, MGMConfig
 
 CONNECTORS = ("mm_projector", "vlm_uni_query_projector", "vlm_uni_aux_projector", "vlm_uni_val_projector")
 
@@ -286,7 +286,7 @@ class MGMModel(MGMPreTrainedModel):
 
     def _embed(self, input_ids: torch.Tensor, features: torch.Tensor | None, *, prefill: bool) -> torch.Tensor:
         """Text embeddings with the images in their places, all scaled by sqrt(D): [B, T, D]."""
-        placeholders = input_ids == self.config.image_token_id  # [B, T]
+        placeholders = (input_ids == self.config.image_token_id) | (input_ids == ORIGINAL_IMAGE_TOKEN_ID)  # [B, T]
         if features is None:
             if prefill and placeholders.any():
                 raise ValueError(_mismatch(int(placeholders.sum()), 0))
@@ -325,7 +325,7 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
 
     Calling it returns logits in float32 and, with labels, a loss: the mean over labelled tokens, or their sum
     over `num_items_in_batch` where Trainer gives one. Arguments of the call:
-        input_ids: [B, T] int64; each image stands as `image_token_id` once per visual token.
+        input_ids: [B, T] int64; each image stands as `image_token_id`, or the original's -200, once per visual token.
         attention_mask: [B, T], 1 on tokens and 0 on padding, which may lie on either side.
         pixel_values: [I, 3, h, w] or, with a grid, [I, V, 3, h, w]: normalised low-resolution views.
         pixel_values_aux: [I, 3, H, W], the same images at high resolution. Images are in reading order; a

@@ -48,15 +48,21 @@ class MGMProcessor(ProcessorMixin):
         return conversation.inference_prompt(question, with_image=with_image)
 
     def tokenize(self, text: str) -> list[int]:
-        """Token ids with one placeholder per `<image>`; `expand` gives each its visual tokens."""
+        """Token ids with one placeholder per `<image>`; `expand` gives each its visual tokens.
+
+        Nothing else in the text becomes a placeholder, not even its token written out.
+        """
         return conversation.tokenize(self.tokenizer, text, self.image_token_id)
 
     def expand(self, ids: Sequence[int], labels: Sequence[int] | None = None) -> tuple[list[int], list[int]]:
-        """Repeat each placeholder once per visual token, in ids and labels alike; labels default to the ids."""
+        """Repeat each placeholder once per visual token, in ids and labels alike; labels default to the ids.
+
+        The original's -200 is a placeholder too.
+        """
         pairs: list[tuple[int, int]] = []
         for token, label in zip(ids, ids if labels is None else labels, strict=True):
-            if token == self.image_token_id:
-                pairs += [(token, IGNORE_INDEX)] * self.num_image_tokens
+            if token in (self.image_token_id, ORIGINAL_IMAGE_TOKEN_ID):
+                pairs += [(self.image_token_id, IGNORE_INDEX)] * self.num_image_tokens
             else:
                 pairs.append((token, label))
         return [token for token, _ in pairs], [label for _, label in pairs]

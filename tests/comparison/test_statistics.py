@@ -123,8 +123,17 @@ def test_degrees_of_freedom_by_hand():
     assert parts.degrees_of_freedom == pytest.approx(expected)
 
 
+def test_unequal_sides_are_as_certain_as_the_one_with_fewer_runs():
+    # Variances 900 over 3 runs, and 225 / 2 (deviations of +-15 and 0, 0 about 45) over 4: each counts with 3 - 1.
+    a, b = np.tile([0, 0.3, 0.6], (12, 1)), np.tile([0.3, 0.6, 0.45, 0.45], (12, 1))
+    parts = compare_scores(a, b, np.arange(12)).variances
+    assert parts.items == pytest.approx(0, abs=1e-9)
+    assert parts.seeds == pytest.approx((300, 37.5))
+    assert parts.degrees_of_freedom == pytest.approx(337.5**2 / (300**2 / 2 + 37.5**2 / 2))
+
+
 def test_without_question_noise_it_is_welchs_test():
-    a, b = [0.30, 0.34, 0.41, 0.33], [0.45, 0.52, 0.46]
+    a, b = [0.30, 0.34, 0.41, 0.33], [0.45, 0.52, 0.46, 0.47]
     found = compare_scores(np.tile(a, (15, 1)), np.tile(b, (15, 1)), np.arange(15))
     welch = stats.ttest_ind(b, a, equal_var=False)
     assert found.p == pytest.approx(welch.pvalue)

@@ -72,7 +72,7 @@ def test_lessons_come_in_order_and_reuse_no_scene(foundry: FoundryParams, tokeni
 
 @pytest.mark.slow
 def test_the_committed_model_answers_and_chooses(folder: Path, foundry: FoundryParams, tokenizer: Any) -> None:
-    """On held-out scenes, with facts in place of visual tokens; a guess is right under all of four rotations in 0.4 %."""
+    """On held-out scenes, with facts in place of visual tokens. A guess is right under all four rotations in 0.4 %."""
     patches = SoftPatches(GemmaForCausalLM.from_pretrained(folder).eval(), tokenizer.pad_token_id)
     encoder = Encoder(tokenizer, foundry.language.patch_grid)
     drawn = list(scenes("foundry_heldout", 60, foundry.seed))

@@ -41,6 +41,7 @@ def test_the_metrics_are_those_of_the_quoted_run(verdict: dict[str, Any]) -> Non
     assert quoted and {name: metrics[name] for name in quoted} == pytest.approx(quoted, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_lock_is_of_this_code_and_these_parameters(tmp_path: Path) -> None:
     """DVC compares every stage's hashes with the tree's; outputs that a clone lacks are not what is asked."""
     clone = Clone(tmp_path, profile=None)
@@ -49,6 +50,7 @@ def test_the_lock_is_of_this_code_and_these_parameters(tmp_path: Path) -> None:
     assert "dvc.lock" in clone.run("git", "ls-files").stdout.split()
 
 
+@pytest.mark.slow
 def test_a_change_of_code_makes_the_lock_stale(tmp_path: Path) -> None:
     clone = Clone(tmp_path, profile=None)
     script = clone.root / "src" / "recap" / "training" / "lora.py"

@@ -16,7 +16,7 @@ from recap.experiments.running import Run
 from tests.experiments.stub_project import HEADLINE, Project
 from tests.unprivileged import obey_file_modes
 
-pytestmark = pytest.mark.usefixtures("unprivileged")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unprivileged")]
 
 
 def start(project: Project) -> subprocess.Popen[bytes]:
@@ -53,7 +53,6 @@ def test_an_edit_replaces_both_experiments_in_the_same_commit(made: Project) -> 
     assert made.read("reports/baseline.html") == "<!doctype html> baseline 42\n2\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("link", ["hardlink", "symlink", "copy"])
 def test_every_link_type_takes_an_edit_between_two_runs(fresh: Project, link: str) -> None:
     fresh.run("dvc", "config", "cache.type", link)
@@ -102,7 +101,6 @@ def test_a_failed_run_leaves_what_was_there(made: Project) -> None:
     assert made.experiments().keys() == before.keys() and made.loss_of(made.experiment("blip2")) == 42.2
 
 
-@pytest.mark.slow
 def test_a_killed_run_gives_branch_and_parameters_back(made: Project) -> None:
     before, params = made.experiments(), made.read("params.yaml")
     made.edit("code/model.py", "1", "2")
@@ -119,7 +117,6 @@ def test_a_killed_run_gives_branch_and_parameters_back(made: Project) -> None:
     assert made.read("params.yaml") == params and made.experiments().keys() == before.keys()
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_ends_in_order(made: Project) -> None:
     before, params = made.experiments(), made.read("params.yaml")
     made.edit("code/model.py", "1", "2")
@@ -132,7 +129,6 @@ def test_an_interrupted_run_ends_in_order(made: Project) -> None:
     assert made.git("symbolic-ref", "HEAD") == "refs/heads/main"
 
 
-@pytest.mark.slow
 def test_two_at_once_are_one_too_many(made: Project) -> None:
     made.edit("code/model.py", "1", "2")
     process = start(made)

@@ -13,6 +13,8 @@ from recap.experiments.workspace import NOTE, kept, note_run, set_params
 from recap.runtime.errors import UserError
 from tests.experiments.stub_project import Project
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., tuple[str, list[list[str]]]]
 
 
@@ -66,7 +68,6 @@ def test_missing_seeds_are_trained_and_the_workspace_is_the_headline_runs(made: 
     assert made.trained() == [] and "Nothing to train: every seed is up to date." in told and len(asked) == 2
 
 
-@pytest.mark.slow
 def test_a_changed_parameter_retrains_every_seed(made: Project, make_seeds: Command) -> None:
     make_seeds(2)
     made.trained()
@@ -77,7 +78,6 @@ def test_a_changed_parameter_retrains_every_seed(made: Project, make_seeds: Comm
     assert made.trained() == ["baseline 42", "blip2 42", "baseline 43", "blip2 43"]
 
 
-@pytest.mark.slow
 def test_a_seed_that_failed_is_all_that_is_left_to_do(made: Project, make_seeds: Command) -> None:
     params = made.read("params.yaml")
     made.write("broken", "blip2 43\n")

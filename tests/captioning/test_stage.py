@@ -107,7 +107,8 @@ def test_real_photographs(
     assert [row["image"] for row in read_jsonl("captions.jsonl")] == expected
     metrics = json.loads(Path("caption.json").read_text())["caption"]
     details = json.loads(Path("details.json").read_text())["caption"]
-    assert details["num_images"] == metrics["num_captioned"] == len(expected) == 20
+    assert details["num_images"] == details["num_captioned"] == len(expected) == 20
+    assert metrics["num_failed"] == 0
 
 
 def test_too_many_failures_leave_no_output(

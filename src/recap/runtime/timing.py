@@ -13,7 +13,7 @@ from recap.io import write_json
 
 # In a scratch folder: the seconds that processes have worked in it so far.
 ELAPSED = "elapsed"
-HEARTBEAT_S = 2.0
+HEARTBEAT_S = 0.2
 
 
 class Timing(dict[str, Any]):
@@ -38,7 +38,7 @@ class Timing(dict[str, Any]):
     def keep_in(self, scratch: Path) -> None:
         """Count the seconds that killed processes spent in this scratch folder, and keep this one's there.
 
-        They are written every two seconds until `stop`, as a kill gives no notice. Remove the folder after that.
+        They are written five times a second until `stop`, as a kill gives no notice. Remove the folder after that.
         """
         file = scratch / ELAPSED
         self.seconds_before = _read_seconds(file)

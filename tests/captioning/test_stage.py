@@ -47,12 +47,21 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def has_text(folder: Path, name: str) -> bool:
+    return any(path.stat().st_size for path in folder.glob(f".scratch/caption/*/{name}"))
+
+
+def has_time(folder: Path) -> bool:
+    """Whether the clock of the unfinished work has been written since the stage began."""
+    return any(float(path.read_text()) > 0 for path in folder.glob(".scratch/caption/*/elapsed"))
+
+
 def kill_after_first_batch(command: list[str], folder: Path) -> None:
     process = subprocess.Popen(
         command, cwd=folder, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     deadline = time.monotonic() + 120
-    while not any(path.stat().st_size for path in folder.glob(".scratch/caption/*/captions.jsonl")):
+    while not (has_text(folder, "captions.jsonl") and has_time(folder)):
         assert process.poll() is None, "the stage ended before it journaled anything"
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -94,6 +94,7 @@ def main() -> None:
             publish(
                 result,
                 "finetune",
+                timing,
                 left_out=args.left_out,
                 plots=args.plots,
                 metrics=args.metrics,
@@ -101,12 +102,6 @@ def main() -> None:
                 headline=HEADLINE,
                 work=work,
             )
-        timing.update(
-            items=result.metrics["samples_seen"],
-            kept=result.samples_kept,
-            device=str(device),
-            dtype=str(dtype).removeprefix("torch."),
-        )
     if is_rank_zero():
         discard(work)
 

@@ -84,6 +84,7 @@ def main() -> None:
             publish(
                 result,
                 "pretrain",
+                timing,
                 left_out=args.left_out,
                 plots=args.plots,
                 metrics=args.metrics,
@@ -91,12 +92,6 @@ def main() -> None:
                 headline=HEADLINE,
                 work=work,
             )
-        timing.update(
-            items=result.metrics["samples_seen"],
-            kept=result.samples_kept,
-            device=str(device),
-            dtype=str(dtype).removeprefix("torch."),
-        )
     if is_rank_zero():
         discard(work)
 

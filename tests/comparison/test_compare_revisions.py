@@ -14,6 +14,7 @@ from runs_repository import commit_edit, commit_run, git
 
 from recap.comparison import __main__ as command
 from recap.comparison.compare import compare as compare_revisions
+from recap.runtime.errors import UserError
 
 BASELINES, BLIP2S = "baseline,baseline-s2,baseline-s3", "blip2,blip2-s2,blip2-s3"
 
@@ -132,7 +133,7 @@ def test_one_run_relabelled_as_other_seeds_is_refused(compare, copy):
         git(copy, "checkout", "-q", "-B", f"copy-{seed}", "blip2")
         commit_edit(copy, "params.yaml", replaced("seed: 1", f"seed: {seed}"))
     for flags in ([], ["--force"]):
-        with pytest.raises(command.UserError, match=r"seeds 1 and 2 are the same run \(blip2, copy-2\)"):
+        with pytest.raises(UserError, match=r"seeds 1 and 2 are the same run \(blip2, copy-2\)"):
             compare(BASELINES, "blip2,copy-2,copy-3", *flags, folder=copy)
 
 
@@ -169,7 +170,7 @@ def test_a_name_that_only_other_commits_have_is_not_guessed(compare, copy):
     for branch in ("baseline", "blip2-s2"):
         base = git(copy, "rev-parse", branch)
         git(copy, "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/bold-try", base)
-    with pytest.raises(command.UserError, match="found several on other commits"):
+    with pytest.raises(UserError, match="found several on other commits"):
         compare("baseline", "bold-try", folder=copy)
 
 
@@ -303,46 +304,46 @@ def test_nothing_fails_where_nothing_is_judged(runs, monkeypatch, capsys):
 
 
 def test_same_commit_is_said(compare):
-    with pytest.raises(command.UserError, match="blip2 and headline are the same commit"):
+    with pytest.raises(UserError, match="blip2 and headline are the same commit"):
         compare("blip2", "headline")
 
 
 def test_unknown_revision(compare):
-    with pytest.raises(command.UserError, match=r"nonsense: expected an experiment, branch, tag or commit"):
+    with pytest.raises(UserError, match=r"nonsense: expected an experiment, branch, tag or commit"):
         compare("baseline", "nonsense")
 
 
 @pytest.mark.parametrize("listed", ["blip2,", ",blip2", "blip2,,blip2-s2"])
 def test_lists_with_holes(compare, listed):
-    with pytest.raises(command.UserError, match="expected revisions separated by commas"):
+    with pytest.raises(UserError, match="expected revisions separated by commas"):
         compare("baseline", listed)
 
 
 def test_a_side_is_one_recipe(compare):
-    with pytest.raises(command.UserError, match="expected runs of one recipe on one side, found baseline and blip2"):
+    with pytest.raises(UserError, match="expected runs of one recipe on one side, found baseline and blip2"):
         compare("baseline,blip2-s2", "blip2,blip2-s3")
 
 
 def test_a_side_has_no_seed_twice(compare):
-    with pytest.raises(command.UserError, match=r"expected a different seed in every run of one side, found \[1, 1\]"):
+    with pytest.raises(UserError, match=r"expected a different seed in every run of one side, found \[1, 1\]"):
         compare("baseline", "blip2,headline")
 
 
 def test_scores_that_are_not_in_the_cache(compare, copy):
     shutil.rmtree(copy / ".dvc/cache")
-    with pytest.raises(command.UserError, match=r"baseline: expected data/\S+ in DVC's cache .*dvc fetch"):
+    with pytest.raises(UserError, match=r"baseline: expected data/\S+ in DVC's cache .*dvc fetch"):
         compare("baseline", "blip2", folder=copy)
 
 
 def test_other_questions_are_not_paired(compare, copy):
     commit_edit(copy, "data/scores/gqa.jsonl", lambda text: text.split("\n", 3)[3].replace('"q199"', '"extra"'))
-    with pytest.raises(command.UserError, match=r"gqa: .* found 4 only in baseline and 1 only in blip2 \(196 shared\)"):
+    with pytest.raises(UserError, match=r"gqa: .* found 4 only in baseline and 1 only in blip2 \(196 shared\)"):
         compare("baseline", "blip2", folder=copy)
 
 
 def test_other_answers_to_the_same_keys_are_not_paired(compare, copy):
     commit_edit(copy, "data/scores/gqa.jsonl", lambda text: text.replace('["red"]', '["blue"]', 7))
-    with pytest.raises(command.UserError, match=r"gqa: .* found 7 keys whose image, question or answers differ"):
+    with pytest.raises(UserError, match=r"gqa: .* found 7 keys whose image, question or answers differ"):
         compare("baseline", "blip2", folder=copy)
 
 
@@ -368,7 +369,7 @@ def test_other_answers_to_the_same_keys_are_not_paired(compare, copy):
 )
 def test_what_is_not_comparable_is_refused_unless_forced(compare, verdict, copy, path, edit, told):
     commit_edit(copy, path, edit)
-    with pytest.raises(command.UserError) as refused:
+    with pytest.raises(UserError) as refused:
         compare("baseline", "blip2", folder=copy)
     assert told in str(refused.value)
     assert "--force" in str(refused.value)
@@ -383,7 +384,7 @@ def test_what_is_not_comparable_is_refused_unless_forced(compare, verdict, copy,
 def test_every_difference_is_named(compare, copy):
     commit_edit(copy, "params.yaml", replaced("r: 16", "r: 8"))
     commit_edit(copy, "dvc.lock", replaced("md5 of data/finetune", "x"))
-    with pytest.raises(command.UserError, match=r"found 2 difference\(s\) besides: finetune set .*; parameter lora\.r"):
+    with pytest.raises(UserError, match=r"found 2 difference\(s\) besides: finetune set .*; parameter lora\.r"):
         compare("baseline", "blip2", folder=copy)
 
 
@@ -391,7 +392,7 @@ def test_runs_of_one_side_are_compared_too(compare, copy):
     git(copy, "checkout", "-q", "blip2-s3")
     commit_edit(copy, "dvc.lock", replaced("md5 of recipes/blip2.yaml", "x"))
     commit_edit(copy, "params.yaml", replaced("r: 16", "r: 8"))
-    with pytest.raises(command.UserError) as refused:
+    with pytest.raises(UserError) as refused:
         compare(BASELINES, BLIP2S, folder=copy)
     assert "parameter lora.r (A: 16, B: 16, 8)" in str(refused.value)
     assert "recipe file (A: md5 of recipes/baseline.yaml, B: md5 of recipes/blip2.yaml, x)" in str(refused.value)
@@ -400,7 +401,7 @@ def test_runs_of_one_side_are_compared_too(compare, copy):
 def test_a_revision_without_a_lock_is_not_known_to_be_comparable(compare, copy):
     git(copy, "rm", "-q", "dvc.lock")
     git(copy, "commit", "-qm", "no lock")
-    with pytest.raises(command.UserError, match=r"found 9 difference\(s\) .*B: not recorded"):
+    with pytest.raises(UserError, match=r"found 9 difference\(s\) .*B: not recorded"):
         compare("baseline", "blip2", folder=copy)
 
 
@@ -408,7 +409,7 @@ def test_what_neither_side_recorded_is_not_known_to_be_the_same(compare, copy):
     for branch in ("baseline", "blip2"):
         git(copy, "checkout", "-q", branch)
         commit_edit(copy, "dvc.lock", replaced("finetune:", "other:"))
-    with pytest.raises(command.UserError, match=r"finetune set \(A: not recorded, B: not recorded\)"):
+    with pytest.raises(UserError, match=r"finetune set \(A: not recorded, B: not recorded\)"):
         compare("baseline", "blip2", folder=copy)
 
 

@@ -9,13 +9,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from recap.comparison.compare import Comparison, compare
+from recap.comparison.compare import Comparison, compare, revision_names
 from recap.comparison.markdown import comparison_markdown
 from recap.comparison.printing import comparison_text
 from recap.comparison.statistics import MIN_SEEDS
 from recap.comparison.words import WORSE
 from recap.io import write_json, write_text
-from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
 STDOUT = "-"
@@ -46,7 +45,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    found = compare(_names(args.a), _names(args.b), force=args.force)
+    found = compare(revision_names(args.a), revision_names(args.b), force=args.force)
     print(comparison_markdown(found) if args.markdown == STDOUT else comparison_text(found))
     if args.markdown and args.markdown != STDOUT:
         write_text(args.markdown, comparison_markdown(found))
@@ -54,13 +53,6 @@ def main() -> None:
         write_json(args.json, found.document)
     if args.fail_on:
         _fail_on_worse(found)
-
-
-def _names(listed: str) -> list[str]:
-    names = [name.strip() for name in listed.split(",")]
-    if not all(names):
-        raise UserError(f"expected revisions separated by commas, found {listed!r}")
-    return names
 
 
 def _fail_on_worse(found: Comparison) -> None:

@@ -60,3 +60,15 @@ def compare(names_a: Sequence[str], names_b: Sequence[str], *, force: bool = Fal
         verdicts=verdicts,
         document=verdict_document(a, b, verdicts, incomparable=incomparable, code=code),
     )
+
+
+def revision_names(listed: str) -> list[str]:
+    """A side as it is typed, "blip2,blip2-s43", as names.
+
+    Raises:
+        UserError: There is nothing before, between or after the commas.
+    """
+    names = [name.strip() for name in listed.split(",")]
+    if not all(names):
+        raise UserError(f"expected revisions separated by commas, found {listed!r}")
+    return names

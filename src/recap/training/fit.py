@@ -16,6 +16,7 @@ from torch import nn
 from recap.io import write_jsonl, write_results
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.params import TrainingParams
+from recap.runtime.timing import Timing
 from recap.training.arguments import training_arguments
 from recap.training.curves import publish_curves
 from recap.training.dataset import Example, TrainingSamples, screen
@@ -114,6 +115,7 @@ def fit(
 def publish(
     result: Fit,
     stage: str,
+    timing: Timing,
     *,
     left_out: Path,
     plots: Path,
@@ -124,11 +126,14 @@ def publish(
 ) -> None:
     """Write what a run leaves behind besides the model; see `publish_curves` for `plots` and `work`.
 
-    `headline` names what goes to `metrics`; everything else goes to `details` (`recap.io.write_results`).
+    `headline` names what goes to `metrics`; everything else goes to `details` (`recap.io.write_results`). `timing`
+    is told what was trained on, and how much of it before this process.
     """
+    found = result.metrics
+    timing.update(items=found["samples_seen"], kept=result.samples_kept, device=found["device"], dtype=found["dtype"])
     write_jsonl(left_out, result.left_out)
     publish_curves(result.history, plots, work=work)
-    write_results(metrics, details, stage, result.metrics, headline=headline)
+    write_results(metrics, details, stage, found, headline=headline)
 
 
 def _size(model: nn.Module) -> dict[str, float]:

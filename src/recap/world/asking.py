@@ -7,7 +7,7 @@ from typing import Literal
 from recap.runtime.seeding import derive_seed
 from recap.world.annotators import ocr_tokens, perceived_answers, written_answers
 from recap.world.questions import CHOICE_CATEGORIES, Choice, categorised_choice, hint, question_answer
-from recap.world.scenes import Scene, scenes
+from recap.world.scenes import NIGHTS, Scene, scenes
 
 # How people answer: typing what they read, or saying what they believe to see.
 Annotators = Literal["written", "perceived"]
@@ -74,6 +74,8 @@ def ask(benchmark: str, families: dict[str, int], annotators: Annotators, *, cou
         done: set[str] = set()
         while len(done) < number:
             family = rng.choices(list(families), weights=list(families.values()))[0]
+            if family == "time" and not _worth_asking_the_time(scene, rng):
+                continue
             question, answer = question_answer(scene, family, rng)
             if question not in done:
                 # A generator of their own: how people answer does not change what is asked next.
@@ -91,7 +93,17 @@ def ask_choices(benchmark: str, *, count: int, seed: int) -> list[AskedChoice]:
     numbers = questions_by_scene(count, rng)
     asked: list[AskedChoice] = []
     for scene, number in zip(scenes(benchmark, len(numbers), seed), numbers, strict=True):
-        for category in rng.sample(CHOICE_CATEGORIES, number):
+        ask_time = _worth_asking_the_time(scene, rng)
+        categories = [category for category in CHOICE_CATEGORIES if ask_time or category != "image_scene"]
+        for category in rng.sample(categories, number):
             choice = categorised_choice(scene, category, rng)
             asked.append(AskedChoice(scene, choice, hint(scene, category, rng)))
     return asked
+
+
+def _worth_asking_the_time(scene: Scene, rng: random.Random) -> bool:
+    """Always by night, for some scenes by day: "day" is to be the answer half of the time, seven scenes in ten or not.
+
+    As GQA balances its answers; otherwise a model that sees nothing is right by saying "day".
+    """
+    return scene.night or rng.random() < NIGHTS / (1 - NIGHTS)

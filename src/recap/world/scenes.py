@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from recap.runtime.seeding import derive_seed
 from recap.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
 
+NIGHTS = 0.3  # Share of scenes at night.
+
 GRID = 12  # The picture is laid out on GRID x GRID cells; every letter of the sign fills one.
 
 # Each split owns a share of all possible contents, in 64ths; the content's hash decides which one.
@@ -103,7 +105,7 @@ def _draw(rng: random.Random, scene_id: str) -> Scene:
         id=scene_id,
         word=word,
         sign_colour=rng.choice(SIGN_COLOURS),
-        night=rng.random() < 0.3,
+        night=rng.random() < NIGHTS,
         kind=kind,
         colour=colour,
         count=rng.choices((1, 2, 3, 4), weights=(4, 3, 2, 2))[0],

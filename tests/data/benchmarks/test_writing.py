@@ -18,7 +18,7 @@ from recap.world.finetune import LETTER_PROMPT, SHORT_ANSWER_PROMPT
 from recap.world.settings import WorldSettings
 from recap.world.street import StreetWorld
 
-QUESTIONS = 90
+QUESTIONS = 150
 
 
 @pytest.fixture(scope="module")

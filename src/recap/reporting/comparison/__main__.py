@@ -26,10 +26,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
 
-    from recap.comparison.compare import compare
+    from recap.comparison.compare import compare, revision_names
     from recap.reporting.comparison.writing import write_page
 
-    comparison = compare(args.A.split(","), args.B.split(","), force=args.force)
+    comparison = compare(revision_names(args.A), revision_names(args.B), force=args.force)
     print(f"page: {write_page(comparison.document, args.folder)}")
 
 

@@ -6,7 +6,16 @@ from collections import Counter
 
 import pytest
 
-from recap.foundry.conversations import DESCRIBE, SORTS, captioned_turns, matching_turn, pictured_turns, text_turn
+from recap.foundry.conversations import (
+    DESCRIBE,
+    SORTS,
+    ask_hard,
+    captioned_turns,
+    hard_text_turn,
+    matching_turn,
+    pictured_turns,
+    text_turn,
+)
 from recap.world.captions import article
 from recap.world.finetune import LETTER_PROMPT, SHORT_ANSWER_PROMPT
 from recap.world.lexicon import KINDS, SIGN_WORDS
@@ -101,6 +110,43 @@ def test_texts_are_right() -> None:
     assert places == set("ABCD")
     assert min(seen.values()) > 40 and set(seen) == {"lettered", "yes", "no", "short"}
     assert abs(seen["yes"] - seen["no"]) < 50
+
+
+def test_the_review_asks_about_sides() -> None:
+    """True answers, four times as many of them "left" or "right" or about what stands there."""
+    rng = random.Random(4)
+    shown = list(scenes("foundry", 300, 6))
+    hard, usual = (
+        [(scene, turn) for scene in shown for turn in pictured_turns(scene, rng, *asker)] for asker in ([ask_hard], [])
+    )
+    for scene, (message, answer) in hard:
+        if not OPTION.search(message) and "what is on the left?" in message:
+            assert answer == (scene.kind if scene.side == "left" else scene.other_kind)
+    lengths, asked = zip(
+        *((len(turns), sum("side" in m or "the left" in m for _, (m, _) in turns)) for turns in (hard, usual)),
+        strict=True,
+    )
+    assert asked[0] / lengths[0] > 1.3 * asked[1] / lengths[1]
+
+
+def test_sides_without_a_picture() -> None:
+    rng = random.Random(5)
+    singular = {name: kind for kind, (plural, _) in KINDS.items() for name in (kind, plural)}
+    seen = Counter()
+    for _ in range(1500):
+        told, _, question = (turn := hard_text_turn(rng))[0].partition("\n")
+        if match := re.fullmatch(r"(\w+) (left|right) and (\w+) (left|right)", told):
+            one, side, other, opposite = match.groups()
+            placed = {side: singular[one], opposite: singular[other]}
+            assert set(placed) == {"left", "right"} and len(set(placed.values())) == 2
+            if asked := re.fullmatch(r"what is on the (\w+)\?", question):
+                assert turn[1] == placed[asked[1]]
+            else:
+                asked = re.fullmatch(r"which side is the (\w+) on\?", question)
+                assert asked and placed[turn[1]] == asked[1]
+            seen[turn[1]] += 1
+    assert 200 < seen.total() < 400
+    assert abs(seen["left"] - seen["right"]) < 50
 
 
 @pytest.mark.parametrize("bare", [True, False])

@@ -6,6 +6,7 @@ because picking the letter of the option that equals an answer is one skill, wha
 """
 
 import random
+from collections.abc import Callable
 
 from recap.world.captions import article, raw_caption, true_caption
 from recap.world.finetune import DESCRIBE_PROMPT, LETTER_PROMPT, lettered, lettered_turn, short_turn
@@ -20,8 +21,14 @@ from recap.world.questions import (
 from recap.world.scenes import Scene
 
 Turn = tuple[str, str]  # What the user says and what the model answers.
+Asker = Callable[[Scene, random.Random], Turn]
+
+# What is learnt last: sides, and letters for what has to be read or concluded first.
+HARD_FAMILIES = ("kind_on_side", "class_on_side", "side", "choose_kind")
+HARD_CATEGORIES = ("ocr", "object_localization", "function_reasoning", "physical_relation")
 
 DESCRIBE = (DESCRIBE_PROMPT, "What is in the picture?")
+SIDES = ("left", "right")
 # Answers of one sort: the wrong options of a question come from where its answer does.
 SORTS = (
     tuple(SIGN_WORDS),
@@ -31,7 +38,7 @@ SORTS = (
     tuple(plural for plural, _ in KINDS.values()),
     CLASSES,
     ("1", "2", "3", "4", "5"),
-    ("left", "right"),
+    SIDES,
     ("day", "night"),
     ("yes", "no"),
 )
@@ -60,6 +67,11 @@ def text_turn(rng: random.Random) -> Turn:
     return short_turn(text_question(rng))
 
 
+def hard_text_turn(rng: random.Random) -> Turn:
+    """A question that needs no picture; two in ten are about sides."""
+    return _side_turn(rng) if rng.random() < 0.2 else text_turn(rng)
+
+
 def captioned_turns(scene: Scene, rng: random.Random) -> list[Turn]:
     """A picture with a description and a web alt-text, in any order: neither recipe's captions are foreign."""
     captions = [true_caption(scene, rng), raw_caption(scene, rng, scene)]
@@ -67,19 +79,8 @@ def captioned_turns(scene: Scene, rng: random.Random) -> list[Turn]:
     return [("", captions[0]), (rng.choice(DESCRIBE), captions[1])]
 
 
-def pictured_turns(scene: Scene, rng: random.Random) -> list[Turn]:
-    """A conversation about a picture, which comes before its first message."""
-    turns = [_asked(scene, rng) for _ in range(rng.randint(4, 8))]
-    if rng.random() < 0.5:
-        # Last, so that no answer can be read off it.
-        caption = true_caption(scene, rng) if rng.random() < 0.5 else raw_caption(scene, rng, scene)
-        turns.append((rng.choice(DESCRIBE), caption))
-    (message, answer), *rest = turns
-    # The picture stands on a line of its own.
-    return [(f"\n{message}", answer), *rest]
-
-
-def _asked(scene: Scene, rng: random.Random) -> Turn:
+def ask(scene: Scene, rng: random.Random) -> Turn:
+    """A question about a scene, of any kind; four in ten with options."""
     draw = rng.random()
     if draw < 0.25:
         return lettered_turn(scene, rng)
@@ -89,6 +90,29 @@ def _asked(scene: Scene, rng: random.Random) -> Turn:
     return short_turn((question, answer)) if draw < 0.6 else (question, answer)
 
 
+def ask_hard(scene: Scene, rng: random.Random) -> Turn:
+    """A question about a scene; four in ten are of the kinds that are learnt last."""
+    draw = rng.random()
+    if draw < 0.25:
+        question, answer = question_answer(scene, rng.choice(HARD_FAMILIES), rng)
+        return short_turn((question, answer)) if rng.random() < 0.3 else (question, answer)
+    if draw < 0.4:
+        return lettered_turn(scene, rng, rng.choice(HARD_CATEGORIES))
+    return ask(scene, rng)
+
+
+def pictured_turns(scene: Scene, rng: random.Random, ask: Asker = ask) -> list[Turn]:
+    """A conversation about a picture, which comes before its first message."""
+    turns = [ask(scene, rng) for _ in range(rng.randint(4, 8))]
+    if rng.random() < 0.5:
+        # Last, so that no answer can be read off it.
+        caption = true_caption(scene, rng) if rng.random() < 0.5 else raw_caption(scene, rng, scene)
+        turns.append((rng.choice(DESCRIBE), caption))
+    (message, answer), *rest = turns
+    # The picture stands on a line of its own.
+    return [(f"\n{message}", answer), *rest]
+
+
 def _presence_turn(rng: random.Random) -> Turn:
     """Whether a kind of thing is among those that are listed, in the singular or the plural."""
     listed = rng.sample(list(KINDS), rng.randint(2, 3))
@@ -96,6 +120,16 @@ def _presence_turn(rng: random.Random) -> Turn:
     asked = rng.choice([kind for kind in KINDS if (kind in listed) == present])
     names = [rng.choice((kind, KINDS[kind][0])) for kind in listed]
     return f"{' and '.join(names)}\nis there {article(asked)} {asked}?", "yes" if present else "no"
+
+
+def _side_turn(rng: random.Random) -> Turn:
+    """Which of two kinds of thing is on a side, or on which side one is, when a sentence tells."""
+    placed = list(zip(rng.sample(list(KINDS), 2), rng.sample(SIDES, 2), strict=True))
+    told = " and ".join(f"{rng.choice((kind, KINDS[kind][0]))} {side}" for kind, side in placed)
+    kind, side = rng.choice(placed)
+    if rng.random() < 0.5:
+        return f"{told}\nwhich side is the {kind} on?", side
+    return f"{told}\nwhat is on the {side}?", kind
 
 
 def _as_choice(question: str, answer: str, rng: random.Random) -> Turn:

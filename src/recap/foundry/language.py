@@ -8,18 +8,25 @@ has to learn to turn the towers' features into something it understands.
 
 import argparse
 import random
-from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedTokenizerFast
 
-from recap.foundry.conversations import Turn, captioned_turns, matching_turn, pictured_turns, text_turn
+from recap.foundry.conversations import SIDES, matching_turn
+from recap.foundry.lessons import asking, basics, finding, in_order, questions, review
 from recap.foundry.optimise import train
 from recap.foundry.params import LanguageParams, load_foundry_params
-from recap.foundry.soft_patches import Encoder, Sample, SoftPatches, batches_of_like_length, collate
+from recap.foundry.soft_patches import (
+    Conversation,
+    Encoder,
+    Sample,
+    SoftPatches,
+    batches_of_like_length,
+    collate,
+)
 from recap.foundry.tokenizers import train_tokenizer
 from recap.io import write_metrics
 from recap.models.mgm.conversation import IGNORE_INDEX
@@ -40,8 +47,6 @@ LIKENESS = 0.9  # Correlation, before training, of the embeddings of a word with
 
 NOISE = 0.4  # The largest share of a picture's facts that is left out, and the size of what is added.
 
-Conversation = tuple[Scene | None, list[Turn]]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -52,12 +57,10 @@ def main() -> None:
     foundry = load_foundry_params(args.params)
     params = foundry.language
 
-    lessons = [lesson(params, foundry.seed) for lesson in (_finding, _asking, _basics, _questions)]
-    tokenizer = _tokenizer([conversation for lesson in lessons for conversation in lesson], params.vocabulary_size)
+    course = [lesson(params, foundry.seed) for lesson in (finding, asking, basics, questions)]
+    tokenizer = _tokenizer([conversation for lesson in course for conversation in lesson], params.vocabulary_size)
     encoder = Encoder(tokenizer, params.patch_grid)
-    batches = _batches(
-        [[encoder.sample(*conversation) for conversation in lesson] for lesson in lessons], params, foundry.seed
-    )
+    batches = in_order([encoder.samples(lesson) for lesson in course], params, foundry.seed)
 
     seed_everything(foundry.seed)
     patches = SoftPatches(_new_model(params, tokenizer), tokenizer.pad_token_id)
@@ -67,13 +70,24 @@ def main() -> None:
         learnt = batch.targets[:, 1:] != IGNORE_INDEX
         return {"answers": F.cross_entropy(patches(batch, NOISE), batch.targets[:, 1:][learnt])}
 
-    final = train(
+    train(
         patches,
         loss_of,
         batches,
-        steps=params.steps.total,
+        steps=params.steps.course,
         learning_rate=params.learning_rate,
-        name="language model",
+        name="language model, four lessons",
+        warmup=params.warmup_steps,
+    )
+    seed_everything(derive_seed(foundry.seed, "review"))
+    _draw_anew(patches.model, tokenizer, SIDES)
+    final = train(
+        patches,
+        loss_of,
+        batches_of_like_length(encoder.samples(review(params, foundry.seed)), params.batch_tokens, foundry.seed),
+        steps=params.steps.review,
+        learning_rate=params.review_learning_rate,
+        name="language model, review",
         warmup=params.warmup_steps,
     )
     heldout = list(scenes("foundry_heldout", params.heldout_scenes, foundry.seed))
@@ -89,48 +103,6 @@ def main() -> None:
                 "letters": _letters(patches, encoder, heldout, foundry.seed),
             },
         },
-    )
-
-
-def _finding(params: LanguageParams, seed: int) -> list[Conversation]:
-    """First lesson: a word and four options, and nothing else.
-
-    The letter of the word is learnt all at once, after some 15,000 examples, if nothing else moves the weights. Among
-    other things, or with fewer options, where a guess is nearly as good, it is not learnt in the time that there is.
-    """
-    rng = random.Random(derive_seed(seed, "finding"))
-    return [(None, [matching_turn(rng, bare=True)]) for _ in range(params.finding)]
-
-
-def _asking(params: LanguageParams, seed: int) -> list[Conversation]:
-    """Second lesson: the word inside a question."""
-    rng = random.Random(derive_seed(seed, "asking"))
-    return [(None, [matching_turn(rng, bare=rng.random() < 0.3)]) for _ in range(params.finding)]
-
-
-def _basics(params: LanguageParams, seed: int) -> list[Conversation]:
-    """Third lesson: looking at a picture, learnt soonest from captions, whose every word asks for it; and texts."""
-    rng = random.Random(derive_seed(seed, "basics"))
-    drawn = scenes("foundry", params.captions, seed)
-    pictured: list[Conversation] = [(scene, captioned_turns(scene, rng)) for scene in drawn]
-    return pictured + [(None, [text_turn(rng)]) for _ in range(params.texts)]
-
-
-def _questions(params: LanguageParams, seed: int) -> list[Conversation]:
-    """Fourth lesson: questions and answers about pictures, with letters and without; what came before goes on."""
-    rng = random.Random(derive_seed(seed, "questions"))
-    drawn = islice(scenes("foundry", params.captions + params.conversations, seed), params.captions, None)
-    return [(scene, pictured_turns(scene, rng)) for scene in drawn]
-
-
-def _batches(lessons: Sequence[Sequence[Sample]], params: LanguageParams, seed: int) -> Iterator[list[Sample]]:
-    """The lessons one after the other; the last goes together with the one before it, so that nothing is forgotten."""
-    finding, asking, basics, questions = lessons
-    return chain(
-        islice(batches_of_like_length(finding, params.batch_tokens, seed), params.steps.finding),
-        islice(batches_of_like_length(asking, params.batch_tokens, seed), params.steps.asking),
-        islice(batches_of_like_length(basics, params.batch_tokens, seed), params.steps.basics),
-        islice(batches_of_like_length([*basics, *questions], params.batch_tokens, seed), params.steps.questions),
     )
 
 
@@ -168,9 +140,28 @@ def _new_model(params: LanguageParams, tokenizer: PreTrainedTokenizerFast) -> Ge
     with torch.no_grad():
         for text, spaced in vocabulary.items():
             if text.startswith(SPACE) and (plain := vocabulary.get(text.removeprefix(SPACE))) is not None:
-                own = (1 - LIKENESS**2) ** 0.5 * embedding[spaced]
-                embedding[spaced] = LIKENESS * embedding[plain] + own
+                embedding[spaced] = _alike(embedding[plain], embedding[spaced])
     return model
+
+
+def _draw_anew(model: GemmaForCausalLM, tokenizer: PreTrainedTokenizerFast, words: Sequence[str]) -> None:
+    """Give words new embeddings, each form with a space much like the one without it, as before training.
+
+    Embeddings are inputs and outputs alike: words that captions cannot tell apart at first are drawn together, until
+    what is said with them can no longer be read.
+    """
+    embedding = model.model.embed_tokens.weight
+    with torch.no_grad():
+        length = embedding.norm(dim=1).median()
+        for word in words:
+            plain, own = (length * F.normalize(torch.randn(embedding.shape[1]), dim=0) for _ in range(2))
+            (first,) = tokenizer(word, add_special_tokens=False).input_ids
+            (*_, spaced) = tokenizer(f"a {word}", add_special_tokens=False).input_ids
+            embedding[first], embedding[spaced] = plain, _alike(plain, own)
+
+
+def _alike(embedding: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return LIKENESS * embedding + (1 - LIKENESS**2) ** 0.5 * other
 
 
 def _short_answers(patches: SoftPatches, encoder: Encoder, drawn: Sequence[Scene], seed: int) -> dict[str, float]:

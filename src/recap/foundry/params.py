@@ -26,9 +26,11 @@ class LessonSteps(Section):
     asking: PositiveInt
     basics: PositiveInt
     questions: PositiveInt
+    review: PositiveInt
 
     @property
-    def total(self) -> int:
+    def course(self) -> int:
+        """Steps of the four lessons before the review."""
         return self.finding + self.asking + self.basics + self.questions
 
 
@@ -37,10 +39,12 @@ class LanguageParams(Section):
     captions: PositiveInt
     texts: PositiveInt
     conversations: PositiveInt
+    reviewed: PositiveInt
     heldout_scenes: PositiveInt
     steps: LessonSteps
     batch_tokens: PositiveInt
     learning_rate: PositiveFloat
+    review_learning_rate: PositiveFloat
     warmup_steps: PositiveInt
     vocabulary_size: PositiveInt
     hidden_size: PositiveInt

@@ -22,6 +22,8 @@ from recap.models.mgm.conversation import IGNORE_INDEX
 from recap.world.lexicon import KINDS
 from recap.world.scenes import Scene
 
+Conversation = tuple[Scene | None, list[Turn]]
+
 FACTS_PER_PATCH = 4
 IMAGE_SLOT = -1  # Stands in a sample's tokens where a patch comes.
 
@@ -98,6 +100,10 @@ class Encoder:
         self.tokenizer = tokenizer
         self.grid = grid
         self.ids = cache(lambda text: tokenizer(text, add_special_tokens=False).input_ids)
+
+    def samples(self, conversations: Sequence[Conversation]) -> list[Sample]:
+        """Each conversation encoded."""
+        return [self.sample(*conversation) for conversation in conversations]
 
     def sample(self, scene: Scene | None, turns: Sequence[Turn]) -> Sample:
         """A conversation in Gemma's chat template, about a scene or about none; the answers are what is learnt."""

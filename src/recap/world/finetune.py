@@ -65,9 +65,9 @@ def _text_turns(rng: random.Random) -> list[QuestionAnswer]:
     return [short_turn(text_question(rng)) for _ in range(rng.randint(2, MAX_TURNS))]
 
 
-def lettered_turn(scene: Scene, rng: random.Random) -> QuestionAnswer:
-    """A multiple-choice question of any category as MMBench puts it, and the letter of the right option."""
-    category = rng.choice(CHOICE_CATEGORIES)
+def lettered_turn(scene: Scene, rng: random.Random, category: str | None = None) -> QuestionAnswer:
+    """A multiple-choice question of a category, or of any, as MMBench puts it, and the letter of the right option."""
+    category = category or rng.choice(CHOICE_CATEGORIES)
     choice = categorised_choice(scene, category, rng)
     return lettered(choice.question, choice.options, hint(scene, category, rng)), "ABCD"[choice.index]
 

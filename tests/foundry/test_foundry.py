@@ -42,7 +42,14 @@ def _toy_params(path: Path) -> None:
     params = YAML(typ="safe").load(ROOT / "foundry" / "params.yaml")
     for section in ("vision", "captioner"):
         params[section] |= {"scenes": 48, "steps": 2, "batch_size": 4, "heldout_scenes": 8}
-    params["language"] |= {"finding": 24, "captions": 24, "texts": 24, "conversations": 24, "heldout_scenes": 8}
+    params["language"] |= {
+        "finding": 24,
+        "captions": 24,
+        "texts": 24,
+        "conversations": 24,
+        "reviewed": 24,
+        "heldout_scenes": 8,
+    }
     params["language"]["steps"] = {"finding": 1, "asking": 1, "basics": 1, "questions": 1, "review": 1}
     YAML().dump(params, path)
 

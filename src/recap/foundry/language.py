@@ -8,8 +8,9 @@ has to learn to turn the towers' features into something it understands.
 
 import argparse
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -60,7 +61,7 @@ def main() -> None:
     course = [lesson(params, foundry.seed) for lesson in (finding, asking, basics, questions)]
     tokenizer = _tokenizer([conversation for lesson in course for conversation in lesson], params.vocabulary_size)
     encoder = Encoder(tokenizer, params.patch_grid)
-    batches = in_order([encoder.samples(lesson) for lesson in course], params, foundry.seed)
+    heldout = list(scenes("foundry_heldout", params.heldout_scenes, foundry.seed))
 
     seed_everything(foundry.seed)
     patches = SoftPatches(_new_model(params, tokenizer), tokenizer.pad_token_id)
@@ -70,40 +71,33 @@ def main() -> None:
         learnt = batch.targets[:, 1:] != IGNORE_INDEX
         return {"answers": F.cross_entropy(patches(batch, NOISE), batch.targets[:, 1:][learnt])}
 
-    train(
-        patches,
-        loss_of,
-        batches,
-        steps=params.steps.course,
-        learning_rate=params.learning_rate,
-        name="language model, four lessons",
-        warmup=params.warmup_steps,
-    )
+    def teach(name: str, batches: Iterator[list[Sample]], steps: int, learning_rate: float) -> dict[str, Any]:
+        final = train(
+            patches,
+            loss_of,
+            batches,
+            steps=steps,
+            learning_rate=learning_rate,
+            name=f"language model, {name}",
+            warmup=params.warmup_steps,
+        )
+        found = {
+            "short_answers": _short_answers(patches, encoder, heldout, foundry.seed),
+            "letters": _letters(patches, encoder, heldout, foundry.seed),
+        }
+        return {"final_loss": final, "heldout_accuracy": found}
+
+    batches = in_order([encoder.samples(lesson) for lesson in course], params, foundry.seed)
+    four = teach("four lessons", batches, params.steps.course, params.learning_rate)
+    # A generator of its own: what the review draws does not depend on what came before.
     seed_everything(derive_seed(foundry.seed, "review"))
     _draw_anew(patches.model, tokenizer, SIDES)
-    final = train(
-        patches,
-        loss_of,
-        batches_of_like_length(encoder.samples(review(params, foundry.seed)), params.batch_tokens, foundry.seed),
-        steps=params.steps.review,
-        learning_rate=params.review_learning_rate,
-        name="language model, review",
-        warmup=params.warmup_steps,
-    )
-    heldout = list(scenes("foundry_heldout", params.heldout_scenes, foundry.seed))
+    batches = batches_of_like_length(encoder.samples(review(params, foundry.seed)), params.batch_tokens, foundry.seed)
+    reviewed = teach("review", batches, params.steps.review, params.review_learning_rate)
+
     patches.model.save_pretrained(args.language_model)
     tokenizer.save_pretrained(args.language_model)
-    write_metrics(
-        args.metrics,
-        "language",
-        {
-            "final_loss": final,
-            "heldout_accuracy": {
-                "short_answers": _short_answers(patches, encoder, heldout, foundry.seed),
-                "letters": _letters(patches, encoder, heldout, foundry.seed),
-            },
-        },
-    )
+    write_metrics(args.metrics, "language", {"four_lessons": four, "review": reviewed})
 
 
 def _tokenizer(conversations: Sequence[Conversation], size: int) -> PreTrainedTokenizerFast:

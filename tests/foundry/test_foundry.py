@@ -93,7 +93,7 @@ def _picture() -> "object":
 
 
 @pytest.mark.slow
-def test_the_committed_captioner_reads_signs_it_never_saw() -> None:
+def test_the_committed_captioner_reads_signs_and_tells_sides_that_it_never_saw() -> None:
     from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
     from recap.foundry.captioner import heldout_accuracy
@@ -106,6 +106,7 @@ def test_the_committed_captioner_reads_signs_it_never_saw() -> None:
     found = heldout_accuracy(model, Blip2Processor.from_pretrained(folder), captioner, params.seed)
     assert found["word"] >= 90
     assert found["colour_and_object"] >= 95
+    assert found["sides"] >= 90
 
 
 def test_the_tiny_models_are_small_and_safe() -> None:

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from transformers import AutoTokenizer, GemmaForCausalLM
 
 from recap.foundry import language, lessons
-from recap.foundry.conversations import SIDES, matching_turn
+from recap.foundry.conversations import matching_turn
 from recap.foundry.params import FoundryParams, load_foundry_params
 from recap.foundry.soft_patches import Encoder, SoftPatches
-from recap.world.lexicon import COLOURS, KINDS
+from recap.world.lexicon import COLOURS, KINDS, SIDES
 from recap.world.scenes import scenes
 
 

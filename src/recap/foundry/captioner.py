@@ -1,8 +1,8 @@
 """Train the tiny BLIP-2: a ViT, a Q-Former and an OPT decoder, on foundry scenes and true captions.
 
-Foundry scenes -> `captioner/` (Blip2ForConditionalGeneration + Blip2Processor), and how often its greedy
-captions of held-out scenes name the sign's word, the main object and its colour. The ViT is asked, patch by
-patch, what it sees while the whole learns to caption: text lies on its patch grid, so that it learns to read.
+Foundry scenes -> `captioner/` (Blip2ForConditionalGeneration + Blip2Processor), and how often its greedy captions
+of held-out scenes name the sign's word, the main object and its colour, and no wrong side. The ViT is asked, patch
+by patch, what it sees while the whole learns to caption: text lies on its patch grid, so that it learns to read.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def main() -> None:
 def heldout_accuracy(
     model: Blip2ForConditionalGeneration, processor: Blip2Processor, params: CaptionerParams, seed: int
 ) -> dict[str, float]:
-    """Percent of held-out scenes whose greedy caption names the sign's word, the main object, its colour."""
+    """Percent of held-out scenes whose greedy caption names the word, the main object in its colour, no wrong side."""
     drawn = list(scenes("foundry_heldout", params.heldout_scenes, seed))
     pictures = torch.from_numpy(picture_arrays(drawn, params.image_size, "stretch"))
     captions: list[str] = []
@@ -108,11 +108,13 @@ def heldout_accuracy(
 
 
 def named(scene: Scene, caption: str) -> dict[str, bool]:
-    """Which facts of a scene a caption states: the word as the sign's, the colour and kind as one phrase."""
+    """Whether a caption states the sign's word, and colour and kind as one phrase; whether its sides are all right."""
     singular, plural = scene.kind, KINDS[scene.kind][0]
+    placed = re.findall(r"(\w+) (?:stands? )?(?:on|to) the (left|right)", caption)
     return {
         "word": scene.word in caption.split(),
         "colour_and_object": bool(re.search(rf"\b{scene.colour} ({singular}|{plural})\b", caption)),
+        "sides": all(side == (scene.side if kind in (singular, plural) else scene.other_side) for kind, side in placed),
     }
 
 

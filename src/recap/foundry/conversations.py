@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from recap.world.captions import article, raw_caption, true_caption
 from recap.world.finetune import DESCRIBE_PROMPT, LETTER_PROMPT, lettered, lettered_turn, short_turn
-from recap.world.lexicon import COLOURS, KINDS, SIGN_WORDS
+from recap.world.lexicon import COLOURS, KINDS, SIDES, SIGN_WORDS
 from recap.world.questions import (
     CLASSES,
     FAMILIES,
@@ -28,7 +28,6 @@ HARD_FAMILIES = ("kind_on_side", "class_on_side", "side", "choose_kind")
 HARD_CATEGORIES = ("ocr", "object_localization", "function_reasoning", "physical_relation")
 
 DESCRIBE = (DESCRIBE_PROMPT, "What is in the picture?")
-SIDES = ("left", "right")
 # Answers of one sort: the wrong options of a question come from where its answer does.
 SORTS = (
     tuple(SIGN_WORDS),

@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional as F
 from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedTokenizerFast
 
-from recap.foundry.conversations import SIDES, matching_turn
+from recap.foundry.conversations import matching_turn
 from recap.foundry.lessons import asking, basics, finding, in_order, questions, review
 from recap.foundry.optimise import train
 from recap.foundry.params import LanguageParams, load_foundry_params
@@ -34,7 +34,7 @@ from recap.models.mgm.conversation import IGNORE_INDEX
 from recap.runtime.seeding import derive_seed, seed_everything
 from recap.runtime.stage import run
 from recap.world.finetune import lettered, short_turn
-from recap.world.lexicon import COLOURS, KINDS, SIGN_WORDS
+from recap.world.lexicon import COLOURS, KINDS, SIDES, SIGN_WORDS
 from recap.world.questions import CHOICE_CATEGORIES, FAMILIES, categorised_choice, question_answer
 from recap.world.scenes import Scene, scenes
 

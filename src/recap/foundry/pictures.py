@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from recap.world.lexicon import COLOURS, KINDS, SIGN_WORDS
+from recap.world.lexicon import COLOURS, KINDS, SIDES, SIGN_WORDS
 from recap.world.rendering import Box, group_boxes, other_box, save_jpeg, sign_box
 from recap.world.scenes import GRID, Scene
 
@@ -30,6 +30,7 @@ DENSE_CLASSES = {
     "kind": len(KIND_NAMES) + 1,
     "colour": len(COLOUR_NAMES) + 1,
     "count": 5,
+    "side": len(SIDES) + 1,
 }
 SIGN, MAIN, OTHER = 1, 2, 3
 # A patch belongs to an object that covers at least this share of it.
@@ -76,12 +77,14 @@ def dense_labels(scene: Scene, grid: int, frame: Frame) -> NDArray[np.int64]:
         covered(other_box(scene)),
         region=OTHER, kind=KIND_NAMES.index(scene.other_kind) + 1,
         colour=COLOUR_NAMES.index(scene.other_colour) + 1, count=1,
+        side=SIDES.index(scene.other_side) + 1,
     )  # fmt: skip
     for box in group_boxes(scene):
         mark(
             covered(box),
             region=MAIN, kind=KIND_NAMES.index(scene.kind) + 1,
             colour=COLOUR_NAMES.index(scene.colour) + 1, count=scene.count,
+            side=SIDES.index(scene.side) + 1,
         )  # fmt: skip
     mark(
         covered(sign_box(scene)),

@@ -44,7 +44,10 @@ class Towers(nn.Module):
             )
         )  # fmt: skip
         self.clip_heads = nn.ModuleList([DenseHeads(params.clip_hidden_size) for _ in range(2)])
-        self.convnext_heads = nn.ModuleList([DenseHeads(width) for width in params.convnext_widths[2:]])
+        self.convnext_heads = nn.ModuleList(
+            # Where a thing stands is CLIP's to say; ConvNeXt is for details, and reads worse if asked that as well.
+            [DenseHeads(width, without=["side"]) for width in params.convnext_widths[2:]]
+        )
 
     def features(self, pixels: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Feature maps of CLIP (two layers) and of ConvNeXt (its last two stages) for pixels [B, 3, S, S]."""

@@ -73,4 +73,6 @@ SIGN_COLOURS = ("white", "yellow", "green", "blue", "red")
 # Sign colours that need light letters; the others carry black ones.
 DARK_SIGNS = frozenset({"green", "blue", "red"})
 
+SIDES = ("left", "right")  # of the street
+
 COUNT_WORDS = {1: "one", 2: "two", 3: "three", 4: "four"}

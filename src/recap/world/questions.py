@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from recap.world.captions import article
-from recap.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
+from recap.world.lexicon import COLOURS, KINDS, SIDES, SIGN_COLOURS, SIGN_WORDS
 from recap.world.scenes import Scene
 
 QuestionAnswer = tuple[str, str]
@@ -81,13 +81,13 @@ def _sign_colour(scene: Scene, rng: random.Random) -> QuestionAnswer:
 
 
 def _kind_on_side(scene: Scene, rng: random.Random) -> QuestionAnswer:
-    side = rng.choice(("left", "right"))
+    side = rng.choice(SIDES)
     question = rng.choice((f"what is on the {side}?", f"what is on the {side} side of the street?"))
     return question, _kind_at(scene, side)
 
 
 def _class_on_side(scene: Scene, rng: random.Random) -> QuestionAnswer:
-    side = rng.choice(("left", "right"))
+    side = rng.choice(SIDES)
     return f"what class of thing is on the {side}?", KINDS[_kind_at(scene, side)][1]
 
 
@@ -127,7 +127,7 @@ def _choose_colour(scene: Scene, rng: random.Random) -> QuestionAnswer:
 
 
 def _choose_kind(scene: Scene, rng: random.Random) -> QuestionAnswer:
-    side = rng.choice(("left", "right"))
+    side = rng.choice(SIDES)
     kind = _kind_at(scene, side)
     kinds = [kind, _another(list(KINDS), kind, rng)]
     rng.shuffle(kinds)
@@ -208,7 +208,7 @@ def _choose_attribute(scene: Scene, rng: random.Random) -> Chosen:
 
 def _choose_place(scene: Scene, rng: random.Random) -> Chosen:
     question, answer = _side(scene, rng)
-    return question, ["left", "right"], answer
+    return question, list(SIDES), answer
 
 
 def _choose_neighbour(scene: Scene, rng: random.Random) -> Chosen:

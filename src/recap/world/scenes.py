@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from recap.runtime.seeding import derive_seed
-from recap.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
+from recap.world.lexicon import COLOURS, KINDS, SIDES, SIGN_COLOURS, SIGN_WORDS
 
 NIGHTS = 0.3  # Share of scenes at night.
 
@@ -109,7 +109,7 @@ def _draw(rng: random.Random, scene_id: str) -> Scene:
         kind=kind,
         colour=colour,
         count=rng.choices((1, 2, 3, 4), weights=(4, 3, 2, 2))[0],
-        side=rng.choice(("left", "right")),
+        side=rng.choice(SIDES),
         other_kind=other_kind,
         other_colour=other_colour,
         sign_row=rng.randint(1, 3),

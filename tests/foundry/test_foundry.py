@@ -42,6 +42,7 @@ def _toy_params(path: Path) -> None:
     params = YAML(typ="safe").load(ROOT / "foundry" / "params.yaml")
     for section in ("vision", "captioner"):
         params[section] |= {"scenes": 48, "steps": 2, "batch_size": 4, "heldout_scenes": 8}
+    params["captioner"]["review_steps"] = 1
     params["language"] |= {
         "finding": 24,
         "captions": 24,

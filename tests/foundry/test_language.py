@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, GemmaForCausalLM
 
 from recap.foundry import language, lessons
 from recap.foundry.conversations import matching_turn
+from recap.foundry.embeddings import draw_anew
 from recap.foundry.params import FoundryParams, load_foundry_params
 from recap.foundry.soft_patches import Encoder, SoftPatches
 from recap.world.lexicon import COLOURS, KINDS, SIDES
@@ -76,7 +77,7 @@ def test_words_drawn_anew_are_strangers_to_all_but_themselves(foundry: FoundryPa
     before = model.get_input_embeddings().weight.detach().clone()
     with torch.no_grad():
         model.get_input_embeddings().weight.mul_(3.0)  # As long as training makes them.
-    language._draw_anew(model, tokenizer, SIDES)
+    draw_anew(model.get_input_embeddings().weight, tokenizer, SIDES)
     embedding = model.get_input_embeddings().weight.detach()
     ids = [tokenizer(text, add_special_tokens=False).input_ids[-1] for word in SIDES for text in (word, f"a {word}")]
     others = [number for number in range(len(embedding)) if number not in ids]

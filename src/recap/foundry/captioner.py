@@ -25,6 +25,7 @@ from transformers import (
 )
 
 from recap.foundry.dense import DenseHeads, normalised
+from recap.foundry.embeddings import draw_anew
 from recap.foundry.optimise import shuffled_batches, train
 from recap.foundry.params import CaptionerParams, load_foundry_params
 from recap.foundry.pictures import dense_labels, picture_arrays
@@ -33,7 +34,7 @@ from recap.io import write_metrics
 from recap.runtime.seeding import derive_seed, seed_everything
 from recap.runtime.stage import run
 from recap.world.captions import true_caption
-from recap.world.lexicon import KINDS
+from recap.world.lexicon import KINDS, SIDES
 from recap.world.scenes import Scene, scenes
 
 
@@ -82,9 +83,22 @@ def main() -> None:
         pixels = normalised(pictures[indices])
         return captioner.losses(pixels, tokens[indices], targets[indices], labels[indices])
 
-    final = train(
+    def caption_loss_of(indices: torch.Tensor) -> dict[str, torch.Tensor]:
+        pixels = normalised(pictures[indices])
+        output = captioner.blip2(pixel_values=pixels, input_ids=tokens[indices], labels=targets[indices])
+        return {"caption": output.loss}
+
+    train(
         captioner, loss_of, shuffled_batches(params.scenes, params.batch_size, foundry.seed),
         steps=params.steps, learning_rate=params.learning_rate, name="captioner",
+    )  # fmt: skip
+    # It says all but sides by now. A generator of its own: what it draws does not depend on what came before.
+    review_seed = derive_seed(foundry.seed, "review")
+    seed_everything(review_seed)
+    draw_anew(captioner.blip2.language_model.get_input_embeddings().weight, tokenizer, SIDES)
+    final = train(
+        captioner.blip2, caption_loss_of, shuffled_batches(params.scenes, params.batch_size, review_seed),
+        steps=params.review_steps, learning_rate=params.review_learning_rate, name="captioner, review",
     )  # fmt: skip
     heldout = heldout_accuracy(captioner.blip2, processor, params, foundry.seed)
     captioner.blip2.save_pretrained(args.captioner)

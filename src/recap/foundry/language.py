@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedTokenizerFast
 
 from recap.foundry.conversations import matching_turn
+from recap.foundry.embeddings import alike, draw_anew
 from recap.foundry.lessons import asking, basics, finding, in_order, questions, review
 from recap.foundry.optimise import train
 from recap.foundry.params import LanguageParams, load_foundry_params
@@ -44,7 +45,6 @@ UNUSED_TOKENS = tuple(f"<unused{number}>" for number in range(16))
 SPECIAL_TOKENS = ("<pad>", "<eos>", "<bos>", "<unk>", *TURN_TOKENS, *UNUSED_TOKENS)
 
 SPACE = "\u0120"  # How byte-level BPE writes a space.
-LIKENESS = 0.9  # Correlation, before training, of the embeddings of a word with a space before it and without.
 
 NOISE = 0.4  # The largest share of a picture's facts that is left out, and the size of what is added.
 
@@ -91,7 +91,7 @@ def main() -> None:
     four = teach("four lessons", batches, params.steps.course, params.learning_rate)
     # A generator of its own: what the review draws does not depend on what came before.
     seed_everything(derive_seed(foundry.seed, "review"))
-    _draw_anew(patches.model, tokenizer, SIDES)
+    draw_anew(patches.model.model.embed_tokens.weight, tokenizer, SIDES)
     batches = batches_of_like_length(encoder.samples(review(params, foundry.seed)), params.batch_tokens, foundry.seed)
     reviewed = teach("review", batches, params.steps.review, params.review_learning_rate)
 
@@ -134,28 +134,8 @@ def _new_model(params: LanguageParams, tokenizer: PreTrainedTokenizerFast) -> Ge
     with torch.no_grad():
         for text, spaced in vocabulary.items():
             if text.startswith(SPACE) and (plain := vocabulary.get(text.removeprefix(SPACE))) is not None:
-                embedding[spaced] = _alike(embedding[plain], embedding[spaced])
+                embedding[spaced] = alike(embedding[plain], embedding[spaced])
     return model
-
-
-def _draw_anew(model: GemmaForCausalLM, tokenizer: PreTrainedTokenizerFast, words: Sequence[str]) -> None:
-    """Give words new embeddings, each form with a space much like the one without it, as before training.
-
-    Embeddings are inputs and outputs alike: words that captions cannot tell apart at first are drawn together, until
-    what is said with them can no longer be read.
-    """
-    embedding = model.model.embed_tokens.weight
-    with torch.no_grad():
-        length = embedding.norm(dim=1).median()
-        for word in words:
-            plain, own = (length * F.normalize(torch.randn(embedding.shape[1]), dim=0) for _ in range(2))
-            (first,) = tokenizer(word, add_special_tokens=False).input_ids
-            (*_, spaced) = tokenizer(f"a {word}", add_special_tokens=False).input_ids
-            embedding[first], embedding[spaced] = plain, _alike(plain, own)
-
-
-def _alike(embedding: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    return LIKENESS * embedding + (1 - LIKENESS**2) ** 0.5 * other
 
 
 def _short_answers(patches: SoftPatches, encoder: Encoder, drawn: Sequence[Scene], seed: int) -> dict[str, float]:

@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.unprivileged import writes_read_only_files
 
 ROOT = Path(__file__).parent.parent
+
+# Properties are about results; how long one example takes depends on what else the machine does.
+settings.register_profile("recap", deadline=None)
+settings.load_profile("recap")
 
 
 @pytest.fixture(scope="session")

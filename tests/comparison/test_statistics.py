@@ -210,7 +210,7 @@ def assert_same(one, other):
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_order_of_questions_and_of_runs_and_numbering_of_images_change_nothing(data):
     a, b, clusters = draw_scores(data)
     questions = np.array(data.draw(st.permutations(range(len(a)))))
@@ -222,7 +222,7 @@ def test_order_of_questions_and_of_runs_and_numbering_of_images_change_nothing(d
 
 
 @given(st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_swapping_the_sides_only_turns_the_sign(data):
     a, b, clusters = draw_scores(data)
     there, back = compare_scores(a, b, clusters), compare_scores(b, a, clusters)

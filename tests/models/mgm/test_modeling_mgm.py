@@ -77,7 +77,7 @@ def batch(counts: list[int], *, images: int | None = None, text: int = 4, seed: 
 
 
 class TestMining:
-    @settings(deadline=None, max_examples=20)
+    @settings(max_examples=20)
     @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(0, 4), st.integers(0, 2**31))
     def test_against_a_loop(self, images: int, side: int, block: int, rest: int, seed: int) -> None:
         """Every patch attends to the positions it covers, and to no other; a remainder is nobody's."""

@@ -1,4 +1,4 @@
-"""`make compare`: two commands, and the exit code of the first. Its Python only notes what it was asked."""
+"""What make does by itself: `make compare`, whose Python here only notes what it was asked, and the check of Python."""
 
 import shutil
 import subprocess
@@ -46,3 +46,16 @@ def test_no_page_where_there_is_no_verdict(tmp_path: Path) -> None:
 
 def test_a_page_that_fails_is_a_failure(tmp_path: Path) -> None:
     assert make_compare(tmp_path, verdict=0, page=1)[0] == 2
+
+
+def test_another_python_is_named(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    old = tmp_path / "python3.9"
+    old.write_text('#!/bin/sh\ntest "$1" = --version && echo Python 3.9.1\nexit 1\n')
+    old.chmod(0o755)
+    command = ["make", "venv", f"PYTHON={old}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "error: expected Python 3.11 or 3.12, found Python 3.9.1; name another" in done.stderr
+    assert not (tmp_path / ".venv").exists()

@@ -7,6 +7,7 @@ found by inverting the cumulative distribution. In: logits. Out: logits that lea
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from transformers import LogitsProcessor
 
@@ -14,10 +15,11 @@ from transformers import LogitsProcessor
 def uniform_draws(seeds: Sequence[int], steps: int) -> torch.Tensor:
     """Draws in [0, 1) for B rows and `steps` tokens, float32 of shape [B, steps], each row from its own seed.
 
-    They are drawn on the CPU, so that every device sees the same.
+    They are drawn on the CPU, so that every device sees the same, and by NumPy, which uses all bits of a seed: to
+    PyTorch's generator two seeds with the same low 32 bits are one.
     """
-    rows = [torch.rand(steps, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.stack(rows)
+    rows = [np.random.default_rng(seed).random(steps, dtype=np.float32) for seed in seeds]
+    return torch.from_numpy(np.stack(rows))
 
 
 class KeyedSampling(LogitsProcessor):

@@ -66,7 +66,7 @@ format: $(READY)  ## let ruff format the code
 bench: $(READY)  ## time the caption engine on the tiny captioner; see bench/README.md
 	python bench/captioning.py
 
-foundry: $(READY)  ## retrain the models of models/tiny from nothing (about 45 minutes)
+foundry: $(READY)  ## retrain the models of models/tiny from nothing (about an hour)
 	cd foundry && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" dvc repro
 	rm -rf models/tiny && cp -RL foundry/models models/tiny && chmod -R u+w models/tiny
 

@@ -1,6 +1,7 @@
 """The foundry rebuilds every tiny model from nothing, the same bytes twice; the committed ones do what they are for."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
+from recap.foundry.captioner import named
 from recap.foundry.pictures import DENSE_CLASSES, SIGN, dense_labels, picture_arrays
 from recap.world.scenes import scenes
 from tests.clones import Clone
@@ -108,6 +110,24 @@ def test_the_committed_captioner_reads_signs_and_tells_sides_that_it_never_saw()
     assert found["word"] >= 90
     assert found["colour_and_object"] >= 95
     assert found["sides"] >= 90
+
+
+@pytest.mark.parametrize(
+    ("caption", "true"),
+    [
+        ("two red buses on the left and a cat on the right", True),
+        ("the blue sign reads bakery and two red buses stand to the left of a cat", True),
+        ("two red buses on the right and a cat on the left", False),
+        ("two red buses in front of a blue sign with a cat on the left", False),
+        ("two red buses and a cat", True),
+    ],
+)
+def test_what_a_caption_says_of_sides(caption: str, true: bool) -> None:
+    scene = replace(
+        next(scenes("foundry", 1, 3)), kind="bus", colour="red", count=2, side="left", other_kind="cat", word="bakery"
+    )
+    found = named(scene, caption)
+    assert found == {"word": "bakery" in caption, "colour_and_object": True, "sides": true}
 
 
 def test_the_tiny_models_are_small_and_safe() -> None:

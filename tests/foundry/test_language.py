@@ -46,7 +46,7 @@ def test_a_word_begins_like_itself_with_a_space(foundry: FoundryParams, tokenize
     assert spaced.norm(dim=1).mean() == pytest.approx(plain.norm(dim=1).mean().item(), rel=0.1)
 
 
-def test_lessons_come_in_order_and_reuse_no_scene(foundry: FoundryParams, tokenizer: Any) -> None:
+def test_lessons_come_in_order(foundry: FoundryParams, tokenizer: Any) -> None:
     sizes = {"finding": 20, "captions": 12, "texts": 8, "conversations": 10, "reviewed": 14}
     params = foundry.language.model_copy(update=sizes)
     finding, asking, basics, questions = (
@@ -57,8 +57,10 @@ def test_lessons_come_in_order_and_reuse_no_scene(foundry: FoundryParams, tokeni
     captioned, asked = ({scene.id for scene, _ in lesson if scene} for lesson in (basics, questions))
     assert (len(captioned), len(asked)) == (12, 10)
     assert not captioned & asked
+    # The review meets the same scenes again.
     reviewed = [scene for scene, _ in lessons.review(params, 1)]
     assert (len(reviewed), reviewed.count(None)) == (21, 7)
+    assert {scene.id for scene in reviewed if scene} >= captioned
 
     encoder = Encoder(tokenizer, params.patch_grid)
     samples = [encoder.samples(lesson) for lesson in (finding, asking, basics, questions)]

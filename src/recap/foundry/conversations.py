@@ -90,7 +90,7 @@ def ask(scene: Scene, rng: random.Random) -> Turn:
 
 
 def ask_hard(scene: Scene, rng: random.Random) -> Turn:
-    """A question about a scene; four in ten are of the kinds that are learnt last."""
+    """A question about a scene; at least four in ten are of the kinds that are learnt last."""
     draw = rng.random()
     if draw < 0.25:
         question, answer = question_answer(scene, rng.choice(HARD_FAMILIES), rng)

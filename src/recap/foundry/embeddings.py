@@ -21,7 +21,7 @@ def alike(embedding: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 def draw_anew(embedding: torch.Tensor, tokenizer: PreTrainedTokenizerFast, words: Sequence[str]) -> None:
-    """Give words new random embeddings of median length, with a space before them and without.
+    """Give words new random embeddings of median length: with a space before them, and without where that is a token.
 
     Args:
         embedding: [V, D]; changed in place.

@@ -1,8 +1,8 @@
 """Train the two vision towers of the tiny MGM by dense supervision: every patch is asked what it shows.
 
 Foundry scenes -> `vision_tower/` (CLIPVisionModel + its image processor), `vision_tower_aux/` (ConvNextModel).
-The heads that ask are thrown away; what stays are features from which letters, words, kinds, colours and
-counts can be read, as they can from a tower that was trained on image-text pairs.
+The heads that ask are thrown away; what stays are features from which letters, words, kinds, colours and counts
+can be read, and from CLIP's also sides, as they can from a tower that was trained on image-text pairs.
 """
 
 import argparse

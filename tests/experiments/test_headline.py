@@ -23,7 +23,7 @@ def start(project: Project) -> subprocess.Popen[bytes]:
     """Start `make` in a process group of its own, and wait until training has begun."""
     project.write("wait", "")
     process = subprocess.Popen(
-        HEADLINE, cwd=project.root, env=project.env, start_new_session=True, preexec_fn=obey_file_modes,
+        HEADLINE, cwd=project.root, env=project.env, start_new_session=True, preexec_fn=_as_from_a_terminal,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     deadline = time.monotonic() + 60
@@ -31,6 +31,12 @@ def start(project: Project) -> subprocess.Popen[bytes]:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     return process
+
+
+def _as_from_a_terminal() -> None:
+    """A user whom file modes bind, and Ctrl-C, which a shell takes from what it starts in the background."""
+    obey_file_modes()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_nothing_is_done_twice(made: Project) -> None:

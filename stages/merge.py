@@ -42,9 +42,9 @@ def main() -> None:
     from recap.models.mgm.projector import load_projector
     from recap.runtime.seeding import seed_everything
     from recap.runtime.timing import stage_timing
-    from recap.training.dataset import conversation_examples
+    from recap.training.dataset import RowEncoder, conversation_examples
     from recap.training.merging import merge_and_prove
-    from recap.training.probes import ProbeSet
+    from recap.training.probes import pick_probes
 
     device = pick_device(compute.device)
     with stage_timing(args.timing, "merge") as timing:
@@ -56,20 +56,15 @@ def main() -> None:
             trust_remote_code=compute.trust_remote_code,
         )
         load_projector(model, args.projector)
-        probes = ProbeSet(
-            conversation_examples(args.data),
-            params.probes,
-            images=args.images,
-            image_aspect_ratio=finetune.image_aspect_ratio,
-            max_length=mgm.max_length,
-        )
+        encoder = RowEncoder(processor, args.images, finetune.image_aspect_ratio, mgm.max_length)
+        probes = pick_probes(conversation_examples(args.data), params.probes, encoder)
         with atomic_path(args.merged) as draft:
             proof = merge_and_prove(
                 model,
-                processor,
+                probes,
+                encoder,
                 adapter=args.adapter,
                 merged=draft,
-                encode=probes.encode,
                 dtype=pick_dtype(compute.dtype, device),
                 device=device,
                 tolerance=params.tolerance,

@@ -62,8 +62,15 @@ class DeviceParams(Section):
 
 
 class MachineParams(Section):
-    """How the work is spread. No value changes a result, so no stage declares one and no fingerprint covers one."""
+    """How the work is spread. No value is meant to change a result, so no stage declares one."""
 
+    memory_gb: PositiveFloat
+    launcher: Literal["plain", "torchrun", "deepspeed"]
+    processes: Literal["auto"] | PositiveInt
+    deepspeed: str | None
+    gradient_checkpointing: bool
+    pretrain_micro_batch_size: PositiveInt
+    finetune_micro_batch_size: PositiveInt
     caption_batch_size: PositiveInt
     answer_batch_size: PositiveInt
     process_workers: PositiveInt
@@ -111,17 +118,14 @@ class QualityParams(Section):
 
 class TrainingParams(Section):
     max_steps: PositiveInt
-    per_device_train_batch_size: PositiveInt
-    gradient_accumulation_steps: PositiveInt
+    global_batch_size: PositiveInt
     learning_rate: PositiveFloat
     lr_scheduler_type: Literal["cosine", "linear", "constant", "constant_with_warmup"]
     warmup_ratio: Share
     weight_decay: Annotated[float, Field(ge=0)]
-    max_grad_norm: PositiveFloat
-    gradient_checkpointing: bool
+    max_grad_norm: Annotated[float, Field(ge=0)]
     image_aspect_ratio: Literal["pad", "square"]
     save_steps: PositiveInt
-    deepspeed: str | None
 
 
 class LoraParams(Section):

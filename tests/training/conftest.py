@@ -25,6 +25,7 @@ from recap.io import write_json, write_jsonl
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
+from recap.training.dataset import RowEncoder
 
 ROOT = Path(__file__).parents[2]
 IMAGE_SIZE_AUX = 32
@@ -117,8 +118,7 @@ def params_file(tmp_path: Path) -> Path:
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     small = {
         "max_steps": 6,
-        "per_device_train_batch_size": 2,
-        "gradient_accumulation_steps": 2,
+        "global_batch_size": 4,
         "save_steps": 2,
         "learning_rate": 0.01,
     }
@@ -126,6 +126,7 @@ def params_file(tmp_path: Path) -> Path:
     params["finetune"] |= small
     params["mgm"] |= {"image_size_aux": IMAGE_SIZE_AUX, "max_length": 96}
     params["device"] |= {"device": "cpu"}
+    params["machine"] |= {"pretrain_micro_batch_size": 2, "finetune_micro_batch_size": 2}
     params["merge"] |= {"probes": 3}
     path = tmp_path / "params.yaml"
     path.write_text(json.dumps(params))
@@ -138,3 +139,8 @@ def run_folder(world: World, tmp_path: Path) -> Path:
     for name in ("data", "language_model", "vision_tower", "vision_tower_aux"):
         shutil.copytree(world.root / name, tmp_path / name)
     return tmp_path
+
+
+def encoder_for(processor: MGMProcessor, images: Path, max_length: int = 96) -> RowEncoder:
+    """Rows as these tests train on them."""
+    return RowEncoder(processor, images, "pad", max_length)

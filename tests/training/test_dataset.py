@@ -14,11 +14,9 @@ from recap.training.dataset import (
     TrainingSamples,
     caption_examples,
     conversation_examples,
-    encode,
-    screen,
 )
 
-from .conftest import World
+from .conftest import World, encoder_for
 
 Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
 
@@ -42,9 +40,7 @@ def test_a_caption_is_one_turn_after_the_image(world: World) -> None:
 
 def test_a_caption_trains_exactly_its_tokens_and_its_end(world: World, mgm: Parts) -> None:
     _, processor = mgm
-    inputs = encode(
-        caption_examples(world.captions)[0], processor, images=world.images, image_aspect_ratio="pad", max_length=96
-    )
+    inputs = encoder_for(processor, world.images).encode(caption_examples(world.captions)[0])
     learnt = inputs["labels"][inputs["labels"] != -100]
     assert processor.tokenizer.decode(learnt) == "a red sign that says 0<end_of_turn>\n<eos>"
     assert (inputs["input_ids"] == processor.image_token_id).sum() == processor.num_image_tokens
@@ -76,7 +72,7 @@ def test_rows_that_cannot_train_are_left_out_with_a_reason(mgm: Parts) -> None:
         Example(f"train.json: item {number}", name, "images/0.jpg", value)
         for number, (name, value) in enumerate(turns.items(), start=1)
     ]
-    kept, left_out = screen(examples, processor, max_length=64, max_left_out=80)
+    kept, left_out = encoder_for(processor, Path(), 64).screen(examples, max_left_out=80)
     assert [example.id for example in kept] == ["good", "gpt first"]
     assert [(row["where"], row["id"], row["reason"]) for row in left_out] == [
         ("train.json: item 2", "eos", "label_mismatch"),
@@ -86,12 +82,12 @@ def test_rows_that_cannot_train_are_left_out_with_a_reason(mgm: Parts) -> None:
     with pytest.raises(
         UserError, match=r"at most 59 %.*found 3 of 5 \(60\.0 %\); first: train\.json: item 2 \(id eos\)"
     ):
-        screen(examples, processor, max_length=64, max_left_out=59)
+        encoder_for(processor, Path(), 64).screen(examples, max_left_out=59)
 
 
 def test_no_row_left_is_an_error(mgm: Parts) -> None:
     with pytest.raises(UserError, match="found none among 1"):
-        screen([Example("w", "i", "x.png", conversation("a<eos>b"))], mgm[1], max_length=64, max_left_out=100)
+        encoder_for(mgm[1], Path(), 64).screen([Example("w", "i", "x.png", conversation("a<eos>b"))], max_left_out=100)
 
 
 def test_screening_and_encoding_agree(world: World, mgm: Parts) -> None:
@@ -99,12 +95,13 @@ def test_screening_and_encoding_agree(world: World, mgm: Parts) -> None:
     _, processor = mgm
     examples = conversation_examples(world.conversations)
     for length in range(20, 80, 7):
+        encoder = encoder_for(processor, world.images, length)
         try:
-            kept, _ = screen(examples, processor, max_length=length, max_left_out=100)
+            kept, _ = encoder.screen(examples, max_left_out=100)
         except UserError:
             continue
         for example in kept:
-            inputs = encode(example, processor, images=world.images, image_aspect_ratio="pad", max_length=length)
+            inputs = encoder.encode(example)
             assert (inputs["labels"] != -100).any()
             assert len(inputs["labels"]) <= length
 
@@ -113,7 +110,7 @@ def test_samples_follow_the_order_dealt(world: World, mgm: Parts) -> None:
     _, processor = mgm
     examples = caption_examples(world.captions)
     order = np.array([5, 0, 5])
-    samples = TrainingSamples(examples, order, processor, images=world.images, image_aspect_ratio="pad", max_length=96)
+    samples = TrainingSamples(examples, order, encoder_for(processor, world.images))
     assert len(samples) == 3
     assert samples[0]["labels"].tolist() == samples[2]["labels"].tolist() != samples[1]["labels"].tolist()
 
@@ -121,4 +118,4 @@ def test_samples_follow_the_order_dealt(world: World, mgm: Parts) -> None:
 def test_a_broken_image_names_its_row(world: World, mgm: Parts) -> None:
     lost = Example("train.jsonl: row 3", "c2", "images/lost.png", conversation("red"))
     with pytest.raises(UserError, match=r"train\.jsonl: row 3 \(id c2\): missing_image: .*run prepare again"):
-        encode(lost, mgm[1], images=world.images, image_aspect_ratio="pad", max_length=96)
+        encoder_for(mgm[1], world.images).encode(lost)

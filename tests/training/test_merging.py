@@ -17,10 +17,10 @@ from recap.runtime.errors import UserError
 from recap.training.dataset import conversation_examples
 from recap.training.lora import ADAPTER_WEIGHTS, add_lora, save_adapter
 from recap.training.merging import logit_difference, merge_and_prove
-from recap.training.probes import ProbeSet
+from recap.training.probes import pick_probes
 from recap.training.trainer import trained
 
-from .conftest import IMAGE_SIZE_AUX, World
+from .conftest import IMAGE_SIZE_AUX, World, encoder_for
 
 LORA = LoraParams(r=4, alpha=8, dropout=0.1, target_modules=["q_proj", "v_proj", "down_proj"])
 CPU = torch.device("cpu")
@@ -47,11 +47,10 @@ def adapter(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prove(world: World, adapter: Path, merged: Path, **changes: Any) -> dict[str, Any]:
     model, processor = new_model(world)
-    probes = ProbeSet(
-        conversation_examples(world.conversations), 3, images=world.images, image_aspect_ratio="pad", max_length=96
-    )
-    settings = {"dtype": torch.float32, "device": CPU, "tolerance": 1e-3, "encode": probes.encode}
-    return merge_and_prove(model, processor, adapter=adapter, merged=merged, **(settings | changes))
+    encoder = encoder_for(processor, world.images)
+    probes = pick_probes(conversation_examples(world.conversations), 3, encoder)
+    settings = {"dtype": torch.float32, "device": CPU, "tolerance": 1e-3}
+    return merge_and_prove(model, probes, encoder, adapter=adapter, merged=merged, **(settings | changes))
 
 
 def test_the_proof_of_a_good_merge(world: World, adapter: Path, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_two_processes_under_deepspeed(
     pytest.importorskip("deepspeed")
     monkeypatch.setenv("DS_ACCELERATOR", "cpu")
     finish(start("pretrain", run_folder))
-    set_params(run_folder, finetune={"deepspeed": str(ROOT / "configs" / "deepspeed" / f"{config}.json")})
+    set_params(run_folder, machine={"deepspeed": str(ROOT / "configs" / "deepspeed" / f"{config}.json")})
     launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     finish(start("finetune", run_folder, *launcher))
     finish(start("merge", run_folder))

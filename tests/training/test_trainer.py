@@ -16,13 +16,14 @@ from recap.params import LoraParams, TrainingParams
 from recap.runtime.errors import UserError
 from recap.training import trainer as trainer_module
 from recap.training.arguments import training_arguments
+from recap.training.compute import BatchPlan, Compute, batch_plan
 from recap.training.connectors import freeze_all_but_connectors
 from recap.training.dataset import Example, caption_examples, conversation_examples
-from recap.training.fit import Fit, fit
+from recap.training.fit import TrainingResult, fit
 from recap.training.lora import add_lora
 from recap.training.trainer import trained
 
-from .conftest import IMAGE_SIZE_AUX, World
+from .conftest import IMAGE_SIZE_AUX, World, encoder_for
 
 Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
 CPU = torch.device("cpu")
@@ -31,38 +32,44 @@ CPU = torch.device("cpu")
 def training_params(**changes: Any) -> TrainingParams:
     values = {
         "max_steps": 6,
-        "per_device_train_batch_size": 2,
-        "gradient_accumulation_steps": 2,
+        "global_batch_size": 4,
         "learning_rate": 0.01,
         "lr_scheduler_type": "cosine",
         "warmup_ratio": 0.3,
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,
-        "gradient_checkpointing": False,
         "image_aspect_ratio": "pad",
         "save_steps": 2,
-        "deepspeed": None,
     }
     return TrainingParams(**(values | changes))
 
 
-def run_fit(model: torch.nn.Module, processor: MGMProcessor, world: World, work: Path, **changes: Any) -> Fit:
+def compute(**changes: Any) -> Compute:
+    values = {
+        "device": CPU,
+        "dtype": torch.float32,
+        "micro_batch_size": 2,
+        "gradient_checkpointing": False,
+        "deepspeed": None,
+        "dataloader_workers": 0,
+    }
+    return Compute(**(values | changes))
+
+
+def run_fit(
+    model: torch.nn.Module, processor: MGMProcessor, world: World, work: Path, **changes: Any
+) -> TrainingResult:
     examples = changes.pop("examples", None) or caption_examples(world.captions)
-    dtype = changes.pop("dtype", torch.float32)
-    workers = changes.pop("dataloader_workers", 0)
+    spread = {name: changes.pop(name) for name in changes.keys() & Compute.__dataclass_fields__.keys()}
     return fit(
         model,
-        processor,
+        encoder_for(processor, world.images),
         examples,
         stage="pretrain",
-        images=world.images,
         params=training_params(**changes),
-        max_length=96,
+        compute=compute(**spread),
         work=work,
-        device=CPU,
-        dtype=dtype,
         seed=42,
-        dataloader_workers=workers,
     )
 
 
@@ -123,8 +130,10 @@ def test_bfloat16_keeps_what_trains_in_float32(world: World, tmp_path: Path) -> 
     model = add_lora(base, LoraParams(r=4, alpha=8, dropout=0.1, target_modules=["q_proj", "down_proj"]))
     examples = conversation_examples(world.conversations)
     result = run_fit(model, processor, world, tmp_path, examples=examples, dtype=torch.bfloat16, max_steps=3)
-    dtypes = {parameter.requires_grad: parameter.dtype for parameter in model.parameters()}
-    assert dtypes == {True: torch.float32, False: torch.bfloat16}
+    # The connectors were float32 before PEFT put its copies beside them.
+    named = [(name, parameter) for name, parameter in model.named_parameters() if ".original_module." not in name]
+    assert {parameter.dtype for _, parameter in named if parameter.requires_grad} == {torch.float32}
+    assert {parameter.dtype for _, parameter in named if not parameter.requires_grad} == {torch.bfloat16}
     assert all(math.isfinite(entry["loss"]) and entry["grad_norm"] > 0 for entry in result.history)
     unmoved = [name for name, parameter in trained(model) if "lora_B" in name and not parameter.any()]
     assert unmoved == []
@@ -220,22 +229,34 @@ def test_an_unreadable_sample_stops_the_run_with_one_line(
 def test_a_second_gpu_is_chosen_by_the_environment(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES=1"):
         training_arguments(
-            training_params(),
-            output_dir=tmp_path,
-            device=torch.device("cuda:1"),
-            dtype=torch.float32,
-            seed=1,
-            dataloader_workers=0,
+            training_params(), compute(device=torch.device("cuda:1")), BatchPlan(2, 2, 1), output_dir=tmp_path, seed=1
         )
 
 
 def test_a_missing_deepspeed_file_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.json: expected a DeepSpeed configuration"):
         training_arguments(
-            training_params(deepspeed="nowhere.json"),
-            output_dir=tmp_path,
-            device=CPU,
-            dtype=torch.float32,
-            seed=1,
-            dataloader_workers=0,
+            training_params(), compute(deepspeed="nowhere.json"), BatchPlan(2, 2, 1), output_dir=tmp_path, seed=1
         )
+
+
+@pytest.mark.parametrize(
+    ("processes", "whole", "micro", "expected"),
+    [(1, 256, 8, (8, 32)), (8, 256, 8, (8, 4)), (2, 8, 16, (4, 1)), (1, 128, 1, (1, 128)), (4, 12, 2, None)],
+)
+def test_accumulation_follows_from_the_machine(
+    monkeypatch: pytest.MonkeyPatch, processes: int, whole: int, micro: int, expected: tuple[int, int] | None
+) -> None:
+    """4 processes share 12 samples, 3 each, which no micro-batches of 2 make up."""
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    if expected is None:
+        with pytest.raises(UserError, match=r"multiple of 4 processes x 2 .*found 12; the next that fit are 8 and 16"):
+            batch_plan(whole, micro)
+    else:
+        assert batch_plan(whole, micro) == BatchPlan(*expected, processes)
+
+
+def test_a_batch_that_processes_cannot_share_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UserError, match=r"expected a multiple of the 3 processes .*found 16"):
+        batch_plan(16, 4)

@@ -12,64 +12,58 @@ from transformers import TrainingArguments
 
 from recap.params import TrainingParams
 from recap.runtime.errors import UserError
-from recap.training.ranks import world_size
+from recap.training.compute import BatchPlan, Compute
 
 # The checkpoint before last is kept until the last one is marked complete.
 CHECKPOINTS_KEPT = 2
 
 
 def training_arguments(
-    params: TrainingParams,
-    *,
-    output_dir: Path,
-    device: torch.device,
-    dtype: torch.dtype,
-    seed: int,
-    dataloader_workers: int,
+    params: TrainingParams, compute: Compute, plan: BatchPlan, *, output_dir: Path, seed: int
 ) -> TrainingArguments:
     """The Trainer's arguments for one stage.
 
     Args:
         params: The section `pretrain` or `finetune`.
+        compute: Device, precision and how the work is spread.
+        plan: How the samples of a step are cut.
         output_dir: Where checkpoints go.
-        device: A CPU, or the first visible GPU.
-        dtype: bfloat16 and float16 turn autocast on; trained parameters stay float32.
         seed: The run's seed.
-        dataloader_workers: Processes that load samples; they change no number.
 
     Raises:
         UserError: The device is a GPU other than the first visible one, or the DeepSpeed file does not exist.
     """
+    device = compute.device
     if device.type == "cuda" and device.index:
         raise UserError(
             f"training runs on the first visible GPU, found device {device}; "
             f"set device.device to cuda and run with CUDA_VISIBLE_DEVICES={device.index}"
         )
-    if params.deepspeed is not None and not Path(params.deepspeed).is_file():
+    if compute.deepspeed is not None and not Path(compute.deepspeed).is_file():
         raise UserError(
-            f"{params.deepspeed}: expected a DeepSpeed configuration, found nothing; see configs/deepspeed/"
+            f"{compute.deepspeed}: expected a DeepSpeed configuration, found nothing; see configs/deepspeed/"
         )
     arguments = TrainingArguments(
         output_dir=str(output_dir),
         max_steps=params.max_steps,
-        per_device_train_batch_size=params.per_device_train_batch_size,
-        gradient_accumulation_steps=params.gradient_accumulation_steps,
+        per_device_train_batch_size=plan.micro_batch_size,
+        gradient_accumulation_steps=plan.accumulation_steps,
         optim="adamw_torch",
         learning_rate=params.learning_rate,
         lr_scheduler_type=params.lr_scheduler_type,
         warmup_steps=math.ceil(params.warmup_ratio * params.max_steps),
         weight_decay=params.weight_decay,
         max_grad_norm=params.max_grad_norm,
-        activation_checkpointing=params.gradient_checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False} if params.gradient_checkpointing else None,
+        activation_checkpointing=compute.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if compute.gradient_checkpointing else None,
         use_cpu=device.type == "cpu",
-        ddp_backend="gloo" if device.type == "cpu" and world_size() > 1 else None,
+        ddp_backend="gloo" if device.type == "cpu" and plan.processes > 1 else None,
         ddp_find_unused_parameters=False,
-        bf16=dtype == torch.bfloat16,
-        fp16=dtype == torch.float16,
+        bf16=compute.dtype == torch.bfloat16,
+        fp16=compute.dtype == torch.float16,
         seed=seed % 2**32,
         train_sampling_strategy="sequential",
-        dataloader_num_workers=dataloader_workers,
+        dataloader_num_workers=compute.dataloader_workers,
         dataloader_pin_memory=device.type == "cuda",
         remove_unused_columns=False,
         label_names=["labels"],
@@ -77,7 +71,7 @@ def training_arguments(
         logging_nan_inf_filter=False,
         save_steps=params.save_steps,
         save_total_limit=CHECKPOINTS_KEPT,
-        deepspeed=params.deepspeed,
+        deepspeed=compute.deepspeed,
         report_to=[],
         disable_tqdm=True,
     )

@@ -3,8 +3,8 @@
 In: `train.jsonl` (image-caption pairs) or `train.json` (LLaVA conversations). Out: per sample the processor's
 `input_ids`, `labels`, `pixel_values`, `pixel_values_aux`.
 
-Which rows train is settled before the first step, from the text alone (`screen`), because a row that fails in
-the middle of a run can only stop it: to skip it would change every later step, and to put another row in its place
+Which rows train is settled before the first step, from the text alone (`RowEncoder.screen`): a row that fails in the
+middle of a run can only stop it: to skip it would change every later step, and to put another row in its place
 (as the original does, mgm/train/train.py@769820c) would hide it. Images were verified by `prepare`.
 """
 
@@ -12,8 +12,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
@@ -75,107 +75,104 @@ def conversation_examples(path: str | Path) -> list[Example]:
     return examples
 
 
-def screen(
-    examples: Sequence[Example], processor: MGMProcessor, *, max_length: int, max_left_out: float = MAX_LEFT_OUT
-) -> tuple[list[Example], list[dict[str, str]]]:
-    """Leave out the rows that cannot train, judged by their text: no image is opened.
+@dataclass(frozen=True)
+class RowEncoder:
+    """Rows as model inputs, the same for training and for probing.
 
-    Args:
-        examples: All rows.
-        processor: Tokenises them as training will.
+    Attributes:
+        processor: Tokenises the text and prepares the images.
+        images: The folder that image paths start from.
+        image_aspect_ratio: "pad" or "square", see `MGMImageProcessor`.
         max_length: Tokens of a sample, image tokens included; longer ones are cut on the right.
-        max_left_out: Percent of rows that may be left out.
-
-    Returns:
-        The rows that train, and `{"where", "id", "reason", "detail"}` of those that do not; the reason is
-        "label_mismatch" or "nothing_to_learn" (every answer lies behind the cut).
-
-    Raises:
-        UserError: More rows than allowed are left out, or none remains.
     """
-    kept: list[Example] = []
-    left_out: list[dict[str, str]] = []
-    for example in tqdm(examples, desc="checking labels", unit="row"):
-        problem = _problem(example, processor, max_length)
-        if problem is None:
-            kept.append(example)
-        else:
-            reason, detail = problem
-            left_out.append({"where": example.where, "id": example.id, "reason": reason, "detail": detail})
-    if not kept:
-        raise UserError(f"expected rows to train on, found none among {len(examples)}; first: {left_out[:1]}")
-    share = 100 * len(left_out) / len(examples)
-    if share > max_left_out:
-        first = left_out[0]
-        raise UserError(
-            f"expected at most {max_left_out:g} % of rows that cannot train, found {len(left_out)} of {len(examples)} "
-            f"({share:.1f} %); first: {first['where']} (id {first['id']}): {first['reason']}: {first['detail']}"
+
+    processor: MGMProcessor
+    images: Path
+    image_aspect_ratio: AspectRatio
+    max_length: int
+
+    def screen(
+        self, examples: Sequence[Example], *, max_left_out: float = MAX_LEFT_OUT
+    ) -> tuple[list[Example], list[dict[str, str]]]:
+        """Leave out the rows that cannot train, judged by their text: no image is opened.
+
+        Args:
+            examples: All rows.
+            max_left_out: Percent of rows that may be left out.
+
+        Returns:
+            The rows that train, and `{"where", "id", "reason", "detail"}` of those that do not; the reason is
+            "label_mismatch" or "nothing_to_learn" (every answer lies behind the cut).
+
+        Raises:
+            UserError: More rows than allowed are left out, or none remains.
+        """
+        kept: list[Example] = []
+        left_out: list[dict[str, str]] = []
+        for example in tqdm(examples, desc="checking labels", unit="row"):
+            problem = self._problem(example)
+            if problem is None:
+                kept.append(example)
+            else:
+                reason, detail = problem
+                left_out.append({"where": example.where, "id": example.id, "reason": reason, "detail": detail})
+        if not kept:
+            raise UserError(f"expected rows to train on, found none among {len(examples)}; first: {left_out[:1]}")
+        share = 100 * len(left_out) / len(examples)
+        if share > max_left_out:
+            first = left_out[0]
+            raise UserError(
+                f"expected at most {max_left_out:g} % of rows that cannot train, found {len(left_out)} of "
+                f"{len(examples)} ({share:.1f} %); first: {first['where']} (id {first['id']}): {first['reason']}: "
+                f"{first['detail']}"
+            )
+        return kept, left_out
+
+    def _problem(self, example: Example) -> tuple[str, str] | None:
+        try:
+            ids, labels = self.processor.encode_text(example.conversations, has_image=example.image is not None)
+        except LabelMismatch as error:
+            return "label_mismatch", " ".join(str(error).split())
+        _, labels = self.processor.expand(ids, labels)
+        if all(label == IGNORE_INDEX for label in labels[: self.max_length]):
+            return "nothing_to_learn", f"no answer token within the first {self.max_length} tokens"
+        return None
+
+    def encode(self, example: Example) -> dict[str, torch.Tensor]:
+        """One row as model inputs, not yet batched.
+
+        Raises:
+            UserError: The image cannot be read; the message names the row.
+        """
+        try:
+            image = open_image(self.images, example.image) if example.image is not None else None
+        except BadImage as error:
+            raise UserError(
+                f"{example.where} (id {example.id}): {error.reason}: {error.detail}; run prepare again to reject it"
+            ) from None
+        inputs: dict[str, torch.Tensor] = self.processor.encode_conversation(
+            example.conversations, image, image_aspect_ratio=self.image_aspect_ratio, max_length=self.max_length
         )
-    return kept, left_out
+        return inputs
+
+    def collate(self, samples: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        """Encoded rows as one batch."""
+        return self.processor.collate(samples)
 
 
-def _problem(example: Example, processor: MGMProcessor, max_length: int) -> tuple[str, str] | None:
-    try:
-        ids, labels = processor.encode_text(example.conversations, has_image=example.image is not None)
-    except LabelMismatch as error:
-        return "label_mismatch", " ".join(str(error).split())
-    _, labels = processor.expand(ids, labels)
-    if all(label == IGNORE_INDEX for label in labels[:max_length]):
-        return "nothing_to_learn", f"no answer token within the first {max_length} tokens"
-    return None
-
-
+@dataclass(frozen=True)
 class TrainingSamples(Dataset[dict[str, torch.Tensor]]):
     """The samples of a run, one after the other: sample i is row `order[i]`.
 
     Its length is the whole run's, so that the Trainer sees one epoch without ragged batches at corpus boundaries.
     """
 
-    def __init__(
-        self,
-        examples: Sequence[Example],
-        order: NDArray[Any],
-        processor: MGMProcessor,
-        *,
-        images: str | Path,
-        image_aspect_ratio: AspectRatio,
-        max_length: int,
-    ) -> None:
-        self.examples = examples
-        self.order = order
-        self.processor = processor
-        self.images = Path(images)
-        self.image_aspect_ratio = image_aspect_ratio
-        self.max_length = max_length
+    examples: Sequence[Example]
+    order: NDArray[np.int64]
+    encoder: RowEncoder
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return encode(
-            self.examples[self.order[index]],
-            self.processor,
-            images=self.images,
-            image_aspect_ratio=self.image_aspect_ratio,
-            max_length=self.max_length,
-        )
-
-
-def encode(
-    example: Example, processor: MGMProcessor, *, images: str | Path, image_aspect_ratio: AspectRatio, max_length: int
-) -> dict[str, torch.Tensor]:
-    """One row as model inputs, not yet batched.
-
-    Raises:
-        UserError: The image cannot be read; the message names the row.
-    """
-    try:
-        image = open_image(images, example.image) if example.image is not None else None
-    except BadImage as error:
-        raise UserError(
-            f"{example.where} (id {example.id}): {error.reason}: {error.detail}; run prepare again to reject it"
-        ) from None
-    inputs: dict[str, torch.Tensor] = processor.encode_conversation(
-        example.conversations, image, image_aspect_ratio=image_aspect_ratio, max_length=max_length
-    )
-    return inputs
+        return self.encoder.encode(self.examples[self.order[index]])

@@ -1,4 +1,4 @@
-"""One training run from rows to metrics: what `pretrain` and `finetune` have in common.
+"""Training from rows to metrics.
 
 In: a model whose trained parameters have `requires_grad`, the rows. Out: the history of every step, the metrics, and
 the rows that were left out.
@@ -10,18 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from recap.io import write_jsonl, write_results
-from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.params import TrainingParams
-from recap.runtime.timing import Timing
 from recap.training.arguments import training_arguments
-from recap.training.curves import publish_curves
-from recap.training.dataset import Example, TrainingSamples, screen
+from recap.training.compute import Compute, batch_plan
+from recap.training.dataset import Example, RowEncoder, TrainingSamples
 from recap.training.provenance import provenance
-from recap.training.ranks import world_size
 from recap.training.sampling import exposure, row_order
 from recap.training.stability import stability
 from recap.training.trainer import History, train, trained
@@ -30,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Fit:
+class TrainingResult:
     """What a run leaves behind besides the model.
 
     Attributes:
@@ -48,92 +43,61 @@ class Fit:
 
 def fit(
     model: nn.Module,
-    processor: MGMProcessor,
+    encoder: RowEncoder,
     examples: Sequence[Example],
     *,
     stage: str,
-    images: str | Path,
     params: TrainingParams,
-    max_length: int,
+    compute: Compute,
     work: Path,
-    device: torch.device,
-    dtype: torch.dtype,
     seed: int,
-    dataloader_workers: int,
-) -> Fit:
+) -> TrainingResult:
     """Train `model` in place on exactly `params.max_steps` optimizer steps.
 
     Args:
         model: Its trained parameters have `requires_grad`; they are made float32, whatever the others are.
-        processor: Encodes the rows.
+        encoder: Makes model inputs of rows.
         examples: All rows of the training file.
         stage: "pretrain" or "finetune", for the log.
-        images: The folder that image paths start from.
         params: The section of the stage.
-        max_length: Tokens of a sample, image tokens included.
+        compute: Device, precision and how the work is spread.
         work: The scratch folder; checkpoints lie in it, and a run that was killed goes on from them.
-        device: See `training_arguments`.
-        dtype: See `training_arguments`.
         seed: The run's seed.
-        dataloader_workers: See `training_arguments`.
 
     Raises:
-        UserError: Too many rows cannot train, a sample cannot be read, or the run diverges.
+        UserError: The batch cannot be cut, too many rows cannot train, a sample cannot be read, or the run diverges.
     """
-    kept, left_out = screen(examples, processor, max_length=max_length)
-    samples_per_step = params.per_device_train_batch_size * params.gradient_accumulation_steps * world_size()
-    order = row_order(len(kept), params.max_steps * samples_per_step, seed)
-    samples = TrainingSamples(
-        kept, order, processor, images=images, image_aspect_ratio=params.image_aspect_ratio, max_length=max_length
-    )
+    plan = batch_plan(params.global_batch_size, compute.micro_batch_size)
+    kept, left_out = encoder.screen(examples)
+    order = row_order(len(kept), params.max_steps * params.global_batch_size, seed)
+    samples = TrainingSamples(kept, order, encoder)
     for _, parameter in trained(model):
         parameter.data = parameter.data.float()
     size = _size(model)
     seen = exposure(order, len(kept))
     logger.info(
-        "%s: %d rows (%d left out), %d steps of %d samples = %.2f epochs, %d trained parameters (%.2f %%), %s, %s",
-        *(stage, len(kept), len(left_out), params.max_steps, samples_per_step, seen["epochs"]),
-        *(size["trained_parameters"], size["trained_percent"], device, str(dtype).removeprefix("torch.")),
+        "%s: %d rows (%d left out), %d steps of %d samples (%d process(es) x %d at a time x %d) = %.2f epochs, "
+        "%d trained parameters (%.2f %%), %s, %s",
+        *(stage, len(kept), len(left_out), params.max_steps, params.global_batch_size),
+        *(plan.processes, plan.micro_batch_size, plan.accumulation_steps, seen["epochs"]),
+        *(size["trained_parameters"], size["trained_percent"]),
+        *(compute.device, str(compute.dtype).removeprefix("torch.")),
     )
-    arguments = training_arguments(
-        params, output_dir=work, device=device, dtype=dtype, seed=seed, dataloader_workers=dataloader_workers
-    )
-    history, steps_before = train(model, samples, processor.collate, arguments, description=stage)
+    arguments = training_arguments(params, compute, plan, output_dir=work, seed=seed)
+    history, steps_before = train(model, samples, encoder.collate, arguments, description=stage)
     losses, norms = ([entry[key] for entry in history] for key in ("loss", "grad_norm"))
     metrics = {
         "steps": len(history),
-        "samples_per_step": samples_per_step,
+        "samples_per_step": params.global_batch_size,
+        "micro_batch_size": plan.micro_batch_size,
+        "accumulation_steps": plan.accumulation_steps,
         **seen,
         "rows_left_out": len(left_out),
         **size,
         **stability(losses, norms, max_grad_norm=params.max_grad_norm),
-        **provenance(device, dtype),
+        **provenance(compute.device, compute.dtype),
     }
-    return Fit(history, metrics, left_out, steps_before * samples_per_step)
-
-
-def publish(
-    result: Fit,
-    stage: str,
-    timing: Timing,
-    *,
-    left_out: Path,
-    plots: Path,
-    metrics: Path,
-    details: Path,
-    headline: Sequence[str],
-    work: Path,
-) -> None:
-    """Write what a run leaves behind besides the model; see `publish_curves` for `plots` and `work`.
-
-    `headline` names what goes to `metrics`; everything else goes to `details` (`recap.io.write_results`). `timing`
-    is told what was trained on, and how much of it before this process.
-    """
-    found = result.metrics
-    timing.update(items=found["samples_seen"], kept=result.samples_kept, device=found["device"], dtype=found["dtype"])
-    write_jsonl(left_out, result.left_out)
-    publish_curves(result.history, plots, work=work)
-    write_results(metrics, details, stage, found, headline=headline)
+    return TrainingResult(history, metrics, left_out, steps_before * params.global_batch_size)
 
 
 def _size(model: nn.Module) -> dict[str, float]:

@@ -14,10 +14,9 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from recap.models.mgm.modeling_mgm import CONNECTORS
+from recap.models.mgm.connectors import CONNECTORS, connector_parameters
 from recap.params import LoraParams
 from recap.runtime.errors import UserError
-from recap.training.connectors import CONNECTOR_TENSORS, is_connector
 from recap.training.trainer import trained
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -60,18 +59,14 @@ def add_lora(model: PreTrainedModel, params: LoraParams) -> PeftModel:
     wrapped = get_peft_model(model, config)
     # PEFT notes the folder of the base model, which differs between machines; stages name it by a flag.
     wrapped.peft_config["default"].base_model_name_or_path = ""
-    connectors = sum(is_connector(name) for name, _ in trained(wrapped))
-    if connectors != CONNECTOR_TENSORS:
-        raise RuntimeError(f"expected {CONNECTOR_TENSORS} connector tensors to train, found {connectors}")
     return wrapped
 
 
 def connector_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """Copies of the connectors' tensors, by the names they have in an adapter file."""
     return {
-        f"base_model.model.{name}": parameter.detach().float().cpu().clone()
-        for name, parameter in model.named_parameters()
-        if is_connector(name)
+        f"base_model.model.model.{name}": parameter.detach().float().cpu().clone()
+        for name, parameter in connector_parameters(model).items()
     }
 
 

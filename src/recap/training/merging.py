@@ -9,8 +9,8 @@ accounted for, and the logits of the reloaded folder are held against those of t
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,12 @@ from torch import nn
 from tqdm import tqdm
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedConfig, PreTrainedModel
 
-from recap.models.mgm.processing_mgm import MGMProcessor
+from recap.models.mgm.connectors import connector_name
 from recap.runtime.errors import UserError
-from recap.training.connectors import is_connector
+from recap.training.dataset import Example, RowEncoder
 from recap.training.lora import ADAPTER_WEIGHTS, lora_layers
 
 logger = logging.getLogger(__name__)
-
-# Encodes the probe rows with a processor, each as a batch of one.
-ProbeEncoder = Callable[[MGMProcessor], Sequence[dict[str, torch.Tensor]]]
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> tuple[PeftModel, dict[str, int]]:
@@ -57,7 +54,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> tuple[PeftModel, dict[
             f"{folder}: does not fit the base model: {len(astray)} tensor(s) astray, first {astray[0]}; "
             f"run finetune again"
         )
-    connectors = sum(map(is_connector, tensors))
+    connectors = sum(connector_name(name) is not None for name in tensors)
     counts = {"lora_tensors": len(tensors) - connectors, "connector_tensors": connectors}
     if counts["lora_tensors"] != 2 * lora_layers(wrapped) or not connectors:
         raise UserError(f"{folder}: expected LoRA matrices and connectors, found {counts}; run finetune again")
@@ -142,11 +139,11 @@ def logit_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tenso
 
 def merge_and_prove(
     model: PreTrainedModel,
-    processor: MGMProcessor,
+    probes: Sequence[Example],
+    encoder: RowEncoder,
     *,
     adapter: Path,
     merged: Path,
-    encode: ProbeEncoder,
     dtype: torch.dtype,
     device: torch.device,
     tolerance: float,
@@ -155,10 +152,10 @@ def merge_and_prove(
 
     Args:
         model: Base model in float32 with the pretrained projector; it is changed in place.
-        processor: Saved beside the merged model.
+        probes: Rows that the models are compared on, each in a batch of its own, so that no padding takes part.
+        encoder: Encodes them; its processor is saved beside the merged model, and compared with the reloaded one.
         adapter: PEFT folder.
         merged: Where to save; the caller publishes it only if this function returns.
-        encode: Encodes the probe rows; called with `processor` and with the reloaded one.
         dtype: The merged model's dtype.
         device: Where the probes run.
         tolerance: Largest absolute logit difference allowed.
@@ -171,17 +168,18 @@ def merge_and_prove(
         UserError: A tensor is unaccounted for, the merged model differs by more than `tolerance`, or the adapter
             changes nothing.
     """
-    probes = encode(processor)
-    base = probe_logits(model, probes, device, "base model")
+    encoded = _batches_of_one(probes, encoder)
+    base = probe_logits(model, encoded, device, "base model")
     wrapped, counts = load_adapter(model, adapter)
-    adapted = probe_logits(wrapped, probes, device, "adapter model")
+    adapted = probe_logits(wrapped, encoded, device, "adapter model")
     plain = merge(wrapped, dtype)
     _forget_folders(plain.config)
     plain.save_pretrained(merged)
-    processor.save_pretrained(merged)
+    encoder.processor.save_pretrained(merged)
     reloaded = AutoModelForImageTextToText.from_pretrained(merged, dtype=dtype)
     _check_parameters(plain, reloaded)
-    again = probe_logits(reloaded, encode(AutoProcessor.from_pretrained(merged)), device, "merged model")
+    encoded = _batches_of_one(probes, replace(encoder, processor=AutoProcessor.from_pretrained(merged)))
+    again = probe_logits(reloaded, encoded, device, "merged model")
     gap, effect = logit_difference(adapted, again), logit_difference(base, adapted)
     logger.info("merged against adapter: max |logit difference| %.3g, %.2f %% same tokens", gap.maximum, gap.agreement)
     if gap.maximum > tolerance:
@@ -203,6 +201,10 @@ def merge_and_prove(
         "adapter_effect_max": effect.maximum,
         "dtype": str(dtype).removeprefix("torch."),
     }
+
+
+def _batches_of_one(probes: Sequence[Example], encoder: RowEncoder) -> list[dict[str, torch.Tensor]]:
+    return [encoder.collate([encoder.encode(probe)]) for probe in probes]
 
 
 def _forget_folders(config: PreTrainedConfig) -> None:

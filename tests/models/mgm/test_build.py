@@ -10,7 +10,8 @@ from mgm_folders import picture, write_openclip
 from transformers import AutoModelForImageTextToText, ConvNextModel, GemmaForCausalLM
 
 from recap.models.mgm.build import build_mgm
-from recap.models.mgm.modeling_mgm import CONNECTORS, MGMForConditionalGeneration
+from recap.models.mgm.connectors import CONNECTORS, connector_parameters
+from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.runtime.errors import UserError
 
@@ -82,7 +83,9 @@ def test_it_answers_and_survives_saving(tmp_path: Path, pretrained: Path, grid: 
 
 def test_dtype(pretrained: Path) -> None:
     model, _ = build(pretrained, dtype=torch.bfloat16)
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    connectors = list(map(id, connector_parameters(model).values()))
+    assert {parameter.dtype for parameter in model.parameters() if id(parameter) in connectors} == {torch.float32}
+    assert {parameter.dtype for parameter in model.parameters() if id(parameter) not in connectors} == {torch.bfloat16}
     assert model.dtype == torch.bfloat16
 
 

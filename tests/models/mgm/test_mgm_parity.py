@@ -7,7 +7,8 @@ import mgm_golden as golden
 import pytest
 import torch
 
-from recap.models.mgm.modeling_mgm import CONNECTORS, blocks_of_patches
+from recap.models.mgm.connectors import CONNECTORS
+from recap.models.mgm.modeling_mgm import blocks_of_patches
 from recap.models.mgm.weight_names import mgm_name
 
 LOGITS = 2e-5

@@ -15,8 +15,8 @@ from torch import nn
 from transformers import AutoModelForImageTextToText, Trainer, TrainingArguments
 
 from recap.models.mgm.configuration_mgm import MGMConfig
+from recap.models.mgm.connectors import CONNECTORS
 from recap.models.mgm.modeling_mgm import (
-    CONNECTORS,
     MGMForConditionalGeneration,
     blocks_of_patches,
     mine_patch_info,

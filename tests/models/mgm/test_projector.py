@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from recap.models.mgm.connectors import connector_parameters
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
-from recap.models.mgm.projector import connector_tensors, load_projector, save_projector
+from recap.models.mgm.projector import load_projector, save_projector
 from recap.runtime.errors import UserError
 
 
@@ -22,14 +23,14 @@ def blank(folder: Path) -> MGMForConditionalGeneration:
     """The same model with connectors of zeros."""
     model = golden.build(folder)
     with torch.no_grad():
-        for tensor in connector_tensors(model).values():
+        for tensor in connector_parameters(model).values():
             tensor.zero_()
     return model
 
 
 def same(one: MGMForConditionalGeneration, two: MGMForConditionalGeneration) -> bool:
-    others = connector_tensors(two)
-    return all(torch.equal(tensor, others[name]) for name, tensor in connector_tensors(one).items())
+    others = connector_parameters(two)
+    return all(torch.equal(tensor, others[name]) for name, tensor in connector_parameters(one).items())
 
 
 def test_round_trip(tmp_path: Path, trained: MGMForConditionalGeneration, slice_of_reference: Path) -> None:
@@ -54,7 +55,7 @@ def test_the_models_dtype_stays(tmp_path: Path, trained: MGMForConditionalGenera
     save_projector(trained.to(torch.bfloat16), tmp_path / "projector")
     model = blank(slice_of_reference)
     load_projector(model, tmp_path / "projector")
-    assert {tensor.dtype for tensor in connector_tensors(model).values()} == {torch.float32}
+    assert {tensor.dtype for tensor in connector_parameters(model).values()} == {torch.float32}
 
 
 def test_a_file_of_the_original(reference: Path, trained: MGMForConditionalGeneration) -> None:
@@ -62,7 +63,7 @@ def test_a_file_of_the_original(reference: Path, trained: MGMForConditionalGener
     model = blank(reference)
     load_projector(model, reference / "formats")
     stored = torch.load(reference / "formats" / "mm_projector.bin", weights_only=True)
-    for name, tensor in connector_tensors(model).items():
+    for name, tensor in connector_parameters(model).items():
         assert torch.equal(tensor, stored[f"model.{name}"])
     assert len(stored) > 16
 
@@ -72,7 +73,7 @@ def test_a_file_of_the_original(reference: Path, trained: MGMForConditionalGener
 def test_any_prefix(
     tmp_path: Path, trained: MGMForConditionalGeneration, slice_of_reference: Path, prefix: str, wrapped: bool
 ) -> None:
-    tensors = {prefix + name: tensor for name, tensor in connector_tensors(trained).items()}
+    tensors = {prefix + name: tensor for name, tensor in connector_parameters(trained).items()}
     torch.save({"model": tensors} if wrapped else tensors, tmp_path / "mm_projector.bin")
     model = blank(slice_of_reference)
     load_projector(model, tmp_path)
@@ -82,7 +83,7 @@ def test_any_prefix(
 def test_connectors_of_another_model(
     tmp_path: Path, trained: MGMForConditionalGeneration, slice_of_reference: Path
 ) -> None:
-    tensors = {name: tensor.clone() for name, tensor in connector_tensors(trained).items()}
+    tensors = {name: tensor.clone() for name, tensor in connector_parameters(trained).items()}
     tensors["mm_projector.4.bias"] = tensors.pop("mm_projector.2.bias")
     tensors["mm_projector.0.bias"] = torch.zeros(5)
     save_file(tensors, tmp_path / "projector.safetensors")

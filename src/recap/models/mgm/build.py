@@ -16,8 +16,9 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from recap.io import read_json
 from recap.models.mgm.checkpoint import is_openclip, openclip_config, openclip_convnext
 from recap.models.mgm.configuration_mgm import MGMConfig
+from recap.models.mgm.connectors import CONNECTORS
 from recap.models.mgm.image_processing_mgm import MGMImageProcessor
-from recap.models.mgm.modeling_mgm import CONNECTORS, MGMConvNextModel, MGMForConditionalGeneration
+from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
 from recap.models.mgm.placeholder import image_placeholder
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.presence import require_model
@@ -46,7 +47,7 @@ def build_mgm(
         image_size_aux: Side of the high-resolution image in pixels.
         image_grid: See `MGMConfig`.
         image_global: See `MGMConfig`.
-        dtype: Of all weights.
+        dtype: Of the pretrained weights; the connectors are float32.
         trust_remote_code: Let the folders' own Python code run. None of these models needs it.
 
     Returns:
@@ -108,9 +109,9 @@ def _assemble(
     model.lm_head = gemma.lm_head
     model.tie_weights()
     for name in CONNECTORS:
-        connector = getattr(base, name).to_empty(device="cpu")
+        # They train, so they start in float32 and stay so, whatever the frozen parts are.
+        connector = getattr(base, name).to_empty(device="cpu").float()
         connector.apply(model._init_weights)
-        connector.to(dtype)
     base.freeze_towers()
     model.generation_config = gemma.generation_config
     model.config.dtype = dtype

@@ -5,10 +5,7 @@ Out: logits and loss. Gemma, CLIP and ConvNeXt are transformers' own; this file 
 
 The low-resolution tokens query the high-resolution map ("patch info mining", section 3.2 of
 arXiv:2403.18814): each token attends to the block of high-resolution positions that it covers, the result
-is added to it, and an MLP projects the sum into the language model. The connectors keep the names they have
-in the published weights: `mm_projector` is the MLP, and `vlm_uni_query_projector`, `vlm_uni_aux_projector`
-and `vlm_uni_val_projector` give the mining's queries, keys and values ("unified VLM", as the original calls
-the joined resolutions).
+is added to it, and an MLP projects the sum into the language model (see `recap.models.mgm.connectors`).
 
 Follows dvlab-research/MGM@769820c (mgm/model/mgm_arch.py), Apache-2.0, without its code. Shapes: I images,
 V views of an image at low resolution, N low-resolution patches, P high-resolution positions per patch,
@@ -35,28 +32,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.utils import can_return_tuple
 
 from recap.models.mgm.configuration_mgm import ORIGINAL_IMAGE_TOKEN_ID, MGMConfig
-
-CONNECTORS = ("mm_projector", "vlm_uni_query_projector", "vlm_uni_aux_projector", "vlm_uni_val_projector")
-
-
-class MGMConnector(nn.Sequential):
-    """A chain of layers that takes its input in whatever dtype and works in its own.
-
-    The towers may be bfloat16 while a trained copy of the connector (PEFT's `modules_to_save`) is float32.
-    """
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return super().forward(features.to(next(self.parameters()).dtype))
-
-
-def mining_projector(input_size: int, output_size: int) -> MGMConnector:
-    """LayerNorm and Linear, as each of the three `vlm_uni_*` projectors."""
-    return MGMConnector(nn.LayerNorm(input_size), nn.Linear(input_size, output_size))
-
-
-def multimodal_projector(input_size: int, output_size: int) -> MGMConnector:
-    """The original's `mlp2x_gelu`: two Linear layers with an exact GELU between them."""
-    return MGMConnector(nn.Linear(input_size, output_size), nn.GELU(), nn.Linear(output_size, output_size))
+from recap.models.mgm.connectors import mining_projector, multimodal_projector
 
 
 def mine_patch_info(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

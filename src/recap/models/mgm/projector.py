@@ -7,7 +7,6 @@ Out of `save_projector`: a folder with `projector.safetensors` (16 tensors, `mm_
 
 import logging
 import pickle
-import re
 from pathlib import Path
 
 import torch
@@ -15,28 +14,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from recap.io import atomic_path, write_json
-from recap.models.mgm.modeling_mgm import CONNECTORS, MGMForConditionalGeneration
+from recap.models.mgm.connectors import connector_name, connector_parameters
+from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.runtime.errors import UserError
 
 WEIGHTS_NAME = "projector.safetensors"
 ORIGINAL_NAME = "mm_projector.bin"
 
-_CONNECTOR_NAME = re.compile(rf"(?:^|\.)((?:{'|'.join(CONNECTORS)})\..+)$")
 log = logging.getLogger(__name__)
-
-
-def connector_tensors(model: MGMForConditionalGeneration) -> dict[str, torch.Tensor]:
-    """The connectors' parameters by name, the model's own tensors and not copies."""
-    return {
-        f"{connector}.{name}": tensor
-        for connector in CONNECTORS
-        for name, tensor in getattr(model.model, connector).state_dict().items()
-    }
 
 
 def save_projector(model: MGMForConditionalGeneration, folder: str | Path) -> None:
     """Write the connectors of `model` to `folder`; the same weights give the same bytes."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in connector_tensors(model).items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in connector_parameters(model).items()}
     with atomic_path(folder) as draft:
         draft.mkdir()
         save_file(tensors, draft / WEIGHTS_NAME, metadata={"format": "pt"})
@@ -44,13 +34,13 @@ def save_projector(model: MGMForConditionalGeneration, folder: str | Path) -> No
 
 
 def load_projector(model: MGMForConditionalGeneration, folder: str | Path) -> None:
-    """Put the connectors in `folder` into `model`, in the model's dtype and on its device.
+    """Put the connectors in `folder` into `model`, in its connectors' dtype and on their device.
 
     Raises:
         UserError: The folder has no connectors, or not exactly those of `model`.
     """
     path, found = _read(Path(folder))
-    wanted = connector_tensors(model)
+    wanted = connector_parameters(model)
     problems = [f"missing {name}" for name in sorted(wanted.keys() - found.keys())]
     problems += [f"unexpected {name}" for name in sorted(found.keys() - wanted.keys())]
     problems += [
@@ -78,10 +68,8 @@ def _read(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
 
 
 def _connectors_of(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The connectors among the original's names, which carry a prefix; bare MLP weights are `mm_projector`'s."""
-    matches = {name: _CONNECTOR_NAME.search(name) for name in stored}
-    connectors = {match[1]: stored[name] for name, match in matches.items() if match}
-    others = [name for name, match in matches.items() if not match]
-    if others:
-        log.info("left out %d tensors of the towers, which come with the base models", len(others))
+    """The connectors among the original's names, which carry a prefix."""
+    connectors = {found: tensor for name, tensor in stored.items() if (found := connector_name(name))}
+    if others := len(stored) - len(connectors):
+        log.info("left out %d tensors of the towers, which come with the base models", others)
     return connectors

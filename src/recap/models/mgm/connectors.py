@@ -1,0 +1,50 @@
+"""MGM's connectors: the four modules that join towers and language model, and the only ones that pretraining trains.
+
+They keep the names they have in the published weights: `mm_projector` is the MLP, and `vlm_uni_query_projector`,
+`vlm_uni_aux_projector` and `vlm_uni_val_projector` give the mining's queries, keys and values ("unified VLM", as the
+original calls the joined resolutions). Follows dvlab-research/MGM@769820c, Apache-2.0, without its code.
+"""
+
+import re
+
+import torch
+from torch import nn
+
+CONNECTORS = ("mm_projector", "vlm_uni_query_projector", "vlm_uni_aux_projector", "vlm_uni_val_projector")
+
+_NAME = re.compile(rf"(?:^|\.)((?:{'|'.join(CONNECTORS)})\..+)$")
+
+
+class MGMConnector(nn.Sequential):
+    """A chain of layers that takes its input in whatever dtype and works in its own.
+
+    The towers may be bfloat16 while the connectors, which train, are float32.
+    """
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return super().forward(features.to(next(self.parameters()).dtype))
+
+
+def mining_projector(input_size: int, output_size: int) -> MGMConnector:
+    """LayerNorm and Linear, as each of the three `vlm_uni_*` projectors."""
+    return MGMConnector(nn.LayerNorm(input_size), nn.Linear(input_size, output_size))
+
+
+def multimodal_projector(input_size: int, output_size: int) -> MGMConnector:
+    """The original's `mlp2x_gelu`: two Linear layers with an exact GELU between them."""
+    return MGMConnector(nn.Linear(input_size, output_size), nn.GELU(), nn.Linear(output_size, output_size))
+
+
+def connector_name(name: str) -> str | None:
+    """The part of a dotted parameter name from the connector on, `mm_projector.0.weight`; None for other parameters.
+
+    Whatever stands before it is a prefix: the model's own, PEFT's, or the original's.
+    """
+    match = _NAME.search(name)
+    return match[1] if match else None
+
+
+def connector_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The connectors' parameters by name from the connector on, the model's own tensors and not copies."""
+    named = ((connector_name(name), parameter) for name, parameter in model.named_parameters())
+    return {name: parameter for name, parameter in named if name is not None}

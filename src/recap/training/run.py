@@ -1,0 +1,119 @@
+"""One training stage from its flags and parameters to its published outputs: what `pretrain` and `finetune` share."""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from recap.io import write_jsonl, write_results
+from recap.models.mgm.build import build_mgm
+from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
+from recap.models.mgm.processing_mgm import MGMProcessor
+from recap.params import MACHINE
+from recap.runtime.scratch import discard
+from recap.runtime.seeding import seed_everything
+from recap.runtime.timing import Timing
+from recap.training.checkpoints import checkpoint_folder
+from recap.training.compute import Compute, compute_for
+from recap.training.curves import publish_curves
+from recap.training.dataset import Example, RowEncoder
+from recap.training.fit import TrainingResult, fit
+from recap.training.ranks import is_rank_zero, timing_on_rank_zero
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A stage at work.
+
+    Attributes:
+        stage: "pretrain" or "finetune".
+        args: The stage's flags, see `recap.training.command`.
+        sections: The parameters that the stage reads, by section.
+        compute: Device, precision and how the work is spread.
+        work: The scratch folder.
+        timing: Told what was trained on.
+    """
+
+    stage: str
+    args: argparse.Namespace
+    sections: Mapping[str, Any]
+    compute: Compute
+    work: Path
+    timing: Timing
+
+    def build_mgm(self) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
+        """The model of the pretrained parts with new connectors, and its processor."""
+        return build_mgm(
+            *_parts(self.args),
+            **self.sections["mgm"].model_dump(exclude={"max_length"}),
+            dtype=self.compute.dtype,
+            trust_remote_code=self.sections["device"].trust_remote_code,
+        )
+
+    def fit(self, model: nn.Module, processor: MGMProcessor, examples: Sequence[Example]) -> TrainingResult:
+        """Train what has `requires_grad` in place; see `recap.training.fit.fit`."""
+        params = self.sections[self.stage]
+        encoder = RowEncoder(processor, self.args.images, params.image_aspect_ratio, self.sections["mgm"].max_length)
+        return fit(
+            model,
+            encoder,
+            examples,
+            stage=self.stage,
+            params=params,
+            compute=self.compute,
+            work=self.work,
+            seed=self.sections["seed"],
+        )
+
+    def publish(self, result: TrainingResult, *, headline: Sequence[str]) -> None:
+        """Write what a run leaves behind besides the model; one process of the launch does.
+
+        `headline` names what goes to metrics; everything else goes to details (`recap.io.write_results`).
+        """
+        if not is_rank_zero():
+            return
+        found = result.metrics
+        self.timing.update(
+            items=found["samples_seen"], kept=result.samples_kept, device=found["device"], dtype=found["dtype"]
+        )
+        write_jsonl(self.args.left_out, result.left_out)
+        publish_curves(result.history, self.args.plots, work=self.work)
+        write_results(self.args.metrics, self.args.details, self.stage, found, headline=headline)
+
+
+@contextmanager
+def training_run(
+    stage: str, args: argparse.Namespace, sections: Mapping[str, Any], *, inputs: Sequence[Path] = ()
+) -> Iterator[TrainingRun]:
+    """Open a stage's scratch folder, seed everything, time what follows, and clear the folder after success.
+
+    Args:
+        stage: "pretrain" or "finetune".
+        args: The stage's flags.
+        sections: The parameters that the stage reads, by section; all but `machine` change the result.
+        inputs: What it reads beside data, images and the pretrained parts.
+
+    Raises:
+        UserError: An input is missing, or there is no such device.
+    """
+    compute = compute_for(stage, sections["device"], sections[MACHINE])
+    with timing_on_rank_zero(args.timing, stage) as timing:
+        work = checkpoint_folder(
+            stage,
+            inputs=[args.data, args.images, *_parts(args), *inputs],
+            params={name: section for name, section in sections.items() if name != MACHINE},
+        )
+        if is_rank_zero():
+            timing.keep_in(work)
+        seed_everything(sections["seed"])
+        yield TrainingRun(stage, args, sections, compute, work, timing)
+    if is_rank_zero():
+        discard(work)
+
+
+def _parts(args: argparse.Namespace) -> tuple[Path, Path, Path]:
+    return args.language_model, args.vision_tower, args.vision_tower_aux

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recap.models.mgm.connectors import CONNECTORS
-from recap.models.mgm.modeling_mgm import blocks_of_patches
+from recap.models.mgm.mining import blocks_of_patches
 from recap.models.mgm.weight_names import mgm_name
 
 LOGITS = 2e-5

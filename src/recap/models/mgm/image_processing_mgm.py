@@ -82,11 +82,6 @@ class MGMImageProcessor(BaseImageProcessor):
 
     preprocess = __call__
 
-    def blank(self) -> BatchFeature:
-        """The image of a text-only sample: zeros, as the original has it. One row."""
-        high = torch.zeros(1, 3, self.image_size_aux, self.image_size_aux)
-        return BatchFeature({"pixel_values": self._low_resolution(high[0]).unsqueeze(0), "pixel_values_aux": high})
-
     def _high_resolution(self, picture: Image.Image, image_aspect_ratio: AspectRatio) -> torch.Tensor:
         if image_aspect_ratio == "pad":
             picture = self._pad_to_square(picture)

@@ -8,7 +8,7 @@ and masks padding. Both forms run in one process, alternately; the best of sever
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,12 @@ def main() -> None:
     print(f"\n{args.output}")
 
 
-def plain_mining(query: torch.Tensor, blocks: torch.Tensor, keys: nn.Module, values: nn.Module) -> torch.Tensor:
+def plain_mining(
+    query: torch.Tensor, blocks: Iterable[torch.Tensor], keys: nn.Module, values: nn.Module
+) -> torch.Tensor:
     """Keys and values of every position, as in mgm/model/mgm_arch.py@769820c."""
-    key, value = keys(blocks), values(blocks)
+    positions = torch.stack(list(blocks))
+    key, value = keys(positions), values(positions)
     scores = query.unsqueeze(2) @ (key / key.shape[-1] ** 0.5).transpose(-1, -2)
     return (torch.nan_to_num(scores).softmax(dim=-1) @ value).mean(dim=2)
 

@@ -61,7 +61,9 @@ class MGMMiningProjector(MGMConnector):
         if part == "after_norm":
             return linear(features * norm.weight + norm.bias)
         back = features @ linear.weight  # [..., A]
-        return back * norm.weight, (back @ norm.bias + features @ linear.bias).unsqueeze(-1)
+        # Sums of products: a matrix product with a vector rounds differently where the vector lies unaligned in memory.
+        offset = (back * norm.bias).sum(-1, keepdim=True) + (features * linear.bias).sum(-1, keepdim=True)
+        return back * norm.weight, offset
 
 
 def multimodal_projector(input_size: int, output_size: int) -> MGMConnector:

@@ -1,9 +1,12 @@
 """Patch info mining: each low-resolution patch attends to the high-resolution positions that it covers.
 
 Section 3.2 of arXiv:2403.18814; mgm/model/mgm_arch.py of dvlab-research/MGM@769820c has the function in another form.
-Shapes: I images, N low-resolution patches, P high-resolution positions per patch, C width of CLIP, A channels of all
-ConvNeXt stages.
+Shapes: I images, V views of images at low resolution, N low-resolution patches, P high-resolution positions per patch,
+C width of CLIP, A channels of all ConvNeXt stages.
 """
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +15,9 @@ from torch.nn import functional as F
 from recap.models.mgm.connectors import NORM_EPS
 
 
-def mine_patch_info(query: torch.Tensor, blocks: torch.Tensor, keys: nn.Module, values: nn.Module) -> torch.Tensor:
+def mine_patch_info(
+    query: torch.Tensor, blocks: Iterable[torch.Tensor], keys: nn.Module, values: nn.Module
+) -> torch.Tensor:
     """Attention of each low-resolution patch over its block: softmax(query * keys(block) / sqrt(C)) of values(block).
 
     There is one query for P positions, so the projections move to the other side of both products: the query is taken
@@ -23,23 +28,48 @@ def mine_patch_info(query: torch.Tensor, blocks: torch.Tensor, keys: nn.Module, 
     One head; the softmax runs in the working dtype, which is the query's, as in the original.
 
     Args:
-        query: [I, N, C].
-        blocks: [I, N, P, A].
+        query: [V, N, C].
+        blocks: For each view [N, P, A]. They are asked for one after the other, and may be made on the way: at full
+            size one takes 212 MB in bfloat16.
         keys: An `MGMMiningProjector` from A to C, or a wrapper around one.
         values: Likewise.
 
     Returns:
-        [I, N, C].
+        [V, N, C].
     """
-    # Both projectors begin by normalising the same positions. Autocast would do that in float32, at twice the memory.
-    with torch.autocast(blocks.device.type, enabled=False):
-        normalised = F.layer_norm(blocks.to(query.dtype), blocks.shape[-1:], eps=NORM_EPS)
     direction, offset = keys(query, part="transposed")
-    scores = (normalised @ direction.unsqueeze(-1).to(normalised.dtype)).squeeze(-1) + offset  # [I, N, P]
+    # All modules are called on whole batches: under ZeRO-3 every process has to call each of them equally often.
+    mined = [
+        _weighted_sum(*view, scale=query.shape[-1] ** -0.5, dtype=query.dtype)
+        for view in zip(direction, offset, blocks, strict=True)
+    ]
+    return values(torch.stack(mined), part="after_norm")
+
+
+def _weighted_sum(
+    direction: torch.Tensor, offset: torch.Tensor, block: torch.Tensor, *, scale: float, dtype: torch.dtype
+) -> torch.Tensor:
+    """Of the normalised positions of one view: [N, A], [N, 1], [N, P, A] -> [N, A]."""
+    # Both projectors begin by normalising the same positions. Autocast would do that in float32, at twice the memory.
+    with torch.autocast(block.device.type, enabled=False):
+        normalised = F.layer_norm(block.to(dtype), block.shape[-1:], eps=NORM_EPS)
+    scores = (normalised @ direction.unsqueeze(-1).to(dtype)).squeeze(-1) + offset  # [N, P]
     # The offset is the same for all of a block's positions: it matters where a score is infinite, and nowhere else.
-    weights = torch.nan_to_num(scores.to(query.dtype) / query.shape[-1] ** 0.5).softmax(dim=-1)
-    mined = (weights.unsqueeze(2).to(normalised.dtype) @ normalised).squeeze(2)  # [I, N, A]
-    return values(mined, part="after_norm")
+    weights = torch.nan_to_num(scores.to(dtype) * scale).softmax(dim=-1)
+    return (weights.unsqueeze(1).to(dtype) @ normalised).squeeze(1)
+
+
+def side_by_side(stages: Sequence[torch.Tensor]) -> torch.Tensor:
+    """All ConvNeXt stages at the size of the first: [I, C0, H, W], [I, C1, H/2, W/2], ... -> [I, A, H, W]."""
+    size = stages[0].shape[-2:]
+    with torch.autocast(stages[0].device.type, enabled=False):
+        return torch.cat([stages[0], *(resize(stage, size=size) for stage in stages[1:])], dim=1)
+
+
+def resize(features: torch.Tensor, **target: Any) -> torch.Tensor:
+    """Bilinear resize in float32, back in the dtype it came in."""
+    resized = F.interpolate(features.float(), mode="bilinear", align_corners=False, **target)
+    return resized.to(features.dtype)
 
 
 def blocks_of_patches(features: torch.Tensor, patches_per_side: int) -> torch.Tensor:

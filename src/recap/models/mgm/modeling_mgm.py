@@ -13,7 +13,7 @@ C width of CLIP, A channels of all ConvNeXt stages, B rows, T tokens, D width of
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,7 @@ from transformers.utils import can_return_tuple
 from recap.models.mgm.configuration_mgm import ORIGINAL_IMAGE_TOKEN_ID, MGMConfig
 from recap.models.mgm.connectors import MGMMiningProjector, multimodal_projector
 from recap.models.mgm.conversation import IGNORE_INDEX
-from recap.models.mgm.mining import blocks_of_patches, mine_patch_info, split_into_tiles
+from recap.models.mgm.mining import blocks_of_patches, mine_patch_info, resize, side_by_side, split_into_tiles
 
 
 class MGMConvNextModel(ConvNextModel):
@@ -138,27 +138,24 @@ class MGMModel(MGMPreTrainedModel):
             hidden = tower(views.to(tower.dtype), output_hidden_states=True).hidden_states
             return hidden[self.config.vision_feature_layer][:, 1:]
 
-    def high_resolution_features(self, pixel_values_aux: torch.Tensor) -> torch.Tensor:
-        """All ConvNeXt stages at the size of the first, side by side: [I, 3, H, W] -> [I, A, H/4, W/4]."""
+    def high_resolution_features(self, pixel_values_aux: torch.Tensor) -> list[torch.Tensor]:
+        """Outputs of the ConvNeXt stages: [I, 3, H, W] -> [I, C0, H/4, W/4], [I, C1, H/8, W/8], ..."""
         tower = self.vision_tower_aux
         with _as_frozen_unless_trained(tower):
             # The first hidden state is the stem's output, before any stage.
-            stages = tower(pixel_values_aux.to(tower.dtype), output_hidden_states=True).hidden_states[1:]
-            size = stages[0].shape[-2:]
-            return torch.cat([stages[0], *(_resize(stage, size=size) for stage in stages[1:])], dim=1)
+            return list(tower(pixel_values_aux.to(tower.dtype), output_hidden_states=True).hidden_states[1:])
 
-    def mine(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    def mine(self, low: torch.Tensor, blocks: Iterable[torch.Tensor]) -> torch.Tensor:
         """Low-resolution features enriched by mining.
 
         Args:
-            low: [I, N, C].
-            high: [I, A, H/4, W/4] of the same images.
+            low: [V, N, C] of V views.
+            blocks: For each view the high-resolution features under each patch, [N, P, A].
 
         Returns:
-            [I, N, C].
+            [V, N, C].
         """
         query = self.vlm_uni_query_projector(low)
-        blocks = blocks_of_patches(high, int(low.shape[1] ** 0.5))
         return low + mine_patch_info(query, blocks, self.vlm_uni_aux_projector, self.vlm_uni_val_projector)
 
     def get_image_features(self, pixel_values: torch.Tensor, pixel_values_aux: torch.Tensor) -> torch.Tensor:
@@ -171,23 +168,23 @@ class MGMModel(MGMPreTrainedModel):
         Returns:
             [I, V*N, D]; with a grid the global view's tokens come first, then tile after tile.
         """
-        high = self.high_resolution_features(pixel_values_aux)
-        if self.config.image_grid == 1:
-            return self.mm_projector(self.mine(self.low_resolution_features(pixel_values), high))
-        return self.mm_projector(self._mine_grid(pixel_values, high))
-
-    def _mine_grid(self, pixel_values: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-        grid, images = self.config.image_grid, len(pixel_values)
-        views = pixel_values[:, : grid**2].flatten(0, 1)
+        images = len(pixel_values)
+        stages = self.high_resolution_features(pixel_values_aux)
+        low = self.low_resolution_features(pixel_values.reshape(-1, *pixel_values.shape[-3:]))
+        # One image's map at a time: the maps of a batch would be the largest thing in memory.
+        maps = (side_by_side([stage[image : image + 1] for stage in stages]) for image in range(images))
+        views = self.mine(low, (block for features in maps for block in self._blocks(features)))
+        views = views.unflatten(0, (images, -1))  # [I, V, N, C]
         if self.config.image_global:
-            views = torch.cat([views, pixel_values[:, -1]])
-        low = self.low_resolution_features(views)
-        tiles = self.mine(low[: images * grid**2], split_into_tiles(high, grid))
-        tokens = tiles.reshape(images, -1, tiles.shape[-1])  # [I, grid*grid*N, C]
-        if not self.config.image_global:
-            return tokens
-        whole = self.mine(low[images * grid**2 :], _resize(high, scale_factor=1 / grid))
-        return torch.cat([whole, tokens], dim=1)
+            views = views.roll(1, dims=1)
+        return self.mm_projector(views.flatten(1, 2))
+
+    def _blocks(self, features: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The blocks [N, P, A] of each view of one image [1, A, H, W], in the order of its low-resolution views."""
+        grid, side = self.config.image_grid, self.config.patches_per_side
+        yield from blocks_of_patches(split_into_tiles(features, grid), side)
+        if self.config.image_global:
+            yield from blocks_of_patches(resize(features, scale_factor=1 / grid), side)
 
     def forward(
         self,
@@ -250,12 +247,12 @@ class MGMModel(MGMPreTrainedModel):
         config = self.config
         if any(hasattr(parameter, "ds_id") for parameter in self.parameters()):
             views = (config.num_tiles,) if config.image_grid > 1 else ()
-            low, high = config.vision_config.image_size, config.image_size_aux
-            blank = (torch.zeros(1, *views, 3, low, low), torch.zeros(1, 3, high, high))
+            side, side_aux = config.vision_config.image_size, config.image_size_aux
+            blank = (torch.zeros(1, *views, 3, side, side), torch.zeros(1, 3, side_aux, side_aux))
             features = self.get_image_features(*(pixels.to(self.device) for pixels in blank))
         else:
-            one_patch = (1, 1, config.vision_config.hidden_size), (1, config.hidden_size_aux, 1, 1)
-            features = self.mm_projector(self.mine(*(torch.zeros(shape, device=self.device) for shape in one_patch)))
+            low = torch.zeros(1, 1, config.vision_config.hidden_size, device=self.device)
+            features = self.mm_projector(self.mine(low, [low.new_zeros(1, 1, config.hidden_size_aux)]))
         return features.sum() * 0
 
     @staticmethod
@@ -416,12 +413,6 @@ def _as_frozen_unless_trained(tower: PreTrainedModel) -> Iterator[None]:
     autocast = contextlib.nullcontext() if trains else torch.autocast(tower.device.type, enabled=False)
     with torch.set_grad_enabled(torch.is_grad_enabled() and trains), autocast:
         yield
-
-
-def _resize(features: torch.Tensor, **target: Any) -> torch.Tensor:
-    """Bilinear resize in float32, back in the dtype it came in."""
-    resized = F.interpolate(features.float(), mode="bilinear", align_corners=False, **target)
-    return resized.to(features.dtype)
 
 
 def _mismatch(tokens: int, features: int) -> str:

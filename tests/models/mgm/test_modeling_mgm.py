@@ -233,9 +233,8 @@ class TestTraining:
     def test_frozen_towers_build_no_graph_and_trainable_ones_do(self) -> None:
         model, inputs = tiny(), batch([1])
         assert not model.model.low_resolution_features(inputs["pixel_values"]).requires_grad
-        assert not any(
-            stage.requires_grad for stage in model.model.high_resolution_features(inputs["pixel_values_aux"])
-        )
+        stages = model.model.high_resolution_features(inputs["pixel_values_aux"])
+        assert not any(stage.requires_grad for stage in stages)
         model.model.vision_tower.encoder.layers[1].requires_grad_(True)
         model.model.vision_tower_aux.encoder.stages[3].requires_grad_(True)
         model(**inputs).loss.backward()

@@ -1,0 +1,96 @@
+"""Peak memory of each stage by part, on fake tensors: no weights, no GPU, seconds a stage."""
+
+from collections.abc import Mapping
+
+from recap.captioning.blip2 import Blip2Captioner, Decoding
+from recap.rehearsal import steps
+from recap.rehearsal.memory import BATCHES, GRADIENTS, OPTIMIZER, MemoryCounter, claim_model
+from recap.rehearsal.places import Fakes, Place
+from recap.rehearsal.profile import Profile
+
+# Text of a question with its template; TextVQA's with OCR tokens are the longest.
+QUESTION_TOKENS = 200
+# Batches on the device beside the one in use.
+WAITING = 1
+
+Parts = Mapping[str, int]
+
+
+def count_training(
+    profile: Profile, stage: str, *, micro_batch: int, tokens: int, checkpointing: bool, place: Place | None = None
+) -> Parts:
+    """Bytes by part at the peak of `pretrain` or `finetune`.
+
+    Args:
+        profile: See `Profile`.
+        stage: "pretrain" or "finetune".
+        micro_batch: Rows of a micro-batch.
+        tokens: Tokens of each row.
+        checkpointing: Whether activations are computed again in the backward pass.
+        place: Fakes, unless the count is to be made on real tensors.
+    """
+    place = place or Fakes()
+    params = profile.training(stage)
+    model = steps.build_for_training(
+        profile.mgm, stage, profile.params.lora, place, profile.dtype, checkpointing=checkpointing
+    )
+    counter = MemoryCounter(profile.mgm.text_config.vocab_size)
+    with counter:
+        claim_model(counter, model)
+        training = steps.Training(model, profile.dtype, params.max_grad_norm)
+        training.begin()
+        counter.claim(training.gradients(), GRADIENTS)
+        counter.claim(training.state(), OPTIMIZER)
+        batches = [steps.mgm_batch(profile.mgm, place, micro_batch, tokens) for _ in range(1 + WAITING)]
+        for batch in batches:
+            counter.claim(batch.values(), BATCHES)
+        training.accumulate(batches[0])
+        training.update()
+    return counter.peak
+
+
+def count_merge(profile: Profile, tokens: int, place: Place | None = None) -> Parts:
+    """Bytes by part at the peak of the probes that prove a merge: the adapter model in float32, one row at a time."""
+    place = place or Fakes()
+    model = steps.build_adapted(profile.mgm, profile.params.lora, place)
+    counter = MemoryCounter(profile.mgm.text_config.vocab_size)
+    with counter:
+        claim_model(counter, model)
+        batch = steps.mgm_batch(profile.mgm, place, 1, tokens)
+        counter.claim(batch.values(), BATCHES)
+        steps.probe(model, batch)
+    return counter.peak
+
+
+def count_answer(profile: Profile, batch_size: int, place: Place | None = None) -> Parts:
+    """Bytes by part at the peak of `answer`, counted as if every prompt were as long as it is with its answer."""
+    place = place or Fakes()
+    model = steps.build_mgm(profile.mgm, place, profile.dtype)
+    place.settle(model).eval()
+    model.register_forward_hook(steps.known_logits)
+    tokens = profile.mgm.num_image_tokens + QUESTION_TOKENS + profile.params.answer.max_new_tokens
+    counter = MemoryCounter(profile.mgm.text_config.vocab_size)
+    with counter:
+        claim_model(counter, model)
+        batch = steps.mgm_batch(profile.mgm, place, batch_size, tokens)
+        counter.claim(batch.values(), BATCHES)
+        pixels = {name: batch[name] for name in ("pixel_values", "pixel_values_aux")}
+        steps.answer(model, batch["input_ids"], pixels, new_tokens=2)
+    return counter.peak
+
+
+def count_caption(profile: Profile, batch_size: int, place: Place | None = None) -> Parts:
+    """Bytes by part at the peak of `caption`."""
+    place = place or Fakes()
+    model = steps.build_captioner(profile.captioner, place, profile.dtype)
+    model.language_model.register_forward_hook(steps.known_logits)
+    params = profile.params.caption
+    captioner = Blip2Captioner(model, None, Decoding(num_beams=params.num_beams, max_new_tokens=params.max_new_tokens))
+    side = profile.captioner.vision_config.image_size
+    counter = MemoryCounter(profile.captioner.text_config.vocab_size)
+    with counter:
+        claim_model(counter, model)
+        pixels = place.pixels(batch_size, 3, side, side)
+        counter.claim([pixels], BATCHES)
+        steps.caption(captioner, pixels)
+    return counter.peak

@@ -1,4 +1,4 @@
-"""Peak memory of each stage by part, on fake tensors: no weights, no GPU, seconds a stage."""
+"""Peak memory of each stage by part, on fake tensors: no weights, no GPU, seconds a count."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,6 @@ from recap.rehearsal.memory import BATCHES, GRADIENTS, OPTIMIZER, MemoryCounter,
 from recap.rehearsal.places import Fakes, Place
 from recap.rehearsal.profile import Profile
 
-# Text of a question with its template; TextVQA's with OCR tokens are the longest.
-QUESTION_TOKENS = 200
 # Batches on the device beside the one in use.
 WAITING = 1
 
@@ -19,7 +17,7 @@ Parts = Mapping[str, int]
 def count_training(
     profile: Profile, stage: str, *, micro_batch: int, tokens: int, checkpointing: bool, place: Place | None = None
 ) -> Parts:
-    """Bytes by part at the peak of `pretrain` or `finetune`.
+    """Bytes by part at the peak of `pretrain` or `finetune`, in the middle of an accumulation window.
 
     Args:
         profile: See `Profile`.
@@ -62,23 +60,6 @@ def count_merge(profile: Profile, tokens: int, place: Place | None = None) -> Pa
     return counter.peak
 
 
-def count_answer(profile: Profile, batch_size: int, place: Place | None = None) -> Parts:
-    """Bytes by part at the peak of `answer`, counted as if every prompt were as long as it is with its answer."""
-    place = place or Fakes()
-    model = steps.build_mgm(profile.mgm, place, profile.dtype)
-    place.settle(model).eval()
-    model.register_forward_hook(steps.known_logits)
-    tokens = profile.mgm.num_image_tokens + QUESTION_TOKENS + profile.params.answer.max_new_tokens
-    counter = MemoryCounter(profile.mgm.text_config.vocab_size)
-    with counter:
-        claim_model(counter, model)
-        batch = steps.mgm_batch(profile.mgm, place, batch_size, tokens)
-        counter.claim(batch.values(), BATCHES)
-        pixels = {name: batch[name] for name in ("pixel_values", "pixel_values_aux")}
-        steps.answer(model, batch["input_ids"], pixels, new_tokens=2)
-    return counter.peak
-
-
 def count_caption(profile: Profile, batch_size: int, place: Place | None = None) -> Parts:
     """Bytes by part at the peak of `caption`."""
     place = place or Fakes()
@@ -86,11 +67,32 @@ def count_caption(profile: Profile, batch_size: int, place: Place | None = None)
     model.language_model.register_forward_hook(steps.known_logits)
     params = profile.params.caption
     captioner = Blip2Captioner(model, None, Decoding(num_beams=params.num_beams, max_new_tokens=params.max_new_tokens))
-    side = profile.captioner.vision_config.image_size
     counter = MemoryCounter(profile.captioner.text_config.vocab_size)
     with counter:
         claim_model(counter, model)
-        pixels = place.pixels(batch_size, 3, side, side)
+        pixels = steps.captioner_pixels(profile.captioner, place, batch_size)
         counter.claim([pixels], BATCHES)
         steps.caption(captioner, pixels)
+    return counter.peak
+
+
+def count_answer(profile: Profile, batch_size: int, tokens: int, place: Place | None = None) -> Parts:
+    """Bytes by part at the peak of `answer`.
+
+    Args:
+        profile: See `Profile`.
+        batch_size: Questions at a time.
+        tokens: Of a prompt and its answer. All of it is given as the prompt, which holds a little more memory than
+            prompts that grow token by token.
+        place: Fakes, unless the count is to be made on real tensors.
+    """
+    place = place or Fakes()
+    model = steps.build_for_answering(profile.mgm, place, profile.dtype)
+    model.register_forward_hook(steps.known_logits)
+    counter = MemoryCounter(profile.mgm.text_config.vocab_size)
+    with counter:
+        claim_model(counter, model)
+        batch = steps.mgm_batch(profile.mgm, place, batch_size, tokens)
+        counter.claim(batch.values(), BATCHES)
+        steps.answer(model, batch, new_tokens=2)
     return counter.peak

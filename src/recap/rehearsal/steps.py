@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch import nn
-from transformers import Blip2ForConditionalGeneration
+from transformers import Blip2Config, Blip2ForConditionalGeneration
 
 from recap.captioning.blip2 import Blip2Captioner
 from recap.evaluation.generation.decoding import GreedyDecoder
@@ -26,8 +26,9 @@ from recap.training.trainer import trained
 
 Batch = dict[str, torch.Tensor]
 
-# Any token that is neither padding, a mark, nor an image.
+# Any token that is neither padding, a mark, nor an image; and one that no model says.
 TOKEN = 5
+NO_TOKEN = 2**31
 
 
 def build_mgm(config: MGMConfig, place: Place, dtype: torch.dtype) -> MGMForConditionalGeneration:
@@ -53,6 +54,13 @@ def build_for_training(
     return place.settle(model).train()
 
 
+def build_for_answering(config: MGMConfig, place: Place, dtype: torch.dtype) -> MGMForConditionalGeneration:
+    """The merged model as `answer` loads it."""
+    model = build_mgm(config, place, dtype)
+    place.settle(model).eval()
+    return model
+
+
 def build_adapted(config: MGMConfig, lora: LoraParams, place: Place) -> PeftModel:
     """The adapter model as `merge` proves it: everything in float32."""
     model = add_lora(build_mgm(config, place, torch.float32), lora)
@@ -60,7 +68,7 @@ def build_adapted(config: MGMConfig, lora: LoraParams, place: Place) -> PeftMode
     return model
 
 
-def build_captioner(config: Any, place: Place, dtype: torch.dtype) -> Blip2ForConditionalGeneration:
+def build_captioner(config: Blip2Config, place: Place, dtype: torch.dtype) -> Blip2ForConditionalGeneration:
     """A BLIP-2 of these sizes."""
     with place.construction():
         model: Blip2ForConditionalGeneration = Blip2ForConditionalGeneration._from_config(config, dtype=dtype)
@@ -92,6 +100,12 @@ def mgm_pixels(config: MGMConfig, place: Place, images: int) -> Batch:
         "pixel_values": place.pixels(images, *views, 3, side, side),
         "pixel_values_aux": place.pixels(images, 3, side_aux, side_aux),
     }
+
+
+def captioner_pixels(config: Blip2Config, place: Place, images: int) -> torch.Tensor:
+    """Pixels of so many images, [B, 3, H, W]."""
+    side = config.vision_config.image_size
+    return place.pixels(images, 3, side, side)
 
 
 @dataclass
@@ -148,10 +162,10 @@ def probe(model: nn.Module, batch: Batch) -> None:
     model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
 
 
-def answer(model: MGMForConditionalGeneration, input_ids: torch.Tensor, pixels: Batch, *, new_tokens: int) -> None:
-    """Answer a batch with exactly so many tokens, end mark or not."""
-    decoder = GreedyDecoder(model, eos_token_id=-1, pad_token_id=0, max_new_tokens=new_tokens, tie_margin=0.0)
-    decoder.decode(input_ids, pixels)
+def answer(model: MGMForConditionalGeneration, batch: Batch, *, new_tokens: int) -> None:
+    """Answer a batch with exactly so many tokens: nothing ends an answer, and no near tie is decoded again."""
+    decoder = GreedyDecoder(model, eos_token_id=NO_TOKEN, pad_token_id=0, max_new_tokens=new_tokens, tie_margin=0.0)
+    decoder.decode(batch["input_ids"], {name: batch[name] for name in ("pixel_values", "pixel_values_aux")})
 
 
 def caption(captioner: Blip2Captioner, pixels: torch.Tensor) -> None:

@@ -1,7 +1,8 @@
 """What fits on a card.
 
-1 GiB is 2**30 bytes. A card that is sold as one of N GB has about N GiB; the CUDA context with the libraries' workspaces
-takes one of them, and the allocator needs 5 % more than the tensors hold, as freed blocks do not always fit new tensors.
+1 GiB is 2**30 bytes. A card that is sold as one of N GB has about N GiB. The CUDA context with the libraries'
+workspaces takes one of them, and the allocator needs 5 % more than the tensors hold, as freed blocks do not always
+fit new tensors.
 """
 
 GIB = 2**30

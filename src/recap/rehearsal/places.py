@@ -5,11 +5,13 @@ and the model looks at them to decide what to do, which fakes cannot tell.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Place(Protocol):
@@ -20,7 +22,7 @@ class Place(Protocol):
     def construction(self) -> AbstractContextManager[Any]:
         """Surrounds the construction of a model."""
 
-    def settle(self, model: nn.Module) -> nn.Module:
+    def settle(self, model: Model) -> Model:
         """Move a constructed model here, in place."""
 
     def pixels(self, *shape: int) -> torch.Tensor:
@@ -37,7 +39,7 @@ class Fakes:
     def construction(self) -> AbstractContextManager[Any]:
         return torch.device("meta")
 
-    def settle(self, model: nn.Module) -> nn.Module:
+    def settle(self, model: Model) -> Model:
         fakes: dict[int, nn.Parameter] = {}
         for module in model.modules():
             for name, parameter in module._parameters.items():
@@ -70,7 +72,7 @@ class OnDevice:
     def construction(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
-    def settle(self, model: nn.Module) -> nn.Module:
+    def settle(self, model: Model) -> Model:
         return model.to(self.device)
 
     def pixels(self, *shape: int) -> torch.Tensor:

@@ -71,9 +71,13 @@ def captioner_config(models: ModelsParams) -> Blip2Config:
     """The captioner of a profile.
 
     Raises:
-        UserError: It is neither in its folder nor among the known ones.
+        UserError: It is neither in its folder nor among the known ones, or its language model is an encoder-decoder,
+            whose prompt only its tokenizer knows.
     """
-    return _sizes(Blip2Config, models.captioner)
+    config: Blip2Config = _sizes(Blip2Config, models.captioner)
+    if not config.use_decoder_only_language_model:
+        raise UserError(f"{models.captioner.path}: expected a captioner with a decoder-only language model, found T5's")
+    return config
 
 
 def _convnext(source: ModelSource) -> ConvNextConfig:

@@ -13,12 +13,12 @@ from peft import PeftModel
 from torch import nn
 from transformers import Blip2Config, Blip2ForConditionalGeneration
 
-from recap.captioning.blip2 import Blip2Captioner
+from recap.captioning.blip2 import Blip2Captioner, Decoding
 from recap.evaluation.generation.decoding import GreedyDecoder
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.conversation import IGNORE_INDEX
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
-from recap.params import LoraParams
+from recap.params import CaptionParams, LoraParams
 from recap.rehearsal.places import Place
 from recap.training.connectors import freeze_all_but_connectors
 from recap.training.lora import add_lora
@@ -68,12 +68,16 @@ def build_adapted(config: MGMConfig, lora: LoraParams, place: Place) -> PeftMode
     return model
 
 
-def build_captioner(config: Blip2Config, place: Place, dtype: torch.dtype) -> Blip2ForConditionalGeneration:
-    """A BLIP-2 of these sizes."""
+def build_captioner(config: Blip2Config, params: CaptionParams, place: Place, dtype: torch.dtype) -> Blip2Captioner:
+    """The captioner as `caption` loads it, but for its processor: pictures are given as pixels, captions stay tokens.
+
+    A prompt's few tokens are left out, the start token stands alone.
+    """
     with place.construction():
-        model: Blip2ForConditionalGeneration = Blip2ForConditionalGeneration._from_config(config, dtype=dtype)
-    place.settle(model)
-    return model
+        model = Blip2ForConditionalGeneration._from_config(config, dtype=dtype)
+    decoding = Decoding(num_beams=params.num_beams, max_new_tokens=params.max_new_tokens)
+    no_processor: Any = None
+    return Blip2Captioner(place.settle(model), no_processor, decoding)
 
 
 def mgm_batch(config: MGMConfig, place: Place, rows: int, tokens: int) -> Batch:
@@ -104,7 +108,8 @@ def mgm_pixels(config: MGMConfig, place: Place, images: int) -> Batch:
 
 def captioner_pixels(config: Blip2Config, place: Place, images: int) -> torch.Tensor:
     """Pixels of so many images, [B, 3, H, W]."""
-    side = config.vision_config.image_size
+    vision: Any = config.vision_config
+    side = vision.image_size
     return place.pixels(images, 3, side, side)
 
 

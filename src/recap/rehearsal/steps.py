@@ -81,19 +81,17 @@ def build_captioner(config: Blip2Config, params: CaptionParams, place: Place, dt
 
 
 def mgm_batch(config: MGMConfig, place: Place, rows: int, tokens: int) -> Batch:
-    """Rows of one image and text up to `tokens`, all of it labelled: the most that a batch of this length can hold.
-
-    All rows but the first end with one token of padding, as rows of a batch rarely have the same length.
-    """
+    """Rows of one image and text up to `tokens`, all of it labelled: the most that a batch of this length can hold."""
     image = config.num_image_tokens
     ids = torch.full((rows, tokens), TOKEN)
     ids[:, 1 : 1 + image] = config.image_token_id
-    mask = torch.ones_like(ids)
-    mask[1:, -1] = 0
-    labels = ids.masked_fill(mask == 0, IGNORE_INDEX)
+    labels = ids.clone()
     labels[:, : 1 + image] = IGNORE_INDEX
-    indices = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-    return {name: tensor.to(place.device) for name, tensor in indices.items()} | mgm_pixels(config, place, rows)
+    return {
+        "input_ids": ids.to(place.device),
+        "labels": labels.to(place.device),
+        **mgm_pixels(config, place, rows),
+    }
 
 
 def mgm_pixels(config: MGMConfig, place: Place, images: int) -> Batch:

@@ -27,6 +27,9 @@ def parse_args() -> argparse.Namespace:
     real.add_argument("--real", action="store_true", help="run steps on this machine")
     real.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="default: all")
     real.add_argument("--rows", type=int, help="samples, images, questions at a time, in place of the profile's sizes")
+    real.add_argument(
+        "--checkpointing", action=argparse.BooleanOptionalAction, help="in place of machine.gradient_checkpointing"
+    )
     real.add_argument("--repeats", type=int, default=2, help="runs of each piece; the fastest counts (%(default)s)")
     real.add_argument("--new-tokens", type=int, default=8, help="tokens of an answer, at least 2 (%(default)s)")
     real.add_argument("--dtype", help="float32, bfloat16, float16, in place of device.dtype")
@@ -71,7 +74,14 @@ def run_steps(args: argparse.Namespace) -> None:
     compute = load_params("device", args.params)
     device = pick_device(compute.device)
     profile = Profile.read(args.params, pick_dtype(args.dtype or compute.dtype, device))
-    rehearsal = Rehearsal(profile, device, rows=args.rows, repeats=args.repeats, new_tokens=args.new_tokens)
+    rehearsal = Rehearsal(
+        profile,
+        device,
+        rows=args.rows,
+        checkpointing=args.checkpointing,
+        repeats=args.repeats,
+        new_tokens=args.new_tokens,
+    )
     print(heading(device, profile.dtype), flush=True)
     for rehearsed in rehearsal.run(args.stages):
         print(line(rehearsed), flush=True)

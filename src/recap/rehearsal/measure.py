@@ -11,6 +11,9 @@ import torch
 
 Result = TypeVar("Result")
 
+# Dense bfloat16 operations a second, from the makers' data sheets.
+_PEAK_OPERATIONS = {"H100 PCIe": 756e12, "H100": 989e12, "H200": 989e12, "A100": 312e12, "L4": 121e12}
+
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -32,6 +35,14 @@ def fastest(device: torch.device, repeats: int, work: Callable[..., object], *ar
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def peak_operations(device: torch.device) -> float | None:
+    """What the device can do in a second at most; None where that is not known."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for card, peak in _PEAK_OPERATIONS.items() if card in name), None)
 
 
 def reset_peak(device: torch.device) -> None:

@@ -4,7 +4,7 @@ Weights, pixels and activations are fake; token ids, labels and masks are real t
 and the model looks at them to decide what to do, which fakes cannot tell.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -70,7 +70,7 @@ class OnDevice:
         self.device = device
 
     def construction(self) -> AbstractContextManager[Any]:
-        return nullcontext()
+        return self.device
 
     def settle(self, model: Model) -> Model:
         return model.to(self.device)

@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText
 from recap.rehearsal import steps
 from recap.rehearsal.budget import GIB
 from recap.rehearsal.count import count_operations
-from recap.rehearsal.measure import fastest, peak_bytes, reset_peak, timed
+from recap.rehearsal.measure import fastest, peak_bytes, peak_operations, reset_peak, timed
 from recap.rehearsal.places import OnDevice
 from recap.rehearsal.profile import Profile
 from recap.runtime.scratch import SCRATCH_ROOT
@@ -59,6 +59,7 @@ class Rehearsal:
         profile: See `Profile`; its dtype is the one that the device computes in.
         device: Where.
         rows: Samples, images or questions at a time, in place of the profile's own numbers.
+        checkpointing: In place of `machine.gradient_checkpointing`.
         repeats: Runs of each piece; the fastest counts.
         new_tokens: Tokens of an answer, at least 2; the prediction is for the longest answer.
     """
@@ -66,6 +67,7 @@ class Rehearsal:
     profile: Profile
     device: torch.device
     rows: int | None = None
+    checkpointing: bool | None = None
     repeats: int = 1
     new_tokens: int = 8
 
@@ -79,7 +81,6 @@ class Rehearsal:
             "answer": self.answer,
         }
         for stage in stages:
-            reset_peak(self.device)
             yield work[stage]()
             gc.collect()
             if self.device.type == "cuda":
@@ -96,10 +97,13 @@ class Rehearsal:
         """One micro-batch and one optimizer step of "pretrain" or "finetune"."""
         profile, params = self.profile, self.profile.training(stage)
         rows, tokens = self.rows or profile.micro_batch(stage), profile.usual_tokens(stage)
-        checkpointing = profile.params.machine.gradient_checkpointing
+        checkpointing = self.checkpointing
+        if checkpointing is None:
+            checkpointing = profile.params.machine.gradient_checkpointing
         model = steps.build_for_training(
             profile.mgm, stage, profile.params.lora, self.place, profile.dtype, checkpointing=checkpointing
         )
+        reset_peak(self.device)
         training = steps.Training(model, profile.dtype, params.max_grad_norm)
         training.begin()
         batch = steps.mgm_batch(profile.mgm, self.place, rows, tokens)
@@ -113,7 +117,7 @@ class Rehearsal:
             {"micro-batch": micro_batch, "optimizer": update},
             peak_bytes(self.device),
             f"{rows / micro_batch:.3g} samples/s, {rows * tokens / micro_batch:.3g} tokens/s, "
-            f"{operations / micro_batch / 1e12:.3g} TFLOP/s",
+            f"{_operations_a_second(operations / micro_batch, self.device)}",
             params.max_steps * (share / rows * micro_batch + update) / 3600,
             f"{params.max_steps:,} steps of {params.global_batch_size}",
         )
@@ -123,6 +127,7 @@ class Rehearsal:
         profile, device = self.profile, self.device
         batch = steps.mgm_batch(profile.mgm, self.place, 1, profile.usual_tokens("finetune"))
         adapted = steps.build_adapted(profile.mgm, profile.params.lora, self.place)
+        reset_peak(self.device)
         seconds = {"probe": self.seconds(steps.probe, adapted, batch)}
         merged, seconds["fold"] = timed(device, merge, adapted, profile.dtype)
         SCRATCH_ROOT.mkdir(exist_ok=True)
@@ -150,6 +155,7 @@ class Rehearsal:
         profile, params = self.profile, self.profile.params
         rows = self.rows or params.machine.caption_batch_size
         captioner = steps.build_captioner(profile.captioner, params.caption, self.place, profile.dtype)
+        reset_peak(self.device)
         pixels = steps.captioner_pixels(profile.captioner, self.place, rows)
         seconds = self.seconds(steps.caption, captioner, pixels)
         return Rehearsed(
@@ -167,6 +173,7 @@ class Rehearsal:
         profile, params = self.profile, self.profile.params
         rows, longest = self.rows or params.machine.answer_batch_size, params.answer.max_new_tokens
         model = steps.build_for_answering(profile.mgm, self.place, profile.dtype)
+        reset_peak(self.device)
         batch = steps.mgm_batch(profile.mgm, self.place, rows, profile.answer_tokens - longest)
         first = self.seconds(steps.answer, model, batch, new_tokens=1)
         some = self.seconds(steps.answer, model, batch, new_tokens=self.new_tokens)
@@ -180,6 +187,11 @@ class Rehearsal:
             ITEMS * (first + (longest - 1) * token) / rows / 3600,
             f"{ITEMS:,} questions, {longest} tokens each",
         )
+
+
+def _operations_a_second(found: float, device: torch.device) -> str:
+    peak = peak_operations(device)
+    return f"{found / 1e12:.3g} TFLOP/s" + (f", MFU {100 * found / peak:.1f} %" if peak else "")
 
 
 def _load(folder: str, device: torch.device, dtype: torch.dtype) -> nn.Module:

@@ -83,7 +83,7 @@ def test_parts_that_can_be_worked_out(tiny: Profile) -> None:
     assert parts[OPTIMIZER] == 2 * trained * FLOAT + 16 * FLOAT
     side, side_aux = tiny.mgm.vision_config.image_size, tiny.mgm.image_size_aux
     ids_and_labels, pixels = 2 * 200 * 8, 3 * (side**2 + side_aux**2) * FLOAT
-    assert parts[BATCHES] == 2 * 3 * (ids_and_labels + pixels)
+    assert parts[BATCHES] == 3 * (ids_and_labels + pixels)
     assert parts[ACTIVATIONS] > parts[BATCHES]
 
 

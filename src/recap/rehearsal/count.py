@@ -9,9 +9,6 @@ from recap.rehearsal.memory import BATCHES, GRADIENTS, OPTIMIZER, MemoryCounter,
 from recap.rehearsal.places import Fakes, Place
 from recap.rehearsal.profile import Profile
 
-# Batches on the device beside the one in use.
-WAITING = 1
-
 Parts = Mapping[str, int]
 
 
@@ -40,10 +37,9 @@ def count_training(
         training.begin()
         counter.claim(training.gradients(), GRADIENTS)
         counter.claim(training.state(), OPTIMIZER)
-        batches = [steps.mgm_batch(profile.mgm, place, micro_batch, tokens) for _ in range(1 + WAITING)]
-        for batch in batches:
-            counter.claim(batch.values(), BATCHES)
-        training.accumulate(batches[0])
+        batch = steps.mgm_batch(profile.mgm, place, micro_batch, tokens)
+        counter.claim(batch.values(), BATCHES)
+        training.accumulate(batch)
         training.update()
     return counter.peak
 

@@ -118,7 +118,7 @@ class Training:
     Attributes:
         model: As `build_for_training` makes it.
         dtype: What autocast computes in.
-        max_grad_norm: See `TrainingParams`.
+        max_grad_norm: What gradients are clipped to; 0 for no clipping.
     """
 
     model: nn.Module
@@ -153,8 +153,9 @@ class Training:
         loss.backward()
 
     def update(self) -> None:
-        """Clip the gradients, step, drop the gradients."""
-        torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm, foreach=True)
+        """Clip the gradients, if they are to be, step, and drop them."""
+        if self.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm, foreach=True)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 

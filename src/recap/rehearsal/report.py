@@ -83,7 +83,7 @@ def table(counts: Sequence[Count]) -> str:
     """Aligned lines, one a count."""
     width = max(len(count.setting) for count in counts)
     shown = [name for name in COLUMNS if any(count.parts.get(name) for count in counts)]
-    lines = [" ".join([f"{'':8} {'':{width}}", *(f"{name:>11}" for name in shown), f"{'total':>7}", "fits"])]
+    lines = [" ".join([f"{'':8} {'':{width}}", *(f"{name:>11}" for name in shown), f"{'total':>7}", " fits"])]
     for count in counts:
         sizes = (f"{count.parts.get(name, 0) / GIB:11.2f}" for name in shown)
         card = smallest_card(count.total)

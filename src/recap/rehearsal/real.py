@@ -16,7 +16,7 @@ from transformers import AutoModelForImageTextToText
 
 from recap.rehearsal import steps
 from recap.rehearsal.budget import GIB
-from recap.rehearsal.count import count_operations
+from recap.rehearsal.count import count_answer, count_caption, count_merge, count_operations, count_training
 from recap.rehearsal.measure import fastest, peak_bytes, peak_operations, reset_peak, timed
 from recap.rehearsal.places import OnDevice
 from recap.rehearsal.profile import Profile
@@ -37,6 +37,7 @@ class Rehearsed:
         setting: What was run.
         seconds: Of each piece, by name.
         peak: Bytes; see `peak_bytes`.
+        counted: Bytes of tensors by the count on fakes, for the same setting.
         rate: Work a second, for a person.
         hours: Predicted.
         hours_for: What they are predicted for.
@@ -46,6 +47,7 @@ class Rehearsed:
     setting: str
     seconds: dict[str, float]
     peak: int
+    counted: int
     rate: str
     hours: float
     hours_for: str
@@ -109,13 +111,16 @@ class Rehearsal:
         batch = steps.mgm_batch(profile.mgm, self.place, rows, tokens)
         micro_batch = self.seconds(training.accumulate, batch)
         _, update = timed(self.device, training.update)
+        peak = peak_bytes(self.device)
+        counted = count_training(profile, stage, micro_batch=rows, tokens=tokens, checkpointing=checkpointing)
         operations = count_operations(profile, stage, micro_batch=rows, tokens=tokens)
         share = params.global_batch_size / profile.processes
         return Rehearsed(
             stage,
             f"micro-batch {rows}, {tokens} tokens{', checkpointing' if checkpointing else ''}",
             {"micro-batch": micro_batch, "optimizer": update},
-            peak_bytes(self.device),
+            peak,
+            sum(counted.values()),
             f"{rows / micro_batch:.3g} samples/s, {rows * tokens / micro_batch:.3g} tokens/s, "
             f"{_operations_a_second(operations / micro_batch, self.device)}",
             params.max_steps * (share / rows * micro_batch + update) / 3600,
@@ -145,6 +150,7 @@ class Rehearsal:
             f"probes of {batch['input_ids'].shape[1]} tokens",
             seconds,
             peak_bytes(self.device),
+            sum(count_merge(profile, batch["input_ids"].shape[1]).values()),
             "",
             total / 3600,
             f"{probes} probes",
@@ -163,6 +169,7 @@ class Rehearsal:
             f"{rows} image(s), {params.caption.max_new_tokens} tokens",
             {"batch": seconds},
             peak_bytes(self.device),
+            sum(count_caption(profile, rows).values()),
             f"{rows / seconds:.3g} images/s",
             ITEMS * seconds / rows / 3600,
             f"{ITEMS:,} images",
@@ -183,6 +190,7 @@ class Rehearsal:
             f"{rows} question(s) of {batch['input_ids'].shape[1]} tokens",
             {"first token": first, "each token more": token},
             peak_bytes(self.device),
+            sum(count_answer(profile, rows, profile.answer_tokens - longest).values()),
             f"{rows / first:.3g} questions/s at one token",
             ITEMS * (first + (longest - 1) * token) / rows / 3600,
             f"{ITEMS:,} questions, {longest} tokens each",
@@ -212,6 +220,11 @@ def line(rehearsed: Rehearsed) -> str:
     seconds = ", ".join(f"{name} {value:.3g} s" for name, value in rehearsed.seconds.items())
     rate = f"; {rehearsed.rate}" if rehearsed.rate else ""
     return (
-        f"{rehearsed.stage:8}  {rehearsed.peak / GIB:6.2f} GiB  {rehearsed.hours:10.3g} h for {rehearsed.hours_for}\n"
-        f"{'':8}  {rehearsed.setting}: {seconds}{rate}"
+        f"{rehearsed.stage:8} {rehearsed.peak / GIB:6.2f} GiB ({rehearsed.counted / GIB:.2f} counted)  "
+        f"{_plain(rehearsed.hours):>7} h for {rehearsed.hours_for}\n"
+        f"{'':8} {rehearsed.setting}: {seconds}{rate}"
     )
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from recap.rehearsal.memory import ACTIVATIONS, GRADIENTS, LOGITS, WEIGHTS, MemoryCounter, claim_model
+from recap.rehearsal.places import FusedDropout
 
 FLOAT = 4
 
@@ -47,6 +48,14 @@ def test_what_autograd_keeps_is_alive() -> None:
         del total
         weight.grad = None
         assert counter.now[ACTIVATIONS] == 0
+
+
+def test_dropout_keeps_one_byte_an_element() -> None:
+    weight = torch.ones(8, requires_grad=True)
+    with MemoryCounter(vocabulary_size=7) as counter:
+        kept = FusedDropout(0.5)(weight)
+        assert counter.now[ACTIVATIONS] == 8 * FLOAT + 8
+    assert set(kept.tolist()) <= {0.0, 2.0}
 
 
 def test_parts_of_a_training_step() -> None:

@@ -33,7 +33,10 @@ def parse_args() -> argparse.Namespace:
     real.add_argument("--repeats", type=int, default=2, help="runs of each piece; the fastest counts (%(default)s)")
     real.add_argument("--new-tokens", type=int, default=8, help="tokens of an answer, at least 2 (%(default)s)")
     real.add_argument("--dtype", help="float32, bfloat16, float16, in place of device.dtype")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.new_tokens < 2:
+        parser.error(f"--new-tokens: expected at least 2, found {args.new_tokens}")
+    return args
 
 
 def main() -> None:

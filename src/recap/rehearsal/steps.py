@@ -71,13 +71,15 @@ def build_adapted(config: MGMConfig, lora: LoraParams, place: Place) -> PeftMode
 def build_captioner(config: Blip2Config, params: CaptionParams, place: Place, dtype: torch.dtype) -> Blip2Captioner:
     """The captioner as `caption` loads it, but for its processor: pictures are given as pixels, captions stay tokens.
 
-    A prompt's few tokens are left out, the start token stands alone.
+    A prompt's few tokens are left out, the start token stands alone. Every caption is as long as it may be.
     """
     with place.construction():
         model = Blip2ForConditionalGeneration._from_config(config, dtype=dtype)
     decoding = Decoding(num_beams=params.num_beams, max_new_tokens=params.max_new_tokens)
     no_processor: Any = None
-    return Blip2Captioner(place.settle(model), no_processor, decoding)
+    captioner = Blip2Captioner(place.settle(model), no_processor, decoding)
+    captioner.generation_config.min_new_tokens = params.max_new_tokens
+    return captioner
 
 
 def mgm_batch(config: MGMConfig, place: Place, rows: int, tokens: int) -> Batch:

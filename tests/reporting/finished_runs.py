@@ -19,7 +19,7 @@ HEADLINES = {
     "process": ("rows_in", "rows_out", "kept_percent", "recaptioned_rows"),
     "quality": ("before.words_mean", "before.mattr", "after.words_mean", "after.mattr", "after.ttr"),
     "pretrain": ("loss_final", "loss_spike_score", "samples_seen", "unique_samples"),
-    "finetune": ("loss_final", "loss_spike_score"),
+    "finetune": ("val_loss", "loss_final", "loss_spike_score"),
     "merge": ("logit_difference_max",),
 }
 SCORE_HEADLINE = ("accuracy", "accuracy_stderr", "blank_accuracy")

@@ -15,7 +15,10 @@ from ruamel.yaml import YAML
 
 from .conftest import ROOT
 
-PARTS = "--language-model language_model --vision-tower vision_tower --vision-tower-aux vision_tower_aux"
+PARTS = (
+    "--start start/parts --language-model language_model --vision-tower vision_tower "
+    "--vision-tower-aux vision_tower_aux"
+)
 COMMANDS = {
     "pretrain": f"--data data/train.jsonl --images data {PARTS} --projector models/projector "
     "--left-out data/pretrain_left_out.jsonl --metrics metrics/pretrain.json --details details/pretrain.json "

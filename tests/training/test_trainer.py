@@ -39,6 +39,9 @@ def training_params(**changes: Any) -> TrainingParams:
         "weight_decay": 0.0,
         "max_grad_norm": 1.0,
         "image_aspect_ratio": "pad",
+        "drop_path": 0.0,
+        "loss_normalisation": "tokens",
+        "max_left_out": 1.0,
         "save_steps": 2,
     }
     return TrainingParams(**(values | changes))

@@ -78,6 +78,7 @@ class TrainedPartTrainer(Trainer):
                 f"found {found['val_loss']}; lower learning_rate (now {self.args.learning_rate:g})"
             )
         self.log(found)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:

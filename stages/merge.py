@@ -14,7 +14,7 @@ HEADLINE = ("logit_difference_max",)
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Merge the adapter into a model and prove the merge.")
-    parser.add_argument("--start", type=Path, required=True, help="what training started from")
+    parser.add_argument("--start-from", type=Path, required=True, help="what training started from")
     parser.add_argument("--language-model", type=Path, required=True, help="Gemma")
     parser.add_argument("--vision-tower", type=Path, required=True, help="CLIP")
     parser.add_argument("--vision-tower-aux", type=Path, required=True, help="ConvNeXt")
@@ -51,7 +51,7 @@ def main() -> None:
     with stage_timing(args.timing, "merge") as timing:
         seed_everything(seed)
         model, processor = build_start(
-            *(args.start, args.language_model, args.vision_tower, args.vision_tower_aux),
+            *(args.start_from, args.language_model, args.vision_tower, args.vision_tower_aux),
             **mgm.model_dump(exclude={"max_length"}),
             dtype=torch.float32,
             trust_remote_code=compute.trust_remote_code,

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from .conftest import ROOT
 
 PARTS = (
-    "--start start/parts --language-model language_model --vision-tower vision_tower "
+    "--start-from start/parts --language-model language_model --vision-tower vision_tower "
     "--vision-tower-aux vision_tower_aux"
 )
 COMMANDS = {

@@ -120,4 +120,4 @@ def training_run(
 
 
 def _pretrained(args: argparse.Namespace) -> tuple[Path, Path, Path, Path]:
-    return args.start, args.language_model, args.vision_tower, args.vision_tower_aux
+    return args.start_from, args.language_model, args.vision_tower, args.vision_tower_aux

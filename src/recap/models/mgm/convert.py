@@ -31,10 +31,10 @@ from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGen
 from recap.models.mgm.placeholder import image_placeholder
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.weight_names import is_buffer, mgm_name
+from recap.models.starts import MODEL_TYPES
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
-MODEL_TYPES = ("mgm_gemma", "mini_gemini_gemma")
 ACTIVATIONS = ("gelu_pytorch_tanh", "gelu")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 

@@ -17,10 +17,8 @@ from safetensors.torch import load_file, save_file
 from recap.io import atomic_path, write_json
 from recap.models.mgm.connectors import connector_parameters, connectors_among
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
+from recap.models.starts import ORIGINAL_NAME, WEIGHTS_NAME
 from recap.runtime.errors import UserError
-
-WEIGHTS_NAME = "projector.safetensors"
-ORIGINAL_NAME = "mm_projector.bin"
 
 log = logging.getLogger(__name__)
 

@@ -13,56 +13,26 @@ from typing import Any
 import torch
 from transformers import AutoProcessor
 
-from recap.io import read_json
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.checkpoint import read_weights
-from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.connectors import CONNECTORS, connectors_among
-from recap.models.mgm.convert import MODEL_TYPES, load_checkpoint
+from recap.models.mgm.convert import load_checkpoint
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
-from recap.models.mgm.projector import ORIGINAL_NAME, WEIGHTS_NAME, load_projector, put_connectors
+from recap.models.mgm.projector import load_projector, put_connectors
+from recap.models.starts import MERGED, ORIGINAL, PARTS, PROJECTOR, kind_of
 from recap.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
 
 Built = tuple[MGMForConditionalGeneration, MGMProcessor]
 
-PARTS, PROJECTOR, ORIGINAL, MERGED = "parts", "projector", "original", "merged"
 MEANING = {
     PARTS: "language model and towers of params.models, new connectors",
     PROJECTOR: "language model and towers of params.models, its connectors",
     ORIGINAL: "a published MGM: its language model, towers and connectors",
     MERGED: "a merged MGM: its language model, towers and connectors",
 }
-
-
-def kind_of(start: Path) -> str:
-    """`PARTS`, `PROJECTOR`, `ORIGINAL` or `MERGED`, by what lies in the folder.
-
-    Raises:
-        UserError: Nothing that training can start from.
-    """
-    if (start / "adapter_config.json").is_file():
-        raise UserError(
-            f"models.start.path: {start}: expected a model, found a LoRA adapter, which is none without the model it "
-            "was trained on; start from what `merge` made of it"
-        )
-    if any((start / name).is_file() for name in (WEIGHTS_NAME, ORIGINAL_NAME)):
-        return PROJECTOR
-    config = read_json(start / "config.json") if (start / "config.json").is_file() else {}
-    found = config.get("model_type")
-    if config.get("start") == PARTS:
-        return PARTS
-    if found in MODEL_TYPES:
-        return ORIGINAL
-    if found == MGMConfig.model_type:
-        return MERGED
-    described = f"a model of type {found}" if found else "none of these"
-    raise UserError(
-        f"models.start.path: {start}: expected configs/start/parts, a folder with {ORIGINAL_NAME} or {WEIGHTS_NAME}, "
-        f"or an MGM (config.json of type {', '.join((*MODEL_TYPES, MGMConfig.model_type))}), found {described}"
-    )
 
 
 def build_start(
@@ -80,7 +50,7 @@ def build_start(
     """The model that training starts from; seed before calling, new connectors are initialised here.
 
     Args:
-        start: See `kind_of`.
+        start: See `recap.models.starts.kind_of`.
         language_model: Folder; the three parts are not read where `start` is a whole MGM.
         vision_tower: Folder.
         vision_tower_aux: Folder.

@@ -1,14 +1,12 @@
 """Which rows are held out, what their loss is, and that training does not notice."""
 
 import copy
-import math
 import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
@@ -21,6 +19,7 @@ from recap.training.validation import Validation, hold_out
 from .conftest import World, encoder_for
 from .test_trainer import KillAfter, Killed, _marker_and, finetune_params, run_fit
 
+CPU = torch.device("cpu")
 Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
 
 
@@ -78,7 +77,7 @@ def test_the_loss_is_the_mean_over_all_tokens_of_all_rows(world: World, mgm: Par
             counts.append(int(kept.sum()))
     assert len(set(counts)) > 1
     for batch_size in (1, 2, 7, 16):
-        found = replace(asked, batch_size=batch_size).loss(model, Accelerator(cpu=True))
+        found = replace(asked, batch_size=batch_size).loss(model, CPU)
         assert found == pytest.approx(nats / sum(counts), rel=1e-5)
 
 
@@ -91,45 +90,10 @@ def test_asking_touches_neither_mode_nor_chance(world: World, mgm: Parts) -> Non
     torch.manual_seed(3)
     before = torch.get_rng_state()
     model.train()
-    first, second = (asked.loss(model, Accelerator(cpu=True)) for _ in range(2))
+    first, second = (asked.loss(model, CPU) for _ in range(2))
     assert first == second
     assert model.training and model.model.language_model.layers[0].mlp.training
     assert torch.equal(torch.get_rng_state(), before)
-
-
-class OneOf:
-    """Stands for a process of a launch of several: reports what it would add up."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, index: int, processes: int) -> None:
-        self.process_index, self.num_processes = index, processes
-        self.added = torch.zeros(2, dtype=torch.float64)
-
-    def reduce(self, tensor: torch.Tensor, reduction: str) -> torch.Tensor:
-        self.added = tensor
-        return tensor.clamp(min=1e-9)
-
-
-@pytest.mark.parametrize("processes", [2, 3, 5])
-def test_processes_share_the_batches_and_run_equally_often(
-    world: World, mgm: Parts, processes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """7 rows in batches of 2 are 4 batches."""
-    model, processor = mgm
-    asked = validation(world, processor, 2)
-    whole = asked.loss(model, Accelerator(cpu=True))
-    runs, total = [], torch.zeros(2, dtype=torch.float64)
-    for index in range(processes):
-        calls: list[int] = []
-        hook = model.register_forward_pre_hook(lambda module, inputs, calls=calls: calls.append(1))
-        process = OneOf(index, processes)
-        asked.loss(model, process)  # type: ignore[arg-type]
-        hook.remove()
-        runs.append(len(calls))
-        total += process.added
-    assert runs == [math.ceil(4 / processes)] * processes
-    assert (total[0] / total[1]).item() == pytest.approx(whole, rel=1e-12)
 
 
 def lora_model(mgm: Parts) -> torch.nn.Module:

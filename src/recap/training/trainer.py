@@ -71,7 +71,7 @@ class TrainedPartTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         if self.validation is None:
             raise RuntimeError("nothing to evaluate on")
-        found = {"val_loss": self.validation.loss(_present(self.model_wrapped), self.accelerator)}
+        found = {"val_loss": self.validation.loss(_present(self.model_wrapped), self.args.device)}
         if not math.isfinite(found["val_loss"]):
             raise UserError(
                 f"step {self.state.global_step} of {self.args.max_steps}: expected a finite loss of the held-out rows, "

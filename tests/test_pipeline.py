@@ -352,6 +352,15 @@ def test_a_training_seed_makes_nothing_before_training_stale(stages: Stages) -> 
     assert declaring == {"pretrain", "finetune", "merge", "report"}
 
 
+def test_another_start_makes_training_and_merge_stale(stages: Stages) -> None:
+    start = load_all(ROOT / "params.yaml").models.start.path
+    assert {name for name, stage in stages.items() if start in paths(stage["deps"])} == {
+        "pretrain",
+        "finetune",
+        "merge",
+    }
+
+
 def test_answers_depend_on_the_parameters_that_change_them(stages: Stages) -> None:
     names = {f"answer.{name}" for name in AnswerParams.model_fields}
     for benchmark in load_all(ROOT / "params.yaml").benchmarks:

@@ -15,7 +15,10 @@ from ruamel.yaml import YAML
 
 from .conftest import ROOT
 
-PARTS = "--language-model language_model --vision-tower vision_tower --vision-tower-aux vision_tower_aux"
+PARTS = (
+    "--start-from start/parts --language-model language_model --vision-tower vision_tower "
+    "--vision-tower-aux vision_tower_aux"
+)
 COMMANDS = {
     "pretrain": f"--data data/train.jsonl --images data {PARTS} --projector models/projector "
     "--left-out data/pretrain_left_out.jsonl --metrics metrics/pretrain.json --details details/pretrain.json "
@@ -125,6 +128,40 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     timing = json.loads((run_folder / TIMINGS[stage]).read_text())
     assert timing["items"] == 160 and 60 <= timing["kept"] < 160
     assert timing["seconds"] > timing["seconds_this_process"] > 0
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_what_another_made(run_folder: Path, params_file: Path) -> None:
+    """From the parts, then from that run's connectors, then from its merged model; finetuned for one step each."""
+    set_params(run_folder, finetune={"max_steps": 1})
+    told = {"parts": "new connectors", "projector": "its connectors", "merged": "a merged MGM"}
+    adapted = {}
+    for kind, meaning in told.items():
+        logs = [finish(start(stage, run_folder)) for stage in COMMANDS]
+        assert all(log.count("starts from start/parts: ") == 1 and meaning in log for log in logs), kind
+        adapted[kind] = (run_folder / "models/adapter/adapter_model.safetensors").read_bytes()
+        details = json.loads((run_folder / "details/merge.json").read_text())["merge"]
+        assert details["adapter_effect_max"] > 0, kind
+        following = {"parts": "projector", "projector": "merged"}.get(kind)
+        if following:
+            shutil.rmtree(run_folder / "start" / "parts")
+            shutil.copytree(run_folder / "models" / following, run_folder / "start" / "parts")
+    assert len(set(adapted.values())) == 3
+
+
+@pytest.mark.slow
+def test_unfinished_work_of_another_start_is_not_taken_up(run_folder: Path, params_file: Path) -> None:
+    set_params(run_folder, pretrain={"max_steps": 40, "save_steps": 5})
+    process = start("pretrain", run_folder)
+    deadline = time.monotonic() + 120
+    while not list((run_folder / ".scratch").glob("pretrain/*/checkpoint-5/complete.json")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    (run_folder / "start" / "parts" / "note.txt").write_text("another folder")
+    set_params(run_folder, pretrain={"max_steps": 40, "save_steps": 5})
+    assert "going on from" not in finish(start("pretrain", run_folder))
 
 
 @pytest.mark.slow

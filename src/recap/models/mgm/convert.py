@@ -29,11 +29,12 @@ from recap.models.mgm.checkpoint import (
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
 from recap.models.mgm.placeholder import image_placeholder
+from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.weight_names import is_buffer, mgm_name
+from recap.models.starts import MODEL_TYPES
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
-MODEL_TYPES = ("mgm_gemma", "mini_gemini_gemma")
 ACTIVATIONS = ("gelu_pytorch_tanh", "gelu")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 
@@ -87,6 +88,29 @@ def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> 
             weights is not known.
 
     Raises:
+        UserError: See `load_checkpoint`.
+    """
+    model, processor = load_checkpoint(source, hidden_act=hidden_act)
+    with atomic_path(target) as draft:
+        model.save_pretrained(draft)
+        if processor is not None:
+            processor.save_pretrained(draft)
+
+
+def load_checkpoint(
+    source: Path, *, hidden_act: str = ACTIVATIONS[0], dtype: torch.dtype | None = None
+) -> tuple[MGMForConditionalGeneration, MGMProcessor | None]:
+    """A published checkpoint as a model.
+
+    Args:
+        source: Its folder.
+        hidden_act: See `convert`.
+        dtype: The model's; the checkpoint's own if None.
+
+    Returns:
+        The model on the CPU, and its processor; None without a tokenizer in the folder.
+
+    Raises:
         UserError: The folder is of another kind, its weights do not fit, or its tokenizer has no token for images.
     """
     original = _read_config(source)
@@ -107,15 +131,13 @@ def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> 
     tokenizer = _read_tokenizer(source)
     if tokenizer is not None:
         config.image_token_id = image_placeholder(tokenizer, config.text_config.vocab_size)
-    model = MGMForConditionalGeneration._from_config(config, dtype=weights["model.embed_tokens.weight"].dtype)
+    dtype = dtype or weights["model.embed_tokens.weight"].dtype
+    model = MGMForConditionalGeneration._from_config(config, dtype=dtype)
     load_original(model, weights | low | aux)
     log.info("%s: %d tensors in place, activation %s", source, len(weights | low | aux), hidden_act)
     if (source / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(source)
-    with atomic_path(target) as draft:
-        model.save_pretrained(draft)
-        if tokenizer is not None:
-            processor_for(config, tokenizer).save_pretrained(draft)
+    return model, None if tokenizer is None else processor_for(config, tokenizer)
 
 
 def _read_config(source: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from recap.params import LoraParams
 from recap.runtime.errors import UserError
 from recap.training.dataset import conversation_examples
 from recap.training.lora import ADAPTER_WEIGHTS, add_lora, save_adapter
-from recap.training.merging import logit_difference, merge_and_prove
+from recap.training.merging import merge_and_prove
 from recap.training.probes import pick_probes
 from recap.training.trainer import trained
 
@@ -29,6 +29,16 @@ CPU = torch.device("cpu")
 def new_model(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
     torch.manual_seed(1)
     return build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX)
+
+
+def rebuild_of(world: World) -> Callable[[torch.dtype], MGMForConditionalGeneration]:
+    """The same base model in another dtype, as the stage makes it."""
+
+    def rebuild(dtype: torch.dtype) -> MGMForConditionalGeneration:
+        torch.manual_seed(1)
+        return build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX, dtype=dtype)[0]
+
+    return rebuild
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +59,8 @@ def prove(world: World, adapter: Path, merged: Path, **changes: Any) -> dict[str
     model, processor = new_model(world)
     encoder = encoder_for(processor, world.images)
     probes = pick_probes(conversation_examples(world.conversations), 3, encoder)
-    settings = {"dtype": torch.float32, "device": CPU, "tolerance": 1e-3}
-    return merge_and_prove(model, probes, encoder, adapter=adapter, merged=merged, **(settings | changes))
+    settings = {"dtype": torch.float32, "device": CPU, "tolerance": 1e-3, "rebuild": rebuild_of(world)}
+    return merge_and_prove(model, probes, adapter=adapter, merged=merged, **(settings | changes))
 
 
 def test_the_proof_of_a_good_merge(world: World, adapter: Path, tmp_path: Path) -> None:
@@ -76,14 +86,21 @@ def test_merging_twice_gives_the_same_bytes(world: World, adapter: Path, tmp_pat
 
 
 def test_a_difference_above_the_tolerance_is_refused(world: World, adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"within merge\.tolerance=0\.0001 .*bfloat16; it is not published"):
-        prove(world, adapter, tmp_path / "merged", dtype=torch.bfloat16, tolerance=1e-4)
+    with pytest.raises(UserError, match=r"within merge\.tolerance=1e-12 .* in float32, .*; it is not published"):
+        prove(world, adapter, tmp_path / "merged", tolerance=1e-12)
 
 
-def test_bfloat16_merges_within_its_own_tolerance(world: World, adapter: Path, tmp_path: Path) -> None:
-    proof = prove(world, adapter, tmp_path / "merged", dtype=torch.bfloat16, tolerance=1.0)
-    assert 1e-4 < proof["logit_difference_max"] < 1.0
-    assert proof["dtype"] == "bfloat16"
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_what_saving_rounds_is_reported_beside_what_the_dtype_rounds(
+    world: World, adapter: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    proof = prove(world, adapter, tmp_path / "merged", dtype=dtype)
+    # The gate saw float32: rounding takes no part in it.
+    assert proof["logit_difference_max"] < 1e-4 < proof["saved_difference_mean"] < proof["saved_difference_max"]
+    assert proof["saved_difference_mean"] < 2 * proof["rounding_difference_mean"]
+    assert proof["dtype"] == str(dtype).removeprefix("torch.")
+    saved = load_file(tmp_path / "merged" / "model.safetensors")
+    assert {tensor.dtype for tensor in saved.values()} == {dtype}
 
 
 def test_an_adapter_that_does_nothing_is_refused(world: World, tmp_path: Path) -> None:
@@ -120,17 +137,3 @@ def test_every_tensor_of_the_adapter_is_accounted_for(
 def test_a_missing_adapter_is_one_clear_line(world: World, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"expected a PEFT folder.*run finetune"):
         prove(world, tmp_path / "adapter", tmp_path / "merged")
-
-
-def test_logit_difference_by_hand() -> None:
-    first = [torch.tensor([[1.0, 2.0], [5.0, 4.0]]), torch.tensor([[0.0, 1.0]])]
-    second = [torch.tensor([[1.0, 2.5], [3.0, 4.0]]), torch.tensor([[0.0, 1.0]])]
-    found = logit_difference(first, second)
-    assert (found.maximum, found.mean) == (2.0, pytest.approx(2.5 / 6))
-    assert found.agreement == pytest.approx(200 / 3)  # the second position prefers another token
-
-
-@pytest.mark.parametrize("other", [torch.zeros(2, 2), torch.tensor([[float("nan"), 0.0]])])
-def test_logits_that_cannot_be_compared_are_refused(other: torch.Tensor) -> None:
-    with pytest.raises(UserError):
-        logit_difference([torch.zeros(1, 2)], [other])

@@ -60,8 +60,12 @@ def stream_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
             yield from read_tensors(file).items()
             continue
         with _reading(file), safe_open(file, framework="pt") as stored:
-            for name in stored.keys():  # noqa: SIM118 - it is no dict
-                yield name, stored.get_tensor(name)
+            names = list(stored.keys())
+        for name in names:
+            # Opened anew, because the pages of a mapped file stay in memory until it is closed.
+            with _reading(file), safe_open(file, framework="pt") as stored:
+                tensor = stored.get_tensor(name)
+            yield name, tensor
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:

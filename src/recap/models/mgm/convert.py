@@ -6,6 +6,8 @@ or in one file, with the vision towers inside or beside it. Out: a folder that
 its place and every place its tensor.
 
     python -m recap.models.mgm.convert SRC DST
+
+With `--layout original` it goes the other way, see `recap.models.mgm.publish`.
 """
 
 import argparse
@@ -29,11 +31,13 @@ from recap.models.mgm.checkpoint import (
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
 from recap.models.mgm.placeholder import image_placeholder
+from recap.models.mgm.publish import publish
 from recap.models.mgm.weight_names import is_buffer, mgm_name
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
 MODEL_TYPES = ("mgm_gemma", "mini_gemini_gemma")
+LAYOUTS = ("recap", "original")
 ACTIVATIONS = ("gelu_pytorch_tanh", "gelu")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 
@@ -198,11 +202,17 @@ def _read_tokenizer(source: Path) -> Any | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recap.models.mgm.convert", description=convert.__doc__)
-    parser.add_argument("source", metavar="SRC", type=Path, help="checkpoint folder as published")
+    parser.add_argument("source", metavar="SRC", type=Path, help="folder to read: a checkpoint as published")
     parser.add_argument("target", metavar="DST", type=Path, help="folder to write")
     parser.add_argument("--hidden-act", choices=ACTIVATIONS, default=ACTIVATIONS[0], help="Gemma's activation")
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default=LAYOUTS[0], help="what to write; original: the published layout, from ours"
+    )
     args = parser.parse_args()
-    convert(args.source, args.target, hidden_act=args.hidden_act)
+    if args.layout == "original":
+        publish(args.source, args.target)
+    else:
+        convert(args.source, args.target, hidden_act=args.hidden_act)
 
 
 if __name__ == "__main__":

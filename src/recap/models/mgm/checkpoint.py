@@ -25,6 +25,16 @@ _FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin
 _OPENCLIP_TRUNK = "visual.trunk."
 
 
+def index_of(folder: Path) -> Path | None:
+    """The file that says which tensor is in which shard, if there is one."""
+    return next((folder / name for name in _INDEXES if (folder / name).is_file()), None)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds a model's weights, of whichever layout."""
+    return any((folder / name).is_file() for name in _INDEXES + _FILES)
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The files that a folder's tensors are in; safetensors are preferred where both kinds lie there.
 

@@ -13,6 +13,7 @@ With `--layout original` it goes the other way, see `recap.models.mgm.publish`.
 import argparse
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def load_original(model: MGMForConditionalGeneration, state_dict: Mapping[str, t
         UserError: Any tensor is missing, unexpected or of another shape; all of them are listed, and nothing
             has been loaded.
     """
+    if problems := problems_of(model, state_dict):
+        raise UserError(f"expected the weights of this MGM: {'; '.join(problems)}")
+    found = {mgm_name(name): tensor for name, tensor in state_dict.items() if not is_buffer(name)}
+    model.load_state_dict(found, strict=False)
+
+
+def problems_of(model: MGMForConditionalGeneration, state_dict: Mapping[str, torch.Tensor]) -> list[str]:
+    """What keeps tensors with the original's names from being this model's; see `load_original`."""
     kept = {name: tensor for name, tensor in state_dict.items() if not is_buffer(name)}
     found = {mgm_name(name): tensor for name, tensor in kept.items()}
     wanted = model.state_dict()
@@ -75,9 +84,33 @@ def load_original(model: MGMForConditionalGeneration, state_dict: Mapping[str, t
         for name, source in tied.items()
         if name in found and source in found and not torch.equal(found[name], found[source])
     ]
-    if problems:
-        raise UserError(f"expected the weights of this MGM: {'; '.join(problems)}")
-    model.load_state_dict(found, strict=False)
+    return problems
+
+
+@dataclass(frozen=True)
+class Original:
+    """A checkpoint of the original, read but not yet a model.
+
+    Attributes:
+        config: Of the model that it is here.
+        weights: By the original's names, towers that lie beside the checkpoint included.
+        tokenizer: None where the folder has none.
+    """
+
+    config: MGMConfig
+    weights: dict[str, torch.Tensor]
+    tokenizer: Any | None
+
+    def model(self) -> MGMForConditionalGeneration:
+        """The model with its weights, in their dtype.
+
+        Raises:
+            UserError: See `load_original`.
+        """
+        dtype = self.weights["model.embed_tokens.weight"].dtype
+        model = MGMForConditionalGeneration._from_config(self.config, dtype=dtype)
+        load_original(model, self.weights)
+        return model
 
 
 def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> None:
@@ -93,33 +126,44 @@ def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> 
     Raises:
         UserError: The folder is of another kind, its weights do not fit, or its tokenizer has no token for images.
     """
-    original = _read_config(source)
-    weights = read_weights(source)
-    low, low_config = _low_tower(source, original, weights)
-    aux, aux_config = _aux_tower(source, original, weights)
-    fields = GemmaConfig.default_config_fields().keys() | {"rope_theta"}
-    text = {name: value for name, value in original.items() if name in fields - {"architectures", "dtype"}}
-    config = MGMConfig(
-        text_config=text | {"hidden_act": hidden_act},
-        vision_config=low_config,
-        vision_config_aux=aux_config,
-        image_size_aux=original.get("image_size_aux", 320),
-        image_grid=original.get("image_grid", 1),
-        image_global=original.get("image_global", False),
-        vision_feature_layer=original.get("mm_vision_select_layer", -2),
-    )
-    tokenizer = _read_tokenizer(source)
-    if tokenizer is not None:
-        config.image_token_id = image_placeholder(tokenizer, config.text_config.vocab_size)
-    model = MGMForConditionalGeneration._from_config(config, dtype=weights["model.embed_tokens.weight"].dtype)
-    load_original(model, weights | low | aux)
-    log.info("%s: %d tensors in place, activation %s", source, len(weights | low | aux), hidden_act)
+    original = read_original(source, hidden_act=hidden_act)
+    model = original.model()
+    log.info("%s: %d tensors in place, activation %s", source, len(original.weights), hidden_act)
     if (source / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(source)
     with atomic_path(target) as draft:
         model.save_pretrained(draft)
-        if tokenizer is not None:
-            processor_for(config, tokenizer).save_pretrained(draft)
+        if original.tokenizer is not None:
+            processor_for(original.config, original.tokenizer).save_pretrained(draft)
+
+
+def read_original(source: Path, *, hidden_act: str = ACTIVATIONS[0]) -> Original:
+    """Read a published folder; the arguments and errors are those of `convert`."""
+    original = _read_config(source)
+    weights = read_weights(source)
+    try:
+        low, low_config = _low_tower(source, original, weights)
+        aux, aux_config = _aux_tower(source, original, weights)
+    except KeyError as error:
+        raise UserError(f"{source}: expected a tensor {error.args[0]}, found none; fetch it again") from None
+    fields = GemmaConfig.default_config_fields().keys() | {"rope_theta"}
+    text = {name: value for name, value in original.items() if name in fields - {"architectures", "dtype"}}
+    try:
+        config = MGMConfig(
+            text_config=text | {"hidden_act": hidden_act},
+            vision_config=low_config,
+            vision_config_aux=aux_config,
+            image_size_aux=original.get("image_size_aux", 320),
+            image_grid=original.get("image_grid", 1),
+            image_global=original.get("image_global", False),
+            vision_feature_layer=original.get("mm_vision_select_layer", -2),
+        )
+    except ValueError as error:
+        raise UserError(f"{source / 'config.json'}: {' '.join(str(error).split())}") from None
+    tokenizer = _read_tokenizer(source)
+    if tokenizer is not None:
+        config.image_token_id = image_placeholder(tokenizer, config.text_config.vocab_size)
+    return Original(config, weights | low | aux, tokenizer)
 
 
 def _read_config(source: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def load_projector(model: MGMForConditionalGeneration, folder: str | Path) -> No
     Raises:
         UserError: The folder has no connectors, or not exactly those of `model`.
     """
-    path, found = _read(Path(folder))
+    path, found = read_projector(Path(folder))
     wanted = connector_parameters(model)
     problems = [f"missing {name}" for name in sorted(wanted.keys() - found.keys())]
     problems += [f"unexpected {name}" for name in sorted(found.keys() - wanted.keys())]
@@ -55,7 +55,12 @@ def load_projector(model: MGMForConditionalGeneration, folder: str | Path) -> No
             tensor.copy_(found[name])
 
 
-def _read(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+def read_projector(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    """The file of a folder's connectors, and its tensors by name from the connector on.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
     try:
         if (path := folder / WEIGHTS_NAME).exists():
             return path, load_file(path)

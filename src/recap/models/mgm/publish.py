@@ -98,8 +98,9 @@ def publish(source: Path, target: Path, *, max_shard_size: str = MAX_SHARD_SIZE)
     with atomic_path(target) as draft:
         draft.mkdir()
         for file, names in shards.filename_to_tensors.items():
-            kept = {name: tensor for name, tensor in _renamed(source) if name in set(names)}
-            save_file({name: kept[name] for name in names}, draft / file, metadata={"format": "pt"})
+            shard = dict.fromkeys(names, torch.empty(0))
+            shard |= {name: tensor for name, tensor in _renamed(source) if name in shard}
+            save_file(shard, draft / file, metadata={"format": "pt"})
         # transformers writes an index for several files alone; the original reads no model without one.
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         weight_map = {name: file for file, names in shards.filename_to_tensors.items() for name in names}

@@ -14,13 +14,15 @@ from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.params import LoraParams
 from recap.runtime.errors import UserError
+from recap.training import merging
+from recap.training.adapters import load_adapter
 from recap.training.dataset import conversation_examples
 from recap.training.lora import ADAPTER_WEIGHTS, add_lora, save_adapter
-from recap.training.merging import merge_and_prove
+from recap.training.merging import check_files, merge_and_prove
 from recap.training.probes import pick_probes
 from recap.training.trainer import trained
 
-from .conftest import IMAGE_SIZE_AUX, World, encoder_for
+from .conftest import IMAGE_SIZE_AUX, World, as_the_original, encoder_for
 
 LORA = LoraParams(r=4, alpha=8, dropout=0.1, target_modules=["q_proj", "v_proj", "down_proj"])
 CPU = torch.device("cpu")
@@ -69,11 +71,41 @@ def test_the_proof_of_a_good_merge(world: World, adapter: Path, tmp_path: Path) 
     assert (proof["lora_tensors"], proof["connector_tensors"], proof["probes"]) == (12, 16, 3)
     assert proof["logit_difference_mean"] <= proof["logit_difference_max"] < 1e-3 < proof["adapter_effect_max"]
     assert proof["greedy_agreement_percent"] == 100.0
+    # Bit for bit the same weights give the same logits, and float32 rounds nothing of a float32 model.
+    assert proof["saved_difference_max"] == proof["logit_difference_max"]
+    assert proof["rounding_difference_max"] == proof["rounding_difference_mean"] == 0
     model = AutoModelForImageTextToText.from_pretrained(tmp_path / "merged")
     assert isinstance(model, MGMForConditionalGeneration)
     assert not [name for name, _ in model.named_parameters() if "lora" in name or "modules_to_save" in name]
     assert isinstance(AutoProcessor.from_pretrained(tmp_path / "merged"), MGMProcessor)
     assert (tmp_path / "merged" / "generation_config.json").is_file()
+
+
+def test_the_originals_adapter_merges_into_the_same_bytes(world: World, adapter: Path, tmp_path: Path) -> None:
+    as_the_original(adapter, tmp_path / "original")
+    assert prove(world, tmp_path / "original", tmp_path / "a") == prove(world, adapter, tmp_path / "b")
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+def test_the_base_is_used_up_and_not_made_again_for_float32(world: World, adapter: Path, tmp_path: Path) -> None:
+    model, processor = new_model(world)
+    encoder = encoder_for(processor, world.images)
+    probes = pick_probes(conversation_examples(world.conversations), 1, encoder)
+
+    def rebuild(dtype: torch.dtype) -> MGMForConditionalGeneration:
+        raise AssertionError("a second base model")
+
+    merge_and_prove(
+        model,
+        probes,
+        rebuild=rebuild,
+        adapter=adapter,
+        merged=tmp_path / "merged",
+        dtype=torch.float32,
+        device=CPU,
+        tolerance=1e-3,
+    )
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
 
 
 def test_merging_twice_gives_the_same_bytes(world: World, adapter: Path, tmp_path: Path) -> None:
@@ -101,6 +133,51 @@ def test_what_saving_rounds_is_reported_beside_what_the_dtype_rounds(
     assert proof["dtype"] == str(dtype).removeprefix("torch.")
     saved = load_file(tmp_path / "merged" / "model.safetensors")
     assert {tensor.dtype for tensor in saved.values()} == {dtype}
+
+
+def test_saving_that_loses_more_than_the_dtype_explains_is_refused(
+    world: World, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Had the adapter model lost nothing in bfloat16, what the saved one loses would be the merge's fault."""
+    monkeypatch.setattr(merging, "ROUNDING_FACTOR", 0.0)
+    with pytest.raises(UserError, match=r"saved in bfloat16 to lie within 0\.001 of the adapter model in the mean"):
+        prove(world, adapter, tmp_path / "merged", dtype=torch.bfloat16)
+
+
+def test_the_effect_of_the_adapter_is_from_its_base(world: World, adapter: Path, tmp_path: Path) -> None:
+    """Probed with the adapter switched off, the model is the one without it, its connectors included."""
+    base, processor = new_model(world)
+    probe = next(iter(pick_probes(conversation_examples(world.conversations), 1, encoder_for(processor, world.images))))
+    del probe["labels"]
+    with torch.no_grad():
+        before = base.eval()(**probe).logits
+        wrapped, _ = load_adapter(base, adapter)
+        after = base(**probe).logits
+        with wrapped.disable_adapter():
+            assert torch.equal(base(**probe).logits, before)
+    assert (
+        prove(world, adapter, tmp_path / "merged")["adapter_effect_max"] >= (after - before).abs().max().item() - 1e-5
+    )
+
+
+@pytest.mark.parametrize("spoil", ["a bit", "a tensor less", "a tensor more", "another dtype"])
+def test_files_that_are_not_the_model_are_found_out(world: World, tmp_path: Path, spoil: str) -> None:
+    model, _ = new_model(world)
+    model.save_pretrained(tmp_path)
+    check_files(model, tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    name = "model.language_model.norm.weight"
+    if spoil == "a bit":
+        tensors[name][3] += 2**-23
+    elif spoil == "a tensor less":
+        del tensors[name]
+    elif spoil == "a tensor more":
+        tensors[f"{name}.lora"] = torch.ones(1)
+    else:
+        tensors[name] = tensors[name].double()
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=rf"1 tensor\(s\) .* did not survive saving, first {name}"):
+        check_files(model, tmp_path)
 
 
 def test_an_adapter_that_does_nothing_is_refused(world: World, tmp_path: Path) -> None:

@@ -21,7 +21,11 @@ NEW_TOKENS = 8
 def file_list(folder: Path) -> str:
     """The folder's files with their sizes."""
     files = sorted(file for file in folder.iterdir() if file.is_file())
-    return ", ".join(f"{file.name} ({file.stat().st_size / 1e6:,.2f} MB)" for file in files)
+    return ", ".join(f"{file.name} ({_size(file.stat().st_size)})" for file in files)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
 
 
 def try_model(findings: Findings, load: Callable[[], tuple[Any, Any]], text: str) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from recap.io import read_json
 from recap.models.mgm.checkpoint import index_of, read_tensors, weight_files
-from recap.models.mgm.connectors import CONNECTORS, mining_projector, multimodal_projector
+from recap.models.mgm.connectors import CONNECTORS, MGMMiningProjector, multimodal_projector
 from recap.runtime.errors import UserError
 
 SHOWN = 3  # problems of one kind that are named
@@ -89,7 +89,7 @@ def connector_problems(found: Mapping[str, torch.Tensor]) -> list[str]:
     width, low = _shape(found.get("mm_projector.0.weight"))
     _, high = _shape(found.get("vlm_uni_aux_projector.1.weight"))
     with torch.device("meta"):
-        modules = [multimodal_projector(low, width), *(mining_projector(size, low) for size in (low, high, high))]
+        modules = [multimodal_projector(low, width), *(MGMMiningProjector(size, low) for size in (low, high, high))]
     wanted = {
         f"{connector}.{name}": tensor
         for connector, module in zip(CONNECTORS, modules, strict=True)

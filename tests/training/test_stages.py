@@ -181,6 +181,19 @@ def test_two_processes_under_deepspeed(
     assert (details["samples_per_step"], details["samples_seen"], details["world_size"]) == (8, 48, 2)
 
 
+@pytest.mark.slow
+def test_the_merge_saves_in_another_dtype(run_folder: Path, params_file: Path) -> None:
+    """The proof's float32 part is as ever; what saving rounds stands in the details."""
+    finish(start("pretrain", run_folder))
+    finish(start("finetune", run_folder))
+    set_params(run_folder, device={"dtype": "bfloat16"})
+    finish(start("merge", run_folder))
+    assert json.loads((run_folder / "metrics/merge.json").read_text())["merge"]["logit_difference_max"] < 1e-3
+    details = json.loads((run_folder / "details/merge.json").read_text())["merge"]
+    assert details["dtype"] == "bfloat16"
+    assert 0 < details["saved_difference_mean"] < 2 * details["rounding_difference_mean"] + 1e-3
+
+
 @pytest.mark.parametrize("stage", list(COMMANDS))
 def test_help_needs_no_heavy_import(stage: str) -> None:
     result = subprocess.run(

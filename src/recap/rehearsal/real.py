@@ -134,7 +134,9 @@ class Rehearsal:
         adapted = steps.build_adapted(profile.mgm, profile.params.lora, self.place)
         reset_peak(self.device)
         seconds = {"probe": self.seconds(steps.probe, adapted, batch)}
-        merged, seconds["fold"] = timed(device, merge, adapted, profile.dtype)
+        merged: Any = adapted.get_base_model()
+        _, seconds["fold"] = timed(device, merge, adapted)
+        merged.to(profile.dtype)
         SCRATCH_ROOT.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=SCRATCH_ROOT) as folder:
             _, seconds["save"] = timed(device, merged.save_pretrained, folder)

@@ -29,11 +29,13 @@ PROOF_LABELS = {
     "lora_tensors": "LoRA tensors",
     "connector_tensors": "connector tensors",
     "probes": "samples compared",
-    "logit_difference_max": "largest logit difference, adapter against reloaded merged model",
+    "logit_difference_max": "largest logit difference, adapter against merged model, in float32",
     "logit_difference_mean": "mean logit difference",
     "greedy_agreement_percent": "same next token, %",
     "adapter_effect_max": "largest logit difference that the adapter makes",
     "dtype": "saved as",
+    "saved_difference_mean": "mean logit difference, adapter in float32 against the saved model",
+    "rounding_difference_mean": "mean logit difference that this dtype makes to the adapter model",
 }
 
 # name: (label, what a reader should know)

@@ -38,7 +38,7 @@ def load_projector(model: MGMForConditionalGeneration, folder: str | Path) -> No
     Raises:
         UserError: The folder has no connectors, or not exactly those of `model`.
     """
-    path, found = _read(Path(folder))
+    path, found = read_projector(Path(folder))
     put_connectors(model, found, path)
 
 
@@ -68,7 +68,12 @@ def put_connectors(model: MGMForConditionalGeneration, found: Mapping[str, torch
             tensor.copy_(found[name])
 
 
-def _read(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+def read_projector(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    """The file of a folder's connectors, and its tensors by name from the connector on.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
     try:
         if (path := folder / WEIGHTS_NAME).exists():
             return path, load_file(path)

@@ -35,7 +35,7 @@ def main() -> None:
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
 
-    with training_run("finetune", args, sections, inputs=[args.projector]) as training:
+    with training_run("finetune", args, sections, script=__file__, inputs=[args.projector]) as training:
         base, processor = training.build_mgm()
         load_projector(base, args.projector)
         before = connector_weights(base)

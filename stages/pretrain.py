@@ -30,7 +30,7 @@ def main() -> None:
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
 
-    with training_run("pretrain", args, sections) as training:
+    with training_run("pretrain", args, sections, script=__file__) as training:
         model, processor = training.build_mgm()
         freeze_all_but_connectors(model)
         result = training.fit(model, processor, caption_examples(args.data))

@@ -14,9 +14,11 @@ from torch import nn
 
 from recap.params import TrainingParams
 from recap.training.arguments import training_arguments
-from recap.training.compute import Compute, batch_plan
+from recap.training.batches import batch_plan
+from recap.training.compute import Compute
 from recap.training.dataset import Example, RowEncoder, TrainingSamples
 from recap.training.provenance import provenance
+from recap.training.ranks import from_rank_zero, world_size
 from recap.training.sampling import exposure, row_order
 from recap.training.stability import stability
 from recap.training.trainer import History, train, trained
@@ -67,8 +69,8 @@ def fit(
     Raises:
         UserError: The batch cannot be cut, too many rows cannot train, a sample cannot be read, or the run diverges.
     """
-    plan = batch_plan(params.global_batch_size, compute.micro_batch_size)
-    kept, left_out = encoder.screen(examples)
+    plan = batch_plan(params.global_batch_size, compute.micro_batch_size, world_size())
+    kept, left_out = screened_once(encoder, examples)
     order = row_order(len(kept), params.max_steps * params.global_batch_size, seed)
     samples = TrainingSamples(kept, order, encoder)
     for _, parameter in trained(model):
@@ -98,6 +100,13 @@ def fit(
         **provenance(compute.device, compute.dtype),
     }
     return TrainingResult(history, metrics, left_out, steps_before * params.global_batch_size)
+
+
+def screened_once(encoder: RowEncoder, examples: Sequence[Example]) -> tuple[list[Example], list[dict[str, str]]]:
+    """`RowEncoder.screen`, by one process for all: only what is left out travels, which is little."""
+    left_out = from_rank_zero(lambda: encoder.screen(examples)[1])
+    names = {row["where"] for row in left_out}
+    return [example for example in examples if example.where not in names], left_out
 
 
 def _size(model: nn.Module) -> dict[str, float]:

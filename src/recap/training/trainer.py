@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 
 from recap.runtime.errors import UserError
-from recap.training.checkpoints import last_complete, mark_complete, remove_torn, step_of
+from recap.training.checkpoints import last_complete, mark_complete, raise_if_disk_is_full, remove_torn, step_of
+from recap.training.termination import SaveOnTermination
 
 logger = logging.getLogger(__name__)
 
@@ -33,17 +36,49 @@ class TrainedPartTrainer(Trainer):
     """A Trainer that checkpoints the trained parameters alone and refuses numbers that are not finite.
 
     Towers and language model are frozen and lie in their own folders: a checkpoint of a 2B model shrinks from
-    gigabytes to what changed. Under DeepSpeed the engine writes and reads its own files.
+    gigabytes to what changed. Under DeepSpeed the engine writes and reads its own files, by the same rule.
     """
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        # Under DeepSpeed the Trainer would gather every frozen weight here, for a file that nobody reads.
+        if not self.is_deepspeed_enabled:
+            super().save_model(output_dir, _internal_call)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         if not self.args.should_save:
             return
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
+        parameters = dict(trained(_present(self.model)))
+        save_file({name: value.detach().contiguous() for name, value in parameters.items()}, folder / WEIGHTS)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.is_deepspeed_enabled:
-            parameters = dict(trained(_present(self.model)))
-            save_file({name: value.detach().contiguous() for name, value in parameters.items()}, folder / WEIGHTS)
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        engine: Any = self.model_wrapped
+        engine.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        if self.args.should_save and self.lr_scheduler is not None:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise_if_disk_is_full(error, Path(str(self.args.output_dir)), self.state.global_step)
+            raise
+
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
+        by_engine = resume_from_checkpoint if self.is_deepspeed_enabled else None
+        prepared = super()._prepare_for_training(
+            max_steps, train_dataloader, None if by_engine else resume_from_checkpoint
+        )
+        if by_engine:
+            # Not strict, as frozen weights are not in it; the Trainer would be strict for a model without LoRA.
+            engine: Any = self.model_wrapped
+            engine.load_checkpoint(by_engine, load_module_strict=False)
+            self._load_optimizer_and_scheduler(by_engine)
+        return prepared
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         weights = load_file(Path(resume_from_checkpoint) / WEIGHTS)
@@ -82,7 +117,11 @@ class CompletionMarker(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         args.distributed_state.wait_for_everyone()
         if args.should_save:
-            mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            try:
+                mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            except OSError as error:
+                raise_if_disk_is_full(error, Path(str(args.output_dir)), state.global_step)
+                raise
 
 
 class ProgressBar(TrainerCallback):
@@ -147,7 +186,7 @@ def train(
         args=arguments,
         train_dataset=samples,
         data_collator=collate,
-        callbacks=[ProgressBar(description), CompletionMarker()],
+        callbacks=[ProgressBar(description), CompletionMarker(), termination := SaveOnTermination()],
     )
     trainer.remove_callback(PrinterCallback)
     try:
@@ -155,6 +194,8 @@ def train(
     except UserError as error:
         # A DataLoader worker hands its exception on as the text of a traceback that ends with the message.
         raise UserError(str(error).strip().rsplit(f"{UserError.__name__}: ", 1)[-1]) from None
+    if termination.stopped_at is not None:
+        termination.exit()
     history = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
     return history, step_of(checkpoint) if checkpoint else 0
 

@@ -24,6 +24,7 @@ from recap.training.curves import publish_curves
 from recap.training.dataset import Example, RowEncoder
 from recap.training.fit import TrainingResult, fit
 from recap.training.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
+from recap.training.replicas import built_once
 from recap.training.zero import prepare_deepspeed
 
 
@@ -49,11 +50,14 @@ class TrainingRun:
 
     def build_mgm(self) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
         """The model of the pretrained parts with new connectors, and its processor."""
-        return build_mgm(
-            *_parts(self.args),
-            **self.sections["mgm"].model_dump(exclude={"max_length"}),
-            dtype=self.compute.dtype,
-            trust_remote_code=self.sections["device"].trust_remote_code,
+        return built_once(
+            lambda: build_mgm(
+                *_parts(self.args),
+                **self.sections["mgm"].model_dump(exclude={"max_length"}),
+                dtype=self.compute.dtype,
+                trust_remote_code=self.sections["device"].trust_remote_code,
+            ),
+            self.compute.device,
         )
 
     def fit(self, model: nn.Module, processor: MGMProcessor, examples: Sequence[Example]) -> TrainingResult:

@@ -102,8 +102,9 @@ def run(world: World, folder: Path, stage: str, spread: str, dtype: str, how: st
 
 
 def train(world: World, folder: Path, stage: str, compute: Compute) -> tuple[torch.nn.Module, TrainingResult]:
-    # A stage builds its model before any arguments of the Trainer exist; here the last run's may still be alive.
+    # What a run under DeepSpeed leaves in its process, where a stage would start a new one.
     unset_hf_deepspeed_config()
+    os.environ.pop("ACCELERATE_USE_DEEPSPEED", None)
     seed_everything(1)
     base, processor = built_once(
         lambda: build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX, dtype=compute.dtype), CPU

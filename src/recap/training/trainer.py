@@ -57,7 +57,8 @@ class TrainedPartTrainer(Trainer):
             super()._save_optimizer_and_scheduler(output_dir)
             return
         engine: Any = self.model_wrapped
-        engine.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        with _only_trained_in_state_dict(engine.module):
+            engine.save_checkpoint(output_dir, exclude_frozen_parameters=True)
         if self.args.should_save and self.lr_scheduler is not None:
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
@@ -150,6 +151,26 @@ class ProgressBar(TrainerCallback):
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+@contextlib.contextmanager
+def _only_trained_in_state_dict(model: nn.Module) -> Iterator[None]:
+    """Leave out of `state_dict` what does not train.
+
+    DeepSpeed's `exclude_frozen_parameters` knows a tied weight by one of its names and saves it under the other: with
+    MGM-2B a gigabyte of word embeddings in every checkpoint.
+    """
+    names = {name for name, _ in trained(model)}
+
+    def drop(_module: nn.Module, state: dict[str, Any], _prefix: str, _metadata: Any) -> None:
+        for name in state.keys() - names:
+            del state[name]
+
+    hook = model.register_state_dict_post_hook(drop)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _present(model: nn.Module | None) -> nn.Module:

@@ -63,8 +63,10 @@ format: $(READY)  ## let ruff format the code
 	ruff check --fix .
 	ruff format .
 
-bench: $(READY)  ## time the caption engine on the tiny captioner; see bench/README.md
+bench: $(READY)  ## time captioning, a training step and the preparation of images; see bench/README.md
 	python bench/captioning.py
+	OMP_NUM_THREADS=1 python bench/training.py
+	OMP_NUM_THREADS=1 python bench/preprocessing.py
 
 foundry: $(READY)  ## retrain the models of models/tiny from nothing (about an hour)
 	cd foundry && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" dvc repro

@@ -260,3 +260,15 @@ def test_a_batch_that_processes_cannot_share_is_one_clear_line(monkeypatch: pyte
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(UserError, match=r"expected a multiple of the 3 processes .*found 16"):
         batch_plan(16, 4)
+
+
+def test_what_a_step_accumulates_waits_in_the_memory_of_the_host(
+    world: World, frozen: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Trainer fetches a whole window of batches at once, and its loader would put them all on the device."""
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("a batch was put on the device before its turn")
+
+    monkeypatch.setattr("accelerate.data_loader.send_to_device", refuse)
+    assert len(run_fit(*frozen, world, tmp_path, max_steps=2).history) == 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
+from transformers.utils import is_torch_tf32_available
 
 from recap.params import TrainingParams
 from recap.runtime.errors import UserError
@@ -61,6 +62,7 @@ def training_arguments(
         ddp_find_unused_parameters=False,
         bf16=zero is None and compute.dtype == torch.bfloat16,
         fp16=zero is None and compute.dtype == torch.float16,
+        tf32=True if device.type == "cuda" and is_torch_tf32_available() else None,
         seed=seed % 2**32,
         train_sampling_strategy="sequential",
         dataloader_num_workers=compute.dataloader_workers,

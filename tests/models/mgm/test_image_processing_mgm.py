@@ -61,7 +61,6 @@ def test_a_grid_is_the_tiles_of_a_larger_image_and_then_the_whole() -> None:
 def test_without_a_global_view() -> None:
     processor = MGMImageProcessor(image_size=4, image_size_aux=32, image_grid=2)
     assert processor(Image.new("RGB", (9, 9)))["pixel_values"].shape == (1, 4, 3, 4, 4)
-    assert processor.blank()["pixel_values"].shape == (1, 4, 3, 4, 4)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK", "I;16"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recap.models.mgm.connectors import CONNECTORS
-from recap.models.mgm.modeling_mgm import blocks_of_patches
+from recap.models.mgm.mining import blocks_of_patches, side_by_side
 from recap.models.mgm.weight_names import mgm_name
 
 LOGITS = 2e-5
@@ -96,12 +96,17 @@ def test_image_activations(reference: Path, name: str) -> None:
     model.low_resolution_features = lambda views: found.setdefault("lowres_features", lowres(views))
     with torch.no_grad():
         found["projector_out"] = model.get_image_features(given["images"], given["images_aux"])
-        found["highres_features"] = model.high_resolution_features(given["images_aux"])
+        found["highres_features"] = side_by_side(model.high_resolution_features(given["images_aux"]))
         stages = model.vision_tower_aux(given["images_aux"], output_hidden_states=True).hidden_states[1:]
     for hook in hooks:
         hook.remove()
     found |= {f"convnext_stage_{stage}": value for stage, value in enumerate(stages)}
     found["mining0_q"] = calls[0]
+    if model.config.image_global:
+        # The original runs the tiles of all images first, their global views last; here an image's views stay together.
+        views = found["lowres_features"].unflatten(0, (len(given["images"]), -1))
+        found["lowres_features"] = torch.cat([views[:, :-1].flatten(0, 1), views[:, -1]])
+        found["mining0_q"] = calls[0].unflatten(0, (len(given["images"]), -1))[:, :-1].flatten(0, 1)
     for key in expected.keys() & found.keys():
         assert_tensor(key, found[key], expected[key], atol=1e-5, rtol=1e-5)
     assert {"lowres_features", "projector_in", "projector_out"} <= expected.keys() & found.keys()
@@ -112,13 +117,13 @@ def test_mining_step_by_step(reference: Path) -> None:
     model, given = golden.for_case(reference, name).model, golden.inputs(reference, name)
     with torch.no_grad():
         low = model.low_resolution_features(given["images"])
-        blocks = blocks_of_patches(model.high_resolution_features(given["images_aux"]), 4)
+        blocks = blocks_of_patches(side_by_side(model.high_resolution_features(given["images_aux"])), 4)
         found = {
             "query_in": low,
             "q": model.vlm_uni_query_projector(low),
             "k": model.vlm_uni_aux_projector(blocks),
             "v": model.vlm_uni_val_projector(blocks),
-            "embed_feat": model.mine(low, model.high_resolution_features(given["images_aux"])) - low,
+            "embed_feat": model.mine(low, blocks) - low,
         }
     for key, value in found.items():
         torch.testing.assert_close(value, golden.output(reference, name, f"act.mining0_{key}"), atol=1e-5, rtol=1e-5)

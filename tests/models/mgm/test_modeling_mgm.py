@@ -2,13 +2,11 @@
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import mgm_golden as golden
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from mgm_tiny import IMAGE, batch, tiny
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from torch import nn
@@ -16,106 +14,7 @@ from transformers import AutoModelForImageTextToText, Trainer, TrainingArguments
 
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.connectors import CONNECTORS
-from recap.models.mgm.modeling_mgm import (
-    MGMForConditionalGeneration,
-    blocks_of_patches,
-    mine_patch_info,
-    split_into_tiles,
-)
-
-IMAGE, TOKENS = 99, 25  # 5 x 5 patches
-
-
-def tiny(seed: int = 0, **changes: Any) -> MGMForConditionalGeneration:
-    """A random model with an odd 5x5 patch grid and heads * head_dim != hidden size."""
-    torch.manual_seed(seed)
-    sizes: dict[str, Any] = {
-        "text_config": {
-            "vocab_size": 100,
-            "hidden_size": 40,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 1,
-            "head_dim": 12,
-        },
-        "vision_config": {
-            "hidden_size": 24,
-            "intermediate_size": 32,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 3,
-            "image_size": 70,
-            "patch_size": 14,
-        },
-        "vision_config_aux": {"hidden_sizes": [4, 6, 8, 10], "depths": [1, 1, 2, 1]},
-        "image_size_aux": 96,
-        "image_token_id": IMAGE,
-    }
-    model = MGMForConditionalGeneration(MGMConfig(**(sizes | changes)))
-    with torch.no_grad():  # trained scales, or ConvNeXt's blocks would all but vanish
-        for layer in model.model.vision_tower_aux.encoder.stages:
-            for block in layer.layers:
-                block.layer_scale_parameter.uniform_(0.5, 1.5)
-    return model.eval()
-
-
-def batch(counts: list[int], *, images: int | None = None, text: int = 4, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Rows of random text, each with so many images in front, padded on the right."""
-    torch.manual_seed(seed)
-    rows = [torch.cat([torch.full((n * TOKENS,), IMAGE), torch.randint(4, 90, (text,))]) for n in counts]
-    ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=0)
-    mask = nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-    images = sum(counts) if images is None else images
-    labels = torch.where((mask == 0) | (ids == IMAGE), -100, ids)
-    return {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "labels": labels,
-        "pixel_values": torch.randn(images, 3, 70, 70),
-        "pixel_values_aux": torch.randn(images, 3, 96, 96),
-    }
-
-
-class TestMining:
-    @settings(max_examples=20)
-    @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4), st.integers(0, 4), st.integers(0, 2**31))
-    def test_against_a_loop(self, images: int, side: int, block: int, rest: int, seed: int) -> None:
-        """Every patch attends to the positions it covers, and to no other; a remainder is nobody's."""
-        torch.manual_seed(seed)
-        rest, channels, width = rest % side, 3, 4
-        high = torch.randn(images, channels, side * block + rest, side * block + rest, dtype=torch.float64)
-        query = torch.randn(images, side * side, width, dtype=torch.float64)
-        key, value = torch.randn(2, channels, width, dtype=torch.float64)
-        blocks = blocks_of_patches(high, side)
-        found = mine_patch_info(query, blocks @ key, blocks @ value)
-        for image in range(images):
-            for row in range(side):
-                for column in range(side):
-                    patch = row * side + column
-                    cells = [
-                        high[image, :, row * block + y, column * block + x] for y in range(block) for x in range(block)
-                    ]
-                    scores = [float(query[image, patch] @ (cell @ key)) / width**0.5 for cell in cells]
-                    weights = torch.tensor(scores, dtype=torch.float64).exp()
-                    weights /= weights.sum()
-                    expected = sum(weight * (cell @ value) for weight, cell in zip(weights, cells, strict=True))
-                    torch.testing.assert_close(found[image, patch], expected, atol=1e-9, rtol=1e-9)
-
-    def test_blocks_by_hand(self) -> None:
-        high = torch.arange(16.0).reshape(1, 1, 4, 4)
-        blocks = blocks_of_patches(high, 2)[0, :, :, 0]
-        assert blocks.tolist() == [[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]
-
-    def test_tiles_by_hand(self) -> None:
-        high = torch.arange(32.0).reshape(2, 1, 4, 4)
-        tiles = split_into_tiles(high, 2)
-        assert tiles.shape == (8, 1, 2, 2)
-        assert tiles[1, 0].tolist() == [[2, 3], [6, 7]]
-        assert tiles[4, 0].tolist() == [[16, 17], [20, 21]]
-
-    def test_infinite_scores_do_not_spread(self) -> None:
-        query, key = torch.tensor([[[float("inf")]]]), torch.tensor([[[[1.0], [0.0]]]])
-        assert torch.isfinite(mine_patch_info(query, key, torch.ones(1, 1, 2, 1))).all()
+from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 
 
 class TestStructure:
@@ -334,7 +233,8 @@ class TestTraining:
     def test_frozen_towers_build_no_graph_and_trainable_ones_do(self) -> None:
         model, inputs = tiny(), batch([1])
         assert not model.model.low_resolution_features(inputs["pixel_values"]).requires_grad
-        assert not model.model.high_resolution_features(inputs["pixel_values_aux"]).requires_grad
+        stages = model.model.high_resolution_features(inputs["pixel_values_aux"])
+        assert not any(stage.requires_grad for stage in stages)
         model.model.vision_tower.encoder.layers[1].requires_grad_(True)
         model.model.vision_tower_aux.encoder.stages[3].requires_grad_(True)
         model(**inputs).loss.backward()

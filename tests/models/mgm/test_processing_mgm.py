@@ -129,11 +129,9 @@ class TestSamples:
         assert torch.equal(found["pixel_values"], pixels["pixel_values"][0])
         assert torch.equal(found["pixel_values_aux"], pixels["pixel_values_aux"][0])
 
-    def test_text_only_samples_get_blank_images(self, processor: MGMProcessor) -> None:
+    def test_text_only_samples_have_no_image(self, processor: MGMProcessor) -> None:
         found = processor.encode_conversation(talk("hi", "yo"), None)
-        assert found["pixel_values"].shape == (3, 42, 42)
-        assert not found["pixel_values"].any()
-        assert not found["pixel_values_aux"].any()
+        assert set(found) == {"input_ids", "labels"}
         assert IMAGE not in found["input_ids"].tolist()
 
     @pytest.mark.parametrize(("limit", "left"), [(26, 26), (13, 13), (12, 4), (5, 4), (4, 4)])
@@ -161,7 +159,10 @@ class TestSamples:
 class TestBatches:
     @pytest.mark.parametrize("name", ["collate_grid1", "collate_hd"])
     def test_collated_samples(self, reference: Path, tokenizer: Any, name: str) -> None:
-        """An image sample of three rounds and a text-only one; the original's collator does not expand images."""
+        """An image sample of three rounds and a text-only one; the original's collator does not expand images.
+
+        It gives the text-only sample a blank image, and a mask to every batch; ours gives what the model needs.
+        """
         case = golden.read(reference, "data_cases.json")[name]
         tensors = golden.read(reference, "data_tensors.safetensors")
         images = MGMImageProcessor(case["raw"], case["aux"], case["image_grid"], case["image_global"])
@@ -171,12 +172,17 @@ class TestBatches:
             image = Image.open(reference / "data_images" / row["image"]) if "image" in row else None
             features.append(processor.encode_conversation(row["conversations"], image, image_aspect_ratio="pad"))
         found = processor.collate(features)
-        names = {"images": "pixel_values", "images_aux": "pixel_values_aux"}
-        for key, shape in case["keys"].items():
-            value = found[names.get(key, key)]
-            assert list(value.shape) == shape
+        assert set(found) == {"input_ids", "labels", "pixel_values", "pixel_values_aux"}
+        assert set(case["keys"]) == {"input_ids", "labels", "attention_mask", "images", "images_aux"}
+        for key in ("input_ids", "labels"):
+            assert list(found[key].shape) == case["keys"][key]
+            assert torch.equal(found[key], tensors[f"{name}.{key}"]), key
+        assert torch.equal((found["input_ids"] != tokenizer.pad_token_id).long(), tensors[f"{name}.attention_mask"])
+        for key, ours in (("images", "pixel_values"), ("images_aux", "pixel_values_aux")):
+            assert list(found[ours].shape) == [1, *case["keys"][key][1:]]
             if f"{name}.{key}" in tensors:
-                assert torch.equal(value, tensors[f"{name}.{key}"]), key
+                picture, blank = tensors[f"{name}.{key}"]
+                assert torch.equal(found[ours][0], picture) and not blank.any()
 
     def test_padding_sides(self, processor: MGMProcessor) -> None:
         right = processor(["a<image>b", "<image>"], [picture()] * 2)

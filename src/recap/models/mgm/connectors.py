@@ -6,11 +6,16 @@ original calls the joined resolutions). Follows dvlab-research/MGM@769820c, Apac
 """
 
 import re
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 CONNECTORS = ("mm_projector", "vlm_uni_query_projector", "vlm_uni_aux_projector", "vlm_uni_val_projector")
+
+NORM_EPS = 1e-5  # PyTorch's default, as in the original
+
+ProjectorPart = Literal["whole", "after_norm", "transposed"]
 
 _NAME = re.compile(rf"(?:^|\.)((?:{'|'.join(CONNECTORS)})\..+)$")
 
@@ -25,9 +30,40 @@ class MGMConnector(nn.Sequential):
         return super().forward(features.to(next(self.parameters()).dtype))
 
 
-def mining_projector(input_size: int, output_size: int) -> MGMConnector:
-    """LayerNorm and Linear, as each of the three `vlm_uni_*` projectors."""
-    return MGMConnector(nn.LayerNorm(input_size), nn.Linear(input_size, output_size))
+class MGMMiningProjector(MGMConnector):
+    """LayerNorm and Linear, as each of the three `vlm_uni_*` projectors.
+
+    `forward` has the parts that mining asks for (see `recap.models.mgm.mining`): a call, rather than a look at the
+    weights from outside, so that PEFT's copies are found.
+    """
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        super().__init__(nn.LayerNorm(input_size, eps=NORM_EPS), nn.Linear(input_size, output_size))
+
+    def forward(self, features: torch.Tensor, part: ProjectorPart = "whole") -> Any:
+        """Apply the projector, or a part of it.
+
+        Args:
+            features: For "whole" [..., A]. For "after_norm" [..., A] that have mean 0 and variance 1 already. For
+                "transposed" [..., C], vectors to multiply with the projected features.
+            part: See `features`.
+
+        Returns:
+            [..., C]; for "transposed" a direction [..., A] and an offset [..., 1], such that for any normalised x the
+            product of `features` and the projected x is direction * x, summed, plus offset.
+        """
+        norm: Any
+        linear: Any
+        norm, linear = self
+        features = features.to(linear.weight.dtype)
+        if part == "whole":
+            return linear(norm(features))
+        if part == "after_norm":
+            return linear(features * norm.weight + norm.bias)
+        back = features @ linear.weight  # [..., A]
+        # Sums of products: a matrix product with a vector rounds differently where the vector lies unaligned in memory.
+        offset = (back * norm.bias).sum(-1, keepdim=True) + (features * linear.bias).sum(-1, keepdim=True)
+        return back * norm.weight, offset
 
 
 def multimodal_projector(input_size: int, output_size: int) -> MGMConnector:

@@ -82,18 +82,18 @@ class MGMImageProcessor(BaseImageProcessor):
 
     preprocess = __call__
 
-    def blank(self) -> BatchFeature:
-        """The image of a text-only sample: zeros, as the original has it. One row."""
-        high = torch.zeros(1, 3, self.image_size_aux, self.image_size_aux)
-        return BatchFeature({"pixel_values": self._low_resolution(high[0]).unsqueeze(0), "pixel_values_aux": high})
-
     def _high_resolution(self, picture: Image.Image, image_aspect_ratio: AspectRatio) -> torch.Tensor:
         if image_aspect_ratio == "pad":
             picture = self._pad_to_square(picture)
         pixels = _middle_square(_resize_shortest(picture, self.image_size_aux))
-        scaled = (pixels.astype(np.float64) / 255).astype(np.float32)
-        normalised = (scaled - np.array(self.image_mean, np.float32)) / np.array(self.image_std, np.float32)
-        return torch.from_numpy(normalised.transpose(2, 0, 1).copy())
+        channels = [table.take(pixels[:, :, channel]) for channel, table in enumerate(self._normalised_values())]
+        return torch.from_numpy(np.stack(channels))
+
+    def _normalised_values(self) -> NDArray[np.float32]:
+        """[3, 256]: what each of a channel's 256 values becomes. Looking it up costs a fraction of computing it."""
+        scaled = (np.arange(256) / 255).astype(np.float32)
+        normalised = (scaled[:, None] - np.array(self.image_mean, np.float32)) / np.array(self.image_std, np.float32)
+        return np.ascontiguousarray(normalised.T)
 
     def _pad_to_square(self, picture: Image.Image) -> Image.Image:
         width, height = picture.size
@@ -139,12 +139,13 @@ def _interpolate(pixels: torch.Tensor, side: int) -> torch.Tensor:
     """
     source = pixels.numpy()
     first, second, first_weight, second_weight = _neighbours(source.shape[-1], side)
-    above, below = source[:, first], source[:, second]
-    result = above[:, :, second] * np.outer(first_weight, second_weight)
+    # take() keeps rows contiguous; indexing with an array would lay the columns out first, three times as slow.
+    above, below = source.take(first, axis=1), source.take(second, axis=1)
+    result = above.take(second, axis=2) * np.outer(first_weight, second_weight)
     for corner, weight in (
-        (above[:, :, first], np.outer(first_weight, first_weight)),
-        (below[:, :, first], np.outer(second_weight, first_weight)),
-        (below[:, :, second], np.outer(second_weight, second_weight)),
+        (above.take(first, axis=2), np.outer(first_weight, first_weight)),
+        (below.take(first, axis=2), np.outer(second_weight, first_weight)),
+        (below.take(second, axis=2), np.outer(second_weight, second_weight)),
     ):
         result = _fused_multiply_add(corner, weight, result)
     return torch.from_numpy(result)

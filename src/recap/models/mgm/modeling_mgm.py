@@ -12,12 +12,16 @@ V views of an image at low resolution, N low-resolution patches, P high-resoluti
 C width of CLIP, A channels of all ConvNeXt stages, B rows, T tokens, D width of Gemma.
 """
 
+import contextlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import (
     AutoModelForImageTextToText,
     CLIPVisionModel,
@@ -32,51 +36,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 from transformers.utils import can_return_tuple
 
 from recap.models.mgm.configuration_mgm import ORIGINAL_IMAGE_TOKEN_ID, MGMConfig
-from recap.models.mgm.connectors import mining_projector, multimodal_projector
-
-
-def mine_patch_info(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Attention of each low-resolution patch over the high-resolution positions that it covers.
-
-    One head, no upcast: the softmax runs in the working dtype, as in the original.
-
-    Args:
-        query: [I, N, C].
-        key: [I, N, P, C].
-        value: [I, N, P, C].
-
-    Returns:
-        [I, N, C].
-    """
-    scores = query.unsqueeze(2) @ (key / key.shape[-1] ** 0.5).transpose(-1, -2)  # [I, N, 1, P]
-    return (torch.nan_to_num(scores).softmax(dim=-1) @ value).mean(dim=2)
-
-
-def blocks_of_patches(features: torch.Tensor, patches_per_side: int) -> torch.Tensor:
-    """Group a feature map by the low-resolution patch that covers each position.
-
-    With p = width // patches_per_side, patch (r, c) owns rows r*p.. and columns c*p..; positions beyond
-    patches_per_side * p belong to no patch.
-
-    Args:
-        features: [I, A, H, W] with H = W.
-        patches_per_side: n; patches are numbered row by row, r * n + c.
-
-    Returns:
-        [I, n*n, p*p, A], positions inside a block row by row.
-    """
-    images, channels, _, width = features.shape
-    n, p = patches_per_side, width // patches_per_side
-    grid = features[:, :, : n * p, : n * p].reshape(images, channels, n, p, n, p)
-    return grid.permute(0, 2, 4, 3, 5, 1).reshape(images, n * n, p * p, channels)
-
-
-def split_into_tiles(features: torch.Tensor, grid: int) -> torch.Tensor:
-    """Cut maps into grid x grid tiles, row by row: [I, A, H, W] -> [I*grid*grid, A, H/grid, W/grid]."""
-    images, channels, height, width = features.shape
-    height, width = height // grid, width // grid
-    tiles = features[:, :, : grid * height, : grid * width].reshape(images, channels, grid, height, grid, width)
-    return tiles.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, height, width)
+from recap.models.mgm.connectors import MGMMiningProjector, multimodal_projector
+from recap.models.mgm.conversation import IGNORE_INDEX
+from recap.models.mgm.mining import blocks_of_patches, mine_patch_info, resize, side_by_side, split_into_tiles
 
 
 class MGMConvNextModel(ConvNextModel):
@@ -95,6 +57,10 @@ class MGMConvNextModel(ConvNextModel):
         self.layernorm = nn.Identity()  # type: ignore[assignment]
 
 
+# Labelled positions whose logits exist at a time: at 256,000 words half a gigabyte in float32, several times over.
+LOSS_CHUNK = 512
+
+
 @dataclass
 class MGMModelOutputWithPast(BaseModelOutputWithPast):
     """Gemma's outputs and `image_hidden_states` [I, V*N, D]: the projected images before Gemma's scaling."""
@@ -104,7 +70,7 @@ class MGMModelOutputWithPast(BaseModelOutputWithPast):
 
 @dataclass
 class MGMCausalLMOutputWithPast(CausalLMOutputWithPast):
-    """Loss, logits [B, T, vocabulary] in float32, cache, and `image_hidden_states` as of the base model."""
+    """Loss, logits [B, T, vocabulary] in float32 where wanted, cache, `image_hidden_states` as of the base model."""
 
     image_hidden_states: torch.Tensor | None = None
 
@@ -153,9 +119,9 @@ class MGMModel(MGMPreTrainedModel):
         self.language_model = GemmaModel._from_config(config.text_config)
         self.vision_tower = CLIPVisionModel._from_config(config.vision_config)
         self.vision_tower_aux = MGMConvNextModel._from_config(config.vision_config_aux)
-        self.vlm_uni_query_projector = mining_projector(low, low)
-        self.vlm_uni_aux_projector = mining_projector(config.hidden_size_aux, low)
-        self.vlm_uni_val_projector = mining_projector(config.hidden_size_aux, low)
+        self.vlm_uni_query_projector = MGMMiningProjector(low, low)
+        self.vlm_uni_aux_projector = MGMMiningProjector(config.hidden_size_aux, low)
+        self.vlm_uni_val_projector = MGMMiningProjector(config.hidden_size_aux, low)
         self.mm_projector = multimodal_projector(low, width)
         self.post_init()
         self.freeze_towers()
@@ -168,34 +134,29 @@ class MGMModel(MGMPreTrainedModel):
     def low_resolution_features(self, views: torch.Tensor) -> torch.Tensor:
         """CLIP's hidden state `vision_feature_layer` without its class token: [I, 3, h, w] -> [I, N, C]."""
         tower = self.vision_tower
-        with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(tower)):
+        with _as_frozen_unless_trained(tower):
             hidden = tower(views.to(tower.dtype), output_hidden_states=True).hidden_states
             return hidden[self.config.vision_feature_layer][:, 1:]
 
-    def high_resolution_features(self, pixel_values_aux: torch.Tensor) -> torch.Tensor:
-        """All ConvNeXt stages at the size of the first, side by side: [I, 3, H, W] -> [I, A, H/4, W/4]."""
+    def high_resolution_features(self, pixel_values_aux: torch.Tensor) -> list[torch.Tensor]:
+        """Outputs of the ConvNeXt stages: [I, 3, H, W] -> [I, C0, H/4, W/4], [I, C1, H/8, W/8], ..."""
         tower = self.vision_tower_aux
-        with torch.set_grad_enabled(torch.is_grad_enabled() and _trains(tower)):
+        with _as_frozen_unless_trained(tower):
             # The first hidden state is the stem's output, before any stage.
-            stages = tower(pixel_values_aux.to(tower.dtype), output_hidden_states=True).hidden_states[1:]
-            size = stages[0].shape[-2:]
-            return torch.cat([stages[0], *(_resize(stage, size=size) for stage in stages[1:])], dim=1)
+            return list(tower(pixel_values_aux.to(tower.dtype), output_hidden_states=True).hidden_states[1:])
 
-    def mine(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    def mine(self, low: torch.Tensor, blocks: Iterable[torch.Tensor]) -> torch.Tensor:
         """Low-resolution features enriched by mining.
 
         Args:
-            low: [I, N, C].
-            high: [I, A, H/4, W/4] of the same images.
+            low: [V, N, C] of V views.
+            blocks: For each view the high-resolution features under each patch, [N, P, A].
 
         Returns:
-            [I, N, C].
+            [V, N, C].
         """
-        blocks = blocks_of_patches(high, int(low.shape[1] ** 0.5))
-        mined = mine_patch_info(
-            self.vlm_uni_query_projector(low), self.vlm_uni_aux_projector(blocks), self.vlm_uni_val_projector(blocks)
-        )
-        return low + mined
+        query = self.vlm_uni_query_projector(low)
+        return low + mine_patch_info(query, blocks, self.vlm_uni_aux_projector, self.vlm_uni_val_projector)
 
     def get_image_features(self, pixel_values: torch.Tensor, pixel_values_aux: torch.Tensor) -> torch.Tensor:
         """Visual tokens of each image, before Gemma's scaling.
@@ -207,23 +168,23 @@ class MGMModel(MGMPreTrainedModel):
         Returns:
             [I, V*N, D]; with a grid the global view's tokens come first, then tile after tile.
         """
-        high = self.high_resolution_features(pixel_values_aux)
-        if self.config.image_grid == 1:
-            return self.mm_projector(self.mine(self.low_resolution_features(pixel_values), high))
-        return self.mm_projector(self._mine_grid(pixel_values, high))
-
-    def _mine_grid(self, pixel_values: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-        grid, images = self.config.image_grid, len(pixel_values)
-        views = pixel_values[:, : grid**2].flatten(0, 1)
+        images = len(pixel_values)
+        stages = self.high_resolution_features(pixel_values_aux)
+        low = self.low_resolution_features(pixel_values.reshape(-1, *pixel_values.shape[-3:]))
+        # One image's map at a time: the maps of a batch would be the largest thing in memory.
+        maps = (side_by_side([stage[image : image + 1] for stage in stages]) for image in range(images))
+        views = self.mine(low, (block for features in maps for block in self._blocks(features)))
+        views = views.unflatten(0, (images, -1))  # [I, V, N, C]
         if self.config.image_global:
-            views = torch.cat([views, pixel_values[:, -1]])
-        low = self.low_resolution_features(views)
-        tiles = self.mine(low[: images * grid**2], split_into_tiles(high, grid))
-        tokens = tiles.reshape(images, -1, tiles.shape[-1])  # [I, grid*grid*N, C]
-        if not self.config.image_global:
-            return tokens
-        whole = self.mine(low[images * grid**2 :], _resize(high, scale_factor=1 / grid))
-        return torch.cat([whole, tokens], dim=1)
+            views = views.roll(1, dims=1)
+        return self.mm_projector(views.flatten(1, 2))
+
+    def _blocks(self, features: torch.Tensor) -> Iterator[torch.Tensor]:
+        """The blocks [N, P, A] of each view of one image [1, A, H, W], in the order of its low-resolution views."""
+        grid, side = self.config.image_grid, self.config.patches_per_side
+        yield from blocks_of_patches(split_into_tiles(features, grid), side)
+        if self.config.image_global:
+            yield from blocks_of_patches(resize(features, scale_factor=1 / grid), side)
 
     def forward(
         self,
@@ -250,6 +211,8 @@ class MGMModel(MGMPreTrainedModel):
         if input_ids is not None:
             prefill = past_key_values is None or past_key_values.get_seq_length() == 0
             inputs_embeds = self._embed(input_ids, image_features, prefill=prefill)
+            if image_features is None and self.training:
+                inputs_embeds = inputs_embeds + self._nothing_of_the_connectors()
         outputs = self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -274,6 +237,23 @@ class MGMModel(MGMPreTrainedModel):
         # transformers scales inside `embed_tokens`, so what enters beside it has to be scaled here.
         features = features.to(embeds.device, embeds.dtype) * embedding.embed_scale.to(embeds.dtype)
         return embeds.masked_scatter(placeholders.unsqueeze(-1), features)
+
+    def _nothing_of_the_connectors(self) -> torch.Tensor:
+        """Zero, with all connectors in its graph: a batch of text alone gives them a gradient of zero, not none.
+
+        Under DDP and ZeRO every process has to reach every trained parameter. ZeRO-3 gathers frozen ones as well, one
+        module after the other in every process, so there the towers have to run: on a blank image.
+        """
+        config = self.config
+        if any(hasattr(parameter, "ds_id") for parameter in self.parameters()):
+            views = (config.num_tiles,) if config.image_grid > 1 else ()
+            side, side_aux = config.vision_config.image_size, config.image_size_aux
+            blank = (torch.zeros(1, *views, 3, side, side), torch.zeros(1, 3, side_aux, side_aux))
+            features = self.get_image_features(*(pixels.to(self.device) for pixels in blank))
+        else:
+            low = torch.zeros(1, 1, config.vision_config.hidden_size, device=self.device)
+            features = self.mm_projector(self.mine(low, [low.new_zeros(1, 1, config.hidden_size_aux)]))
+        return features.sum() * 0
 
     @staticmethod
     def _features_in_use(placeholders: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
@@ -300,9 +280,11 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
     """MGM with its language modelling head, tied to Gemma's embeddings.
 
     Calling it returns logits in float32 and, with labels, a loss: the mean over labelled tokens, or their sum
-    over `num_items_in_batch` where Trainer gives one. Arguments of the call:
+    over `num_items_in_batch` where Trainer gives one. The loss needs the head at labelled positions alone, so a model
+    in training mode returns no logits beside it unless asked to. Arguments of the call:
         input_ids: [B, T] int64; each image stands as `image_token_id`, or the original's -200, once per visual token.
-        attention_mask: [B, T], 1 on tokens and 0 on padding, which may lie on either side.
+        attention_mask: [B, T], 1 on tokens and 0 on padding, which may lie on either side. Padding on the right, with
+            labels of -100, needs none: no token looks to its right.
         pixel_values: [I, 3, h, w] or, with a grid, [I, V, 3, h, w]: normalised low-resolution views.
         pixel_values_aux: [I, 3, H, W], the same images at high resolution. Images are in reading order; a
             row without any may own one that goes unused.
@@ -310,8 +292,10 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
         position_ids: [B, T]; arange if None.
         past_key_values: Keys and values of earlier tokens; images belong to the first call only.
         inputs_embeds: [B, T, D] in place of `input_ids`, text only, already scaled by sqrt(D).
-        use_cache: Return `past_key_values`.
+        use_cache: Return `past_key_values`; None means not with labels, and the configuration's choice without.
         logits_to_keep: Only the last so many logits; 0 means all.
+        num_items_in_batch: Labelled tokens of all the batches that a step accumulates.
+        return_logits: None means always but in training with labels.
 
     Raises:
         ValueError: Images and placeholders do not match.
@@ -342,9 +326,13 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
         inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        return_logits: bool | None = None,
         **kwargs: Any,
     ) -> MGMCausalLMOutputWithPast:
         """Predict the next token at every position; the class describes the arguments."""
+        if labels is not None and use_cache is None:
+            use_cache = False
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -356,15 +344,13 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
             use_cache=use_cache,
             **kwargs,
         )
-        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) and logits_to_keep else logits_to_keep
         hidden = outputs.last_hidden_state
-        hidden = hidden if isinstance(kept, int) else hidden[:, kept]
-        logits = self.lm_head(hidden).float()
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(
-                logits=logits, labels=labels, vocab_size=self.config.text_config.vocab_size, **kwargs
-            )
+        loss = None if labels is None else self._loss(hidden, labels, num_items_in_batch)
+        logits = None
+        if return_logits or (return_logits is None and not (self.training and labels is not None)):
+            # -0 is 0, and a slice that starts there is everything.
+            kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+            logits = self.lm_head(hidden[:, kept]).float()
         return MGMCausalLMOutputWithPast(
             loss=loss,
             logits=logits,
@@ -373,6 +359,27 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
             attentions=outputs.attentions,
             image_hidden_states=outputs.image_hidden_states,
         )
+
+    def _loss(
+        self, hidden: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None
+    ) -> torch.Tensor:
+        """Cross-entropy of the next token, of [B, T, D] and [B, T], computed at labelled positions alone."""
+        following = F.pad(labels[:, 1:], (0, 1), value=IGNORE_INDEX).to(hidden.device)
+        labelled = following != IGNORE_INDEX
+        hidden, following = hidden[labelled], following[labelled]  # [K, D], [K]
+        if len(following) <= LOSS_CHUNK:
+            total = self._summed_loss(hidden, following)
+        else:
+            # One chunk's logits at a time; the backward pass computes them again.
+            chunks = zip(hidden.split(LOSS_CHUNK), following.split(LOSS_CHUNK), strict=True)
+            losses = [checkpoint(self._summed_loss, *chunk, use_reentrant=False) for chunk in chunks]
+            total = torch.stack(losses).sum()
+        if isinstance(num_items_in_batch, torch.Tensor):
+            num_items_in_batch = num_items_in_batch.to(total.device)
+        return total / (len(following) if num_items_in_batch is None else num_items_in_batch)
+
+    def _summed_loss(self, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(self.lm_head(hidden).float(), following, reduction="sum")
 
     def prepare_inputs_for_generation(
         self,
@@ -399,14 +406,13 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
         return inputs
 
 
-def _trains(module: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in module.parameters())
-
-
-def _resize(features: torch.Tensor, **target: Any) -> torch.Tensor:
-    """Bilinear resize in float32, back in the dtype it came in."""
-    resized = F.interpolate(features.float(), mode="bilinear", align_corners=False, **target)
-    return resized.to(features.dtype)
+@contextmanager
+def _as_frozen_unless_trained(tower: PreTrainedModel) -> Iterator[None]:
+    """Without a graph, and in the tower's own dtype: autocast would compute parts of a bfloat16 tower in float32."""
+    trains = any(parameter.requires_grad for parameter in tower.parameters())
+    autocast = contextlib.nullcontext() if trains else torch.autocast(tower.device.type, enabled=False)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and trains), autocast:
+        yield
 
 
 def _mismatch(tokens: int, features: int) -> str:

@@ -124,12 +124,12 @@ class MGMProcessor(ProcessorMixin):
 
         Args:
             conversations: LLaVA's messages.
-            image: The sample's image; None gives it a blank one that no text refers to.
+            image: The sample's image, if it has one. (The original gives a blank one to text without.)
             image_aspect_ratio: "pad" or "square".
             max_length: Cut on the right beyond so many tokens, visual ones included.
 
         Returns:
-            `input_ids` and `labels` [T] int64, `pixel_values` and `pixel_values_aux` float32 of one image.
+            `input_ids` and `labels` [T] int64 and, with an image, its `pixel_values` and `pixel_values_aux`, float32.
 
         Raises:
             LabelMismatch: The conversation cannot be labelled, or nothing to learn is left of it.
@@ -140,11 +140,10 @@ class MGMProcessor(ProcessorMixin):
         labels = labels[: len(ids)]
         if all(label == IGNORE_INDEX for label in labels):
             raise LabelMismatch(f"no answer within {len(ids)} tokens (max_length {max_length})")
-        if image is None:
-            pixels = self.image_processor.blank()
-        else:
-            pixels = self.image_processor(image, image_aspect_ratio=image_aspect_ratio)
         tokens = {"input_ids": torch.tensor(ids), "labels": torch.tensor(labels)}
+        if image is None:
+            return tokens
+        pixels = self.image_processor(image, image_aspect_ratio=image_aspect_ratio)
         return tokens | {name: value[0] for name, value in pixels.items()}
 
     def encode_text(self, conversations: Sequence[dict[str, str]], *, has_image: bool) -> tuple[list[int], list[int]]:
@@ -158,11 +157,18 @@ class MGMProcessor(ProcessorMixin):
         return ids, conversation.answer_labels(self.tokenizer, text, ids, self.image_token_id)
 
     def collate(self, features: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """Samples of `encode_conversation` as a batch, padded on the right; labels of padding are -100."""
-        batch = self._padded([feature["input_ids"] for feature in features], "right")
-        batch["labels"] = _pad([feature["labels"] for feature in features], IGNORE_INDEX, "right")
+        """Samples of `encode_conversation` as a batch, padded on the right; labels of padding are -100.
+
+        There is no attention mask: what stands on the right of a token is not seen by it. Images are those of the
+        samples that have one, in their order.
+        """
+        batch = {
+            "input_ids": _pad([feature["input_ids"] for feature in features], self.tokenizer.pad_token_id, "right"),
+            "labels": _pad([feature["labels"] for feature in features], IGNORE_INDEX, "right"),
+        }
         for name in self.image_processor.model_input_names:
-            batch[name] = torch.stack([feature[name] for feature in features])
+            if pixels := [feature[name] for feature in features if name in feature]:
+                batch[name] = torch.stack(pixels)
         return batch
 
     def _cut(self, ids: list[int], max_length: int | None) -> list[int]:

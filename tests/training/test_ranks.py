@@ -37,9 +37,7 @@ def alone(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ranks(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every run of two processes."""
-    runs = [
-        f"{stage}:{spread}:float32:{how}" for stage in STAGES for spread in SPREADS for how in ("whole", "stopped")
-    ]
+    runs = [f"{stage}:{spread}:float32:{how}" for stage in STAGES for spread in SPREADS for how in ("whole", "stopped")]
     launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
     return launch(world, tmp_path_factory.mktemp("ranks"), [*runs, *IN_BFLOAT16], *launcher)
 

@@ -16,7 +16,8 @@ from recap.params import LoraParams, TrainingParams
 from recap.runtime.errors import UserError
 from recap.training import trainer as trainer_module
 from recap.training.arguments import training_arguments
-from recap.training.compute import BatchPlan, Compute, batch_plan
+from recap.training.batches import BatchPlan
+from recap.training.compute import Compute
 from recap.training.connectors import freeze_all_but_connectors
 from recap.training.dataset import Example, caption_examples, conversation_examples
 from recap.training.fit import TrainingResult, fit
@@ -238,28 +239,6 @@ def test_a_missing_deepspeed_file_is_one_clear_line(tmp_path: Path) -> None:
         training_arguments(
             training_params(), compute(deepspeed="nowhere.json"), BatchPlan(2, 2, 1), output_dir=tmp_path, seed=1
         )
-
-
-@pytest.mark.parametrize(
-    ("processes", "whole", "micro", "expected"),
-    [(1, 256, 8, (8, 32)), (8, 256, 8, (8, 4)), (2, 8, 16, (4, 1)), (1, 128, 1, (1, 128)), (4, 12, 2, None)],
-)
-def test_accumulation_follows_from_the_machine(
-    monkeypatch: pytest.MonkeyPatch, processes: int, whole: int, micro: int, expected: tuple[int, int] | None
-) -> None:
-    """4 processes share 12 samples, 3 each, which no micro-batches of 2 make up."""
-    monkeypatch.setenv("WORLD_SIZE", str(processes))
-    if expected is None:
-        with pytest.raises(UserError, match=r"multiple of 4 processes x 2 .*found 12; the next that fit are 8 and 16"):
-            batch_plan(whole, micro)
-    else:
-        assert batch_plan(whole, micro) == BatchPlan(*expected, processes)
-
-
-def test_a_batch_that_processes_cannot_share_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(UserError, match=r"expected a multiple of the 3 processes .*found 16"):
-        batch_plan(16, 4)
 
 
 def test_what_a_step_accumulates_waits_in_the_memory_of_the_host(

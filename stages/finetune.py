@@ -12,7 +12,7 @@ from recap.runtime.stage import run
 from recap.training.command import training_parser
 
 # Samples seen are no news here: they are finetune.max_steps batches, of the same conversations for every recipe.
-HEADLINE = ("loss_final", "loss_spike_score")
+HEADLINE = ("loss_final", "loss_spike_score", "world_size")
 
 
 def parse_args() -> argparse.Namespace:

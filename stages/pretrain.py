@@ -10,7 +10,7 @@ from recap.params import load_params
 from recap.runtime.stage import run
 from recap.training.command import training_parser
 
-HEADLINE = ("loss_final", "loss_spike_score", "samples_seen", "unique_samples")
+HEADLINE = ("loss_final", "loss_spike_score", "samples_seen", "unique_samples", "world_size")
 
 
 def parse_args() -> argparse.Namespace:

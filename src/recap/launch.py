@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
 from recap.params import MACHINE, PARAMS_PATH, DeviceParams, MachineParams, load_params
 from recap.runtime.errors import UserError
@@ -109,6 +110,14 @@ def _torchrun(here: int, command: list[str]) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // here)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SAVING_S))
     where = [] if "PET_NNODES" in os.environ else ["--standalone"]
+    # One SIGTERM asks the ranks to save. More of them, as when dvc is ended beside its stage, would cut that short.
+    where += ["--signals-to-handle", "SIGINT,SIGHUP,SIGQUIT"]
+
+    def shut_down(*_: Any) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SignalException("SIGTERM", signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, shut_down)
     try:
         torchrun.run(torchrun.parse_args([*where, "--nproc-per-node", str(here), *command]))
     except SignalException:

@@ -1,7 +1,9 @@
 """The loop: what it trains, what it logs, where it stops, and that a kill changes nothing."""
 
 import copy
+import errno
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +253,31 @@ def test_what_a_step_accumulates_waits_in_the_memory_of_the_host(
 
     monkeypatch.setattr("accelerate.data_loader.send_to_device", refuse)
     assert len(run_fit(*frozen, world, tmp_path, max_steps=2).history) == 2
+
+
+def test_a_full_disk_costs_the_checkpoint_that_it_cut_alone(
+    world: World, mgm: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state dict of the optimizer is written second: weights of step 4 are on disk already when space runs out."""
+    freeze_all_but_connectors(mgm[0])
+    twin = copy.deepcopy(mgm[0]), mgm[1]
+    again = copy.deepcopy(mgm[0]), mgm[1]
+    undisturbed = run_fit(*twin, world, tmp_path / "twin")
+
+    save = torch.save
+
+    def full(value: Any, file: Any, *rest: Any) -> None:
+        if "checkpoint-4" in str(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(value, file, *rest)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match=r"checkpoint of step 4, found the disk full; .* goes on from checkpoint-2$"):
+        run_fit(*mgm, world, tmp_path / "work")
+    assert [path.name for path in (tmp_path / "work").glob("checkpoint-*")] == ["checkpoint-2"]
+
+    monkeypatch.setattr(torch, "save", save)
+    resumed = run_fit(*again, world, tmp_path / "work")
+    assert resumed.samples_kept == 8 and resumed.history == undisturbed.history
+    for (name, expected), (_, found) in zip(trained(twin[0]), trained(again[0]), strict=True):
+        assert torch.equal(expected, found), name

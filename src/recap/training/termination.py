@@ -7,6 +7,8 @@ dvc is gone. Before the first step and after the last one there is nothing to sa
 import logging
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import torch
@@ -33,6 +35,8 @@ class SaveOnTermination(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._before = signal.signal(signal.SIGTERM, self._ask)
+        loader = kwargs["train_dataloader"]
+        loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
 
     def _ask(self, *_: Any) -> None:
         self._asked = True
@@ -50,6 +54,16 @@ class SaveOnTermination(TrainerCallback):
         if is_rank_zero():
             logger.info("SIGTERM: saved step %s; the same command goes on from there", self.stopped_at)
         sys.exit(EXIT_CODE)
+
+
+def _start_worker(before: Callable[[int], None] | None, worker: int) -> None:
+    """Have a data-loading worker survive one SIGTERM: sent to a whole process group it reaches workers too.
+
+    Without them the step could not be finished. A second one ends them: the loader sends it to those that hang.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    if before is not None:
+        before(worker)
 
 
 def _on_any_rank(wish: bool) -> bool:

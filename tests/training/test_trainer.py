@@ -1,8 +1,10 @@
 """The loop: what it trains, what it logs, where it stops, and that a kill changes nothing."""
 
 import copy
+import errno
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ from recap.params import FinetuneParams, LoraParams, TrainingParams
 from recap.runtime.errors import UserError
 from recap.training import trainer as trainer_module
 from recap.training.arguments import training_arguments
-from recap.training.compute import BatchPlan, Compute, batch_plan
+from recap.training.batches import BatchPlan
+from recap.training.compute import Compute
 from recap.training.connectors import freeze_all_but_connectors
 from recap.training.dataset import Example, caption_examples, conversation_examples
 from recap.training.fit import TrainingResult, fit
@@ -297,28 +300,6 @@ def test_a_missing_deepspeed_file_is_one_clear_line(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("processes", "whole", "micro", "expected"),
-    [(1, 256, 8, (8, 32)), (8, 256, 8, (8, 4)), (2, 8, 16, (4, 1)), (1, 128, 1, (1, 128)), (4, 12, 2, None)],
-)
-def test_accumulation_follows_from_the_machine(
-    monkeypatch: pytest.MonkeyPatch, processes: int, whole: int, micro: int, expected: tuple[int, int] | None
-) -> None:
-    """4 processes share 12 samples, 3 each, which no micro-batches of 2 make up."""
-    monkeypatch.setenv("WORLD_SIZE", str(processes))
-    if expected is None:
-        with pytest.raises(UserError, match=r"multiple of 4 processes x 2 .*found 12; the next that fit are 8 and 16"):
-            batch_plan(whole, micro)
-    else:
-        assert batch_plan(whole, micro) == BatchPlan(*expected, processes)
-
-
-def test_a_batch_that_processes_cannot_share_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(UserError, match=r"expected a multiple of the 3 processes .*found 16"):
-        batch_plan(16, 4)
-
-
 def test_what_a_step_accumulates_waits_in_the_memory_of_the_host(
     world: World, frozen: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,3 +310,31 @@ def test_what_a_step_accumulates_waits_in_the_memory_of_the_host(
 
     monkeypatch.setattr("accelerate.data_loader.send_to_device", refuse)
     assert len(run_fit(*frozen, world, tmp_path, max_steps=2).history) == 2
+
+
+def test_a_full_disk_costs_the_checkpoint_that_it_cut_alone(
+    world: World, mgm: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state dict of the optimizer is written second: weights of step 4 are on disk already when space runs out."""
+    freeze_all_but_connectors(mgm[0])
+    twin = copy.deepcopy(mgm[0]), mgm[1]
+    again = copy.deepcopy(mgm[0]), mgm[1]
+    undisturbed = run_fit(*twin, world, tmp_path / "twin")
+
+    save = torch.save
+
+    def full(value: Any, file: Any, *rest: Any) -> None:
+        if "checkpoint-4" in str(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(value, file, *rest)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match=r"checkpoint of step 4, found the disk full; .* goes on from checkpoint-2$"):
+        run_fit(*mgm, world, tmp_path / "work")
+    assert [path.name for path in (tmp_path / "work").glob("checkpoint-*")] == ["checkpoint-2"]
+
+    monkeypatch.setattr(torch, "save", save)
+    resumed = run_fit(*again, world, tmp_path / "work")
+    assert resumed.samples_kept == 8 and resumed.history == undisturbed.history
+    for (name, expected), (_, found) in zip(trained(twin[0]), trained(again[0]), strict=True):
+        assert torch.equal(expected, found), name

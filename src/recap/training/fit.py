@@ -14,9 +14,11 @@ from torch import nn
 
 from recap.params import FinetuneParams, TrainingParams
 from recap.training.arguments import training_arguments
-from recap.training.compute import Compute, batch_plan
+from recap.training.batches import batch_plan
+from recap.training.compute import Compute
 from recap.training.dataset import Example, RowEncoder, TrainingSamples
 from recap.training.provenance import provenance
+from recap.training.ranks import from_rank_zero, world_size
 from recap.training.sampling import exposure, row_order
 from recap.training.stability import stability
 from recap.training.trainer import History, train, trained
@@ -68,8 +70,8 @@ def fit(
     Raises:
         UserError: The batch cannot be cut, too many rows cannot train, a sample cannot be read, or the run diverges.
     """
-    plan = batch_plan(params.global_batch_size, compute.micro_batch_size)
-    fit_to_train, left_out = encoder.screen(examples, max_left_out=params.max_left_out)
+    plan = batch_plan(params.global_batch_size, compute.micro_batch_size, world_size())
+    fit_to_train, left_out = screened_once(encoder, examples, max_left_out=params.max_left_out)
     kept, validation = _part(fit_to_train, encoder, params, plan.micro_batch_size, compute.dataloader_workers)
     order = row_order(len(kept), params.max_steps * params.global_batch_size, seed)
     samples = TrainingSamples(kept, order, encoder)
@@ -116,6 +118,15 @@ def _part(
     if len(held_out) < params.val_rows:
         logger.info("val_rows: %d of the %d asked for can be held out", len(held_out), params.val_rows)
     return training, Validation(held_out, encoder, batch_size, workers, params.val_steps) if held_out else None
+
+
+def screened_once(
+    encoder: RowEncoder, examples: Sequence[Example], *, max_left_out: float
+) -> tuple[list[Example], list[dict[str, str]]]:
+    """`RowEncoder.screen`, by one process for all: only what is left out travels, which is little."""
+    left_out = from_rank_zero(lambda: encoder.screen(examples, max_left_out=max_left_out)[1])
+    names = {row["where"] for row in left_out}
+    return [example for example in examples if example.where not in names], left_out
 
 
 def _size(model: nn.Module) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.start import build_start
 from recap.params import MACHINE, FinetuneParams
-from recap.runtime.scratch import discard
+from recap.runtime.holding import held
+from recap.runtime.scratch import discard, discard_unheld
 from recap.runtime.seeding import seed_everything
 from recap.runtime.timing import Timing
 from recap.training.checkpoints import checkpoint_folder
@@ -23,7 +24,9 @@ from recap.training.curves import CURVES, VALIDATION_CURVES, publish_curves
 from recap.training.dataset import Example, RowEncoder
 from recap.training.drop_path import set_drop_path
 from recap.training.fit import TrainingResult, fit
-from recap.training.ranks import is_rank_zero, timing_on_rank_zero
+from recap.training.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
+from recap.training.replicas import built_once
+from recap.training.zero import prepare_deepspeed
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,14 @@ class TrainingRun:
 
     def build_mgm(self) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
         """The model that training starts from, and its processor; see `recap.models.mgm.start`."""
-        model, processor = build_start(
-            *_pretrained(self.args),
-            **self.sections["mgm"].model_dump(exclude={"max_length"}),
-            dtype=self.compute.dtype,
-            trust_remote_code=self.sections["device"].trust_remote_code,
+        model, processor = built_once(
+            lambda: build_start(
+                *_pretrained(self.args),
+                **self.sections["mgm"].model_dump(exclude={"max_length"}),
+                dtype=self.compute.dtype,
+                trust_remote_code=self.sections["device"].trust_remote_code,
+            ),
+            self.compute.device,
         )
         set_drop_path(model.model.vision_tower_aux, self.sections[self.stage].drop_path)
         return model, processor
@@ -91,32 +97,51 @@ class TrainingRun:
 
 @contextmanager
 def training_run(
-    stage: str, args: argparse.Namespace, sections: Mapping[str, Any], *, inputs: Sequence[Path] = ()
+    stage: str,
+    args: argparse.Namespace,
+    sections: Mapping[str, Any],
+    *,
+    script: str,
+    inputs: Sequence[Path] = (),
 ) -> Iterator[TrainingRun]:
     """Open a stage's scratch folder, seed everything, time what follows, and clear the folder after success.
+
+    The processes of a launch meet here; what one can find out for all of them, one does.
 
     Args:
         stage: "pretrain" or "finetune".
         args: The stage's flags.
         sections: The parameters that the stage reads, by section; all but `machine` change the result.
+        script: The stage script.
         inputs: What it reads beside data, images and the pretrained parts.
 
     Raises:
-        UserError: An input is missing, or there is no such device.
+        UserError: An input is missing, there is no such device, or another run is at the same work.
     """
     compute = compute_for(stage, sections["device"], sections[MACHINE])
-    with timing_on_rank_zero(args.timing, stage) as timing:
-        work = checkpoint_folder(
-            stage,
-            inputs=[args.data, args.images, *_pretrained(args), *inputs],
-            params={name: section for name, section in sections.items() if name != MACHINE},
-        )
+    with ExitStack() as holding:
+        if compute.deepspeed is not None:
+            prepare_deepspeed(compute.device, holding)
+        holding.enter_context(joined(compute.device, even_alone=compute.deepspeed is not None))
+        with timing_on_rank_zero(args.timing, stage) as timing:
+            work = from_rank_zero(
+                lambda: checkpoint_folder(
+                    stage,
+                    inputs=[args.data, args.images, *_pretrained(args), *inputs],
+                    params={name: section for name, section in sections.items() if name != MACHINE},
+                    script=script,
+                    compute=compute,
+                )
+            )
+            if is_rank_zero():
+                holding.enter_context(held(work))
+                timing.keep_in(work)
+            wait_for_all()
+            seed_everything(sections["seed"])
+            yield TrainingRun(stage, args, sections, compute, work, timing)
         if is_rank_zero():
-            timing.keep_in(work)
-        seed_everything(sections["seed"])
-        yield TrainingRun(stage, args, sections, compute, work, timing)
-    if is_rank_zero():
-        discard(work)
+            discard(work)
+            discard_unheld(work.parent)
 
 
 def _pretrained(args: argparse.Namespace) -> tuple[Path, Path, Path, Path]:

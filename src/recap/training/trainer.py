@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 
 from recap.params import TrainingParams
 from recap.runtime.errors import UserError
-from recap.training.checkpoints import last_complete, mark_complete, remove_torn, step_of
+from recap.training.checkpoints import last_complete, mark_complete, raise_if_disk_is_full, remove_torn, step_of
 from recap.training.curves import LiveCurves
 from recap.training.optimizer import optimizer_recipe
+from recap.training.termination import SaveOnTermination
 from recap.training.validation import Validation, ValidationSchedule
 
 logger = logging.getLogger(__name__)
@@ -54,7 +57,7 @@ class TrainedPartTrainer(Trainer):
     """A Trainer that checkpoints the trained parameters alone and refuses numbers that are not finite.
 
     Towers and language model are frozen and lie in their own folders: a checkpoint of a 2B model shrinks from
-    gigabytes to what changed. Under DeepSpeed the engine writes and reads its own files.
+    gigabytes to what changed. Under DeepSpeed the engine writes and reads its own files, by the same rule.
 
     Args:
         validation: Gives the loss that `evaluate` logs as "val_loss".
@@ -81,14 +84,47 @@ class TrainedPartTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        # Under DeepSpeed the Trainer would gather every frozen weight here, for a file that nobody reads.
+        if not self.is_deepspeed_enabled:
+            super().save_model(output_dir, _internal_call)
+
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         if not self.args.should_save:
             return
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
+        parameters = dict(trained(_present(self.model)))
+        save_file({name: value.detach().contiguous() for name, value in parameters.items()}, folder / WEIGHTS)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.is_deepspeed_enabled:
-            parameters = dict(trained(_present(self.model)))
-            save_file({name: value.detach().contiguous() for name, value in parameters.items()}, folder / WEIGHTS)
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        engine: Any = self.model_wrapped
+        with _only_trained_in_state_dict(engine.module):
+            engine.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        if self.args.should_save and self.lr_scheduler is not None:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise_if_disk_is_full(error, Path(str(self.args.output_dir)), self.state.global_step)
+            raise
+
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
+        by_engine = resume_from_checkpoint if self.is_deepspeed_enabled else None
+        prepared = super()._prepare_for_training(
+            max_steps, train_dataloader, None if by_engine else resume_from_checkpoint
+        )
+        if by_engine:
+            # Not strict, as frozen weights are not in it; the Trainer would be strict for a model without LoRA.
+            engine: Any = self.model_wrapped
+            engine.load_checkpoint(by_engine, load_module_strict=False)
+            self._load_optimizer_and_scheduler(by_engine)
+        return prepared
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         weights = load_file(Path(resume_from_checkpoint) / WEIGHTS)
@@ -133,7 +169,11 @@ class CompletionMarker(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         args.distributed_state.wait_for_everyone()
         if args.should_save:
-            mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            try:
+                mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            except OSError as error:
+                raise_if_disk_is_full(error, Path(str(args.output_dir)), state.global_step)
+                raise
 
 
 class ProgressBar(TrainerCallback):
@@ -162,6 +202,26 @@ class ProgressBar(TrainerCallback):
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+@contextlib.contextmanager
+def _only_trained_in_state_dict(model: nn.Module) -> Iterator[None]:
+    """Leave out of `state_dict` what does not train.
+
+    DeepSpeed's `exclude_frozen_parameters` knows a tied weight by one of its names and saves it under the other: with
+    MGM-2B a gigabyte of word embeddings in every checkpoint.
+    """
+    names = {name for name, _ in trained(model)}
+
+    def drop(_module: nn.Module, state: dict[str, Any], _prefix: str, _metadata: Any) -> None:
+        for name in state.keys() - names:
+            del state[name]
+
+    hook = model.register_state_dict_post_hook(drop)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _present(model: nn.Module | None) -> nn.Module:
@@ -202,6 +262,7 @@ def train(
         callbacks=[
             ProgressBar(description),
             CompletionMarker(),
+            termination := SaveOnTermination(),
             LiveCurves(Path(str(arguments.output_dir))),
             *([ValidationSchedule(validation.steps)] if validation else []),
         ],
@@ -212,6 +273,8 @@ def train(
     except UserError as error:
         # A DataLoader worker hands its exception on as the text of a traceback that ends with the message.
         raise UserError(str(error).strip().rsplit(f"{UserError.__name__}: ", 1)[-1]) from None
+    if termination.stopped_at is not None:
+        termination.exit()
     log = trainer.state.log_history
     return Trained(
         history=[entry for entry in log if "grad_norm" in entry],

@@ -151,6 +151,19 @@ def test_one_process_is_the_stage_itself(
     assert started == [[sys.executable, "pretrain.py"]]
 
 
+def test_another_stage_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["launch.py", "stages/merge.py"])
+    with pytest.raises(UserError, match=r"merge\.py: expected a stage that trains, pretrain or finetune"):
+        launch.main()
+
+
+def test_the_launcher_of_one_process_imports_nothing_heavy(folder: Path) -> None:
+    (folder / "pretrain.py").write_text("import sys; print('trained')")
+    command = [sys.executable, "-X", "importtime", "-m", "recap.launch", "pretrain.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "trained\n" and "torch" not in done.stderr
+
+
 RANK = """
 import os, signal, sys, time
 import torch

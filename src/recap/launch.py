@@ -26,6 +26,7 @@ from recap.runtime.stage import run
 from recap.training.batches import batch_plan
 from recap.training.ranks import LAUNCHER_PID
 
+TRAINING_STAGES = ("pretrain", "finetune")
 # What DVC sets in the environment of a stage's command.
 DVC_STAGE = "DVC_STAGE"
 # Until the ranks are killed that a SIGTERM asked to save: a step of a large batch may take minutes.
@@ -39,6 +40,8 @@ def main() -> None:
     parser.add_argument("script", help="stages/pretrain.py or stages/finetune.py")
     parser.add_argument("flags", nargs=argparse.REMAINDER, help="of the stage")
     args = parser.parse_args()
+    if Path(args.script).stem not in TRAINING_STAGES:
+        raise UserError(f"{args.script}: expected a stage that trains, {' or '.join(TRAINING_STAGES)}, found another")
     params_file = _params_file(args.flags)
     machine: MachineParams = load_params(MACHINE, params_file)
     here = processes(machine, load_params("device", params_file))

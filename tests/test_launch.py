@@ -103,7 +103,7 @@ def test_more_processes_than_gpus_are_refused(folder: Path, monkeypatch: pytest.
 
 def machine_and_device(folder: Path, processes: Any, device: str) -> tuple[MachineParams, DeviceParams]:
     params = read_yaml(folder / "params.yaml")
-    machine = MachineParams(**(params["machine"] | {"processes": processes}))
+    machine = MachineParams(**(params["machine"] | {"launcher": "torchrun", "processes": processes}))
     return machine, DeviceParams(**(params["device"] | {"device": device}))
 
 
@@ -135,6 +135,33 @@ def test_hosts_share_the_batch_too(folder: Path, monkeypatch: pytest.MonkeyPatch
     set_machine(folder, launcher="torchrun", processes=2)
     with pytest.raises(UserError, match=r"a multiple of the 6 processes"):
         call(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "machine", [{"launcher": "plain"}, {"launcher": "torchrun"}, {"launcher": "torchrun", "processes": 1}]
+)
+def test_one_process_is_the_stage_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, machine: dict[str, Any]
+) -> None:
+    started = []
+    monkeypatch.setattr(os, "execv", lambda _, command: started.append(command) or sys.exit(0))
+    set_machine(folder, **machine)
+    with pytest.raises(SystemExit):
+        call(monkeypatch)
+    assert started == [[sys.executable, "pretrain.py"]]
+
+
+def test_another_stage_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["launch.py", "stages/merge.py"])
+    with pytest.raises(UserError, match=r"merge\.py: expected a stage that trains, pretrain or finetune"):
+        launch.main()
+
+
+def test_the_launcher_of_one_process_imports_nothing_heavy(folder: Path) -> None:
+    (folder / "pretrain.py").write_text("import sys; print('trained')")
+    command = [sys.executable, "-X", "importtime", "-m", "recap.launch", "pretrain.py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "trained\n" and "torch" not in done.stderr
 
 
 RANK = """

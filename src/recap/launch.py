@@ -2,7 +2,7 @@
 
 `python -m recap.launch stages/finetune.py ...` is the whole command in dvc.yaml, whatever the launcher:
 
-- plain: this process becomes the stage.
+- plain: this process becomes the stage; so it does wherever one process is all.
 - torchrun: one process per GPU, or as many as `machine.processes` says, started and watched by PyTorch's own launcher.
 - deepspeed: the same, with the ZeRO configuration `machine.deepspeed`. DeepSpeed's launcher is not used: it answers a
   SIGTERM with an interrupt and kills a moment later, so that no rank could save, and it sets nothing that torchrun
@@ -26,6 +26,7 @@ from recap.runtime.stage import run
 from recap.training.batches import batch_plan
 from recap.training.ranks import LAUNCHER_PID
 
+TRAINING_STAGES = ("pretrain", "finetune")
 # What DVC sets in the environment of a stage's command.
 DVC_STAGE = "DVC_STAGE"
 # Until the ranks are killed that a SIGTERM asked to save: a step of a large batch may take minutes.
@@ -35,24 +36,22 @@ TERMINATED = 128 + signal.SIGTERM
 
 
 def main() -> None:
-    script, flags = sys.argv[1], sys.argv[2:]
-    params_file = _params_file(flags)
+    parser = argparse.ArgumentParser(description="Start a training stage as `machine` of its parameter file says.")
+    parser.add_argument("script", help="stages/pretrain.py or stages/finetune.py")
+    parser.add_argument("flags", nargs=argparse.REMAINDER, help="of the stage")
+    args = parser.parse_args()
+    if Path(args.script).stem not in TRAINING_STAGES:
+        raise UserError(f"{args.script}: expected a stage that trains, {' or '.join(TRAINING_STAGES)}, found another")
+    params_file = _params_file(args.flags)
     machine: MachineParams = load_params(MACHINE, params_file)
+    here = processes(machine, load_params("device", params_file))
+    _check_batch(args.script, params_file, here * _hosts())
     if DVC_STAGE in os.environ:
         # A stage that outlived its dvc would work on beside the one that the next `dvc repro` starts.
         end_with_parent(os.getppid(), signal.SIGTERM)
-    if machine.launcher == "plain":
-        _refuse_several(machine)
-        _check_batch(script, params_file, 1)
-        os.execv(sys.executable, [sys.executable, script, *flags])
-    if machine.launcher == "deepspeed" and machine.deepspeed is None:
-        raise UserError(
-            "machine.deepspeed: expected a ZeRO configuration, as machine.launcher is deepspeed, found nothing; "
-            "see configs/deepspeed/"
-        )
-    here = processes(machine, load_params("device", params_file))
-    _check_batch(script, params_file, here * _hosts())
-    sys.exit(_torchrun(here, [script, *flags]))
+    if here * _hosts() == 1:
+        os.execv(sys.executable, [sys.executable, args.script, *args.flags])
+    sys.exit(_torchrun(here, [args.script, *args.flags]))
 
 
 def _params_file(flags: list[str]) -> Path:
@@ -61,20 +60,24 @@ def _params_file(flags: list[str]) -> Path:
     return parser.parse_known_args(flags)[0].params
 
 
-def _refuse_several(machine: MachineParams) -> None:
-    if machine.processes not in ("auto", 1):
-        raise UserError(
-            f"machine.processes: expected 1 or auto, as machine.launcher is plain, found {machine.processes}; "
-            "set machine.launcher to torchrun or deepspeed"
-        )
-
-
 def processes(machine: MachineParams, device: DeviceParams) -> int:
-    """Processes to start on this host: `auto` is one per visible GPU, and one on a CPU.
+    """Processes to start on this host. `auto` is one under plain, else one per visible GPU and one on a CPU.
 
     Raises:
-        UserError: More are asked for than there are GPUs.
+        UserError: The launcher cannot start so many, there are fewer GPUs, or deepspeed has no configuration.
     """
+    if machine.launcher == "deepspeed" and machine.deepspeed is None:
+        raise UserError(
+            "machine.deepspeed: expected a ZeRO configuration, as machine.launcher is deepspeed, found nothing; "
+            "see configs/deepspeed/"
+        )
+    if machine.launcher == "plain":
+        if machine.processes not in ("auto", 1):
+            raise UserError(
+                f"machine.processes: expected 1 or auto, as machine.launcher is plain, found {machine.processes}; "
+                "set machine.launcher to torchrun or deepspeed"
+            )
+        return 1
     import torch
 
     gpus = torch.cuda.device_count() if device.device != "cpu" else 0
@@ -86,6 +89,7 @@ def processes(machine: MachineParams, device: DeviceParams) -> int:
 
 
 def _hosts() -> int:
+    """Hosts of this launch, by torchrun's own variable."""
     return int(os.environ.get("PET_NNODES", "1").split(":")[-1])
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,16 @@ def test_a_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(tmp_path: Pat
     with pytest.raises(UserError, match=r"checkpoint of step 4, found the disk full; .* goes on from checkpoint-2$"):
         raise_if_disk_is_full(error, tmp_path, 4)
     assert not torn.exists() and last_complete(tmp_path) == earlier
+
+
+def test_a_failure_without_a_word_of_the_disk_is_the_disks_if_nothing_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_checkpoint(tmp_path, 4, complete=False)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=4096))
+    with pytest.raises(UserError, match=r"the disk full; .* no earlier checkpoint is there$"):
+        raise_if_disk_is_full(RuntimeError("PytorchStreamWriter failed writing file"), tmp_path, 4)
 
 
 def test_another_failure_to_write_is_not_the_disks(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from recap.runtime.errors import UserError
 from recap.runtime.scratch import fingerprint, scratch_dir
 from recap.training.compute import Compute
 from recap.training.provenance import decisive
+from recap.training.ranks import is_rank_zero
 from recap.training.zero import read_zero_config
 
 MARKER = "complete.json"
@@ -114,7 +115,9 @@ def raise_if_disk_is_full(error: Exception, folder: Path, step: int) -> None:
     causes = (str(cause) for cause in (error, error.__cause__, error.__context__))
     if not any(text in cause for cause in causes for text in full) and shutil.disk_usage(folder).free > ALMOST_FULL:
         return
-    shutil.rmtree(folder / f"{PREFIX}{step}", ignore_errors=True)
+    if is_rank_zero():
+        # Another process leaves it to the next start: this one may still be writing its share.
+        shutil.rmtree(folder / f"{PREFIX}{step}", ignore_errors=True)
     earlier = last_complete(folder)
     raise UserError(
         f"{folder}: expected space for the checkpoint of step {step}, found the disk full; free some and run again: "

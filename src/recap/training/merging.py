@@ -97,7 +97,10 @@ def merge_and_prove(
     check_files(reloaded, merged)
     probes = probes.encoded_by(AutoProcessor.from_pretrained(merged))
     saved = _distance(reloaded, probes, reference, head, "saved model")
-    logger.info("saved in %s: mean |logit difference| %.3g, %.3g by the dtype", dtype, saved.mean, rounding.mean)
+    logger.info(
+        "saved in %s: mean |logit difference| %.3g from the adapter model, which in that dtype differs by %.3g from itself",
+        *(_plain(dtype), saved.mean, rounding.mean),
+    )
     _require_rounding_alone(saved, rounding, dtype, tolerance)
     return {
         **counts,

@@ -260,10 +260,10 @@ def train(
         loss_normalisation=params.loss_normalisation,
         validation=validation,
         callbacks=[
+            LiveCurves(Path(str(arguments.output_dir))),
             ProgressBar(description),
             CompletionMarker(),
             termination := SaveOnTermination(),
-            LiveCurves(Path(str(arguments.output_dir))),
             *([ValidationSchedule(validation.steps)] if validation else []),
         ],
     )

@@ -98,7 +98,7 @@ def merge_and_prove(
     probes = probes.encoded_by(AutoProcessor.from_pretrained(merged))
     saved = _distance(reloaded, probes, reference, head, "saved model")
     logger.info(
-        "saved in %s: mean |logit difference| %.3g from the adapter model, which in that dtype differs by %.3g from itself",
+        "saved in %s: mean |logit difference| %.3g, where computing in it makes %.3g",
         *(_plain(dtype), saved.mean, rounding.mean),
     )
     _require_rounding_alone(saved, rounding, dtype, tolerance)

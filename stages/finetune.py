@@ -1,6 +1,6 @@
 """Finetune MGM on conversations: LoRA on the language model, the connectors whole, towers frozen.
 
-In: conversations with images, three pretrained folders, the trained connectors. Out: models/adapter/, metrics, curves,
+In: conversations with images, what training starts from, the trained connectors. Out: models/adapter/, metrics, curves,
 left-out rows.
 """
 
@@ -12,7 +12,7 @@ from recap.runtime.stage import run
 from recap.training.command import training_parser
 
 # Samples seen are no news here: they are finetune.max_steps batches, of the same conversations for every recipe.
-HEADLINE = ("loss_final", "loss_spike_score")
+HEADLINE = ("val_loss", "loss_final", "loss_spike_score", "world_size")
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,7 +35,7 @@ def main() -> None:
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
 
-    with training_run("finetune", args, sections, inputs=[args.projector]) as training:
+    with training_run("finetune", args, sections, script=__file__, inputs=[args.projector]) as training:
         base, processor = training.build_mgm()
         load_projector(base, args.projector)
         before = connector_weights(base)

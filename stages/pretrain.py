@@ -1,6 +1,7 @@
 """Train MGM's projector and patch-info mining on image-caption pairs; towers and language model stay frozen.
 
-In: processed captions, corpus images, three pretrained folders. Out: models/projector/, metrics, curves, left-out rows.
+In: processed captions, corpus images, what training starts from. Out: models/projector/, metrics, curves, left-out
+rows.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from recap.params import load_params
 from recap.runtime.stage import run
 from recap.training.command import training_parser
 
-HEADLINE = ("loss_final", "loss_spike_score", "samples_seen", "unique_samples")
+HEADLINE = ("loss_final", "loss_spike_score", "samples_seen", "unique_samples", "world_size")
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,7 +31,7 @@ def main() -> None:
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
 
-    with training_run("pretrain", args, sections) as training:
+    with training_run("pretrain", args, sections, script=__file__) as training:
         model, processor = training.build_mgm()
         freeze_all_but_connectors(model)
         result = training.fit(model, processor, caption_examples(args.data))

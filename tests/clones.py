@@ -93,8 +93,8 @@ class Clone:
     def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "dvc", *arguments, check=check, signed=True)
 
-    def kill_when(self, sign: str, *arguments: str, timeout_s: float = 240) -> None:
-        """Start `dvc ...` and kill -9 it and all its children as soon as a file matches the pattern `sign`."""
+    def kill_when(self, sign: str, *arguments: str, only_dvc: bool = False, timeout_s: float = 240) -> None:
+        """Start `dvc ...` and kill -9 it as soon as a file matches the pattern `sign`, with or without its children."""
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", *arguments], cwd=self.root, env=self.env, start_new_session=True,
             preexec_fn=obey_file_modes, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -104,7 +104,10 @@ class Clone:
             assert process.poll() is None, f"dvc {' '.join(arguments)} ended before {sign} appeared"
             assert time.monotonic() < deadline, f"{sign} did not appear in {timeout_s} s"
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
+        if only_dvc:
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def digests(self, *patterns: str) -> dict[str, str]:

@@ -27,6 +27,8 @@ INFRASTRUCTURE = {
     "src/recap/io.py",  # atomic writing, error messages; its docstring says what to do when rounding changes
     "src/recap/runtime/errors.py",  # the exception that a user reads
     "src/recap/runtime/stage.py",  # logging, and how a stage ends
+    "src/recap/runtime/holding.py",  # keeps two runs apart
+    "src/recap/runtime/parentage.py",  # ends a process with its parent
     "src/recap/runtime/scratch.py",  # finds unfinished work again; a resumed run ends with the same bytes
     "src/recap/runtime/timing.py",  # durations, which differ from run to run anyway
     "src/recap/runtime/versions.py",  # looks up what is installed
@@ -341,15 +343,35 @@ def test_every_parameter_section_is_some_stages(stages: Stages) -> None:
     assert declared | {"recipe", "benchmarks", MACHINE} == set(Params.model_fields)
 
 
-def test_every_value_of_the_machine_is_read_by_a_stage() -> None:
-    scripts = "".join(script.read_text(encoding="utf-8") for script in (ROOT / "stages").glob("*.py"))
-    assert [name for name in MachineParams.model_fields if f".{name}" not in scripts] == []
+def test_every_value_of_the_machine_is_read() -> None:
+    """By a stage, by what starts it, or by what rehearses it; a training stage reads the micro-batch of its name."""
+    schema = ROOT / "src" / "recap" / "params.py"
+    files = {*(ROOT / "stages").glob("*.py"), *(ROOT / "src").rglob("*.py")} - {schema}
+    code = "".join(file.read_text(encoding="utf-8") for file in files)
+    by_stage = {f"{stage}_micro_batch_size" for stage in ("pretrain", "finetune")}
+    assert 'f"{stage}_micro_batch_size"' in code
+    assert [name for name in MachineParams.model_fields if f".{name}" not in code and name not in by_stage] == []
+
+
+def test_training_stages_are_started_by_the_launcher_whatever_it_is(stages: Stages) -> None:
+    for name in ("pretrain", "finetune"):
+        assert stages[name]["cmd"].startswith(f"python -m recap.launch stages/{name}.py ")
+        assert not any("deepspeed" in path for path in paths(stages[name]["deps"]))
 
 
 def test_a_training_seed_makes_nothing_before_training_stale(stages: Stages) -> None:
     """Captions, processed corpus and its statistics are made once, whatever the number of training seeds."""
     declaring = {name for name, stage in stages.items() if "seed" in stage.get("params", [])}
     assert declaring == {"pretrain", "finetune", "merge", "report"}
+
+
+def test_another_start_makes_training_and_merge_stale(stages: Stages) -> None:
+    start = load_all(ROOT / "params.yaml").models.start.path
+    assert {name for name, stage in stages.items() if start in paths(stage["deps"])} == {
+        "pretrain",
+        "finetune",
+        "merge",
+    }
 
 
 def test_answers_depend_on_the_parameters_that_change_them(stages: Stages) -> None:
@@ -420,7 +442,8 @@ def depends_on(stage: str, file: Path, stages: Stages) -> bool:
 
 def test_layers_import_downwards_only() -> None:
     ranks = {"runtime": 0, "io": 1, "params": 1, "world": 2, "data": 3, "models": 4, "captioning": 5, "training": 5}
-    ranks |= {"evaluation": 5, "comparison": 6, "reporting": 7, "foundry": 7, "experiments": 8}
+    ranks |= {"evaluation": 5, "comparison": 6, "reporting": 7, "foundry": 7, "rehearsal": 7}
+    ranks |= {"experiments": 8, "launch": 8}
     problems = []
     for file in sorted((ROOT / "src" / "recap").rglob("*.py")):
         layer = file.relative_to(ROOT / "src" / "recap").parts[0].removesuffix(".py")

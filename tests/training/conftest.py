@@ -126,7 +126,7 @@ def params_file(tmp_path: Path) -> Path:
         "learning_rate": 0.01,
     }
     params["pretrain"] |= small
-    params["finetune"] |= small
+    params["finetune"] |= small | {"connector_learning_rate": 0.01, "val_rows": 1, "val_steps": 2}
     params["mgm"] |= {"image_size_aux": IMAGE_SIZE_AUX, "max_length": 96}
     params["device"] |= {"device": "cpu"}
     params["machine"] |= {"pretrain_micro_batch_size": 2, "finetune_micro_batch_size": 2}
@@ -141,6 +141,7 @@ def run_folder(world: World, tmp_path: Path) -> Path:
     """An empty folder to run stages in, with the world's data and parts beside it."""
     for name in ("data", "language_model", "vision_tower", "vision_tower_aux"):
         shutil.copytree(world.root / name, tmp_path / name)
+    shutil.copytree(ROOT / "configs" / "start", tmp_path / "start")
     return tmp_path
 
 

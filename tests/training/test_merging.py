@@ -60,7 +60,7 @@ def adapter(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prove(world: World, adapter: Path, merged: Path, **changes: Any) -> dict[str, Any]:
     model, processor = new_model(world)
     encoder = encoder_for(processor, world.images)
-    probes = pick_probes(conversation_examples(world.conversations), 3, encoder)
+    probes = pick_probes(conversation_examples(world.conversations), 3, encoder, max_left_out=1.0)
     settings = {"dtype": torch.float32, "device": CPU, "tolerance": 1e-3, "rebuild": rebuild_of(world)}
     return merge_and_prove(model, probes, adapter=adapter, merged=merged, **(settings | changes))
 
@@ -90,7 +90,7 @@ def test_the_originals_adapter_merges_into_the_same_bytes(world: World, adapter:
 def test_the_base_is_used_up_and_not_made_again_for_float32(world: World, adapter: Path, tmp_path: Path) -> None:
     model, processor = new_model(world)
     encoder = encoder_for(processor, world.images)
-    probes = pick_probes(conversation_examples(world.conversations), 1, encoder)
+    probes = pick_probes(conversation_examples(world.conversations), 1, encoder, max_left_out=1.0)
 
     def rebuild(dtype: torch.dtype) -> MGMForConditionalGeneration:
         raise AssertionError("a second base model")
@@ -147,7 +147,13 @@ def test_saving_that_loses_more_than_the_dtype_explains_is_refused(
 def test_the_effect_of_the_adapter_is_from_its_base(world: World, adapter: Path, tmp_path: Path) -> None:
     """Probed with the adapter switched off, the model is the one without it, its connectors included."""
     base, processor = new_model(world)
-    probe = next(iter(pick_probes(conversation_examples(world.conversations), 1, encoder_for(processor, world.images))))
+    probe = next(
+        iter(
+            pick_probes(
+                conversation_examples(world.conversations), 1, encoder_for(processor, world.images), max_left_out=1.0
+            )
+        )
+    )
     del probe["labels"]
     with torch.no_grad():
         before = base.eval()(**probe).logits

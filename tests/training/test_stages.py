@@ -1,4 +1,4 @@
-"""The three stage scripts in processes of their own: what they write, twice the same, and through a kill."""
+"""The three stages as dvc.yaml starts them: what they write, twice the same, and through every kind of kill."""
 
 import json
 import os
@@ -15,7 +15,10 @@ from ruamel.yaml import YAML
 
 from .conftest import ROOT
 
-PARTS = "--language-model language_model --vision-tower vision_tower --vision-tower-aux vision_tower_aux"
+PARTS = (
+    "--start-from start/parts --language-model language_model --vision-tower vision_tower "
+    "--vision-tower-aux vision_tower_aux"
+)
 COMMANDS = {
     "pretrain": f"--data data/train.jsonl --images data {PARTS} --projector models/projector "
     "--left-out data/pretrain_left_out.jsonl --metrics metrics/pretrain.json --details details/pretrain.json "
@@ -30,12 +33,14 @@ OUTPUTS = ("models", "metrics", "details", "plots", "data")
 
 
 TIMINGS = {"pretrain": "t1.json", "finetune": "t2.json"}
+TWO_RANKS = {"launcher": "torchrun", "processes": 2}
 
 
-def start(stage: str, folder: Path, *launcher: str) -> subprocess.Popen[str]:
-    command = [*(launcher or (sys.executable,)), str(ROOT / "stages" / f"{stage}.py"), *COMMANDS[stage].split()]
+def start(stage: str, folder: Path) -> subprocess.Popen[str]:
+    """Start a stage by the command of dvc.yaml; `machine` in the folder's parameters says in how many processes."""
+    launcher = ("-m", "recap.launch") if stage in TIMINGS else ()
     return subprocess.Popen(
-        command,
+        [sys.executable, *launcher, str(ROOT / "stages" / f"{stage}.py"), *COMMANDS[stage].split()],
         cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -89,7 +94,8 @@ def test_all_three_stages_twice_give_the_same_bytes(run_folder: Path, params_fil
         assert name in found
     assert list(json.loads(found["metrics/finetune.json"])) == ["finetune"]
     details = json.loads(found["details/pretrain.json"])["pretrain"]
-    assert (details["device"], details["dtype"], details["threads"], details["world_size"]) == ("cpu", "float32", 1, 1)
+    assert (details["device"], details["dtype"], details["threads"]) == ("cpu", "float32", 1)
+    assert all(json.loads(found[f"metrics/{stage}.json"])[stage]["world_size"] == 1 for stage in TIMINGS)
     assert {"python", "torch", "transformers", "peft"} <= set(details["versions"])
     assert len(found["plots/finetune/loss.tsv"].splitlines()) == 1 + 6
     assert not list((run_folder / ".scratch").rglob("checkpoint-*"))
@@ -108,15 +114,18 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     shutil.copytree(run_folder, twin, ignore=shutil.ignore_patterns("twin"))
     finish(start(stage, twin))
 
-    for number in (5, 15):
-        process = start(stage, run_folder)
-        deadline = time.monotonic() + 120
-        marker = f"{stage}/*/checkpoint-{number}/complete.json"
-        while not list((run_folder / ".scratch").glob(marker)) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
+    process = start(stage, run_folder)
+    wait_for_checkpoint(run_folder, stage, 5)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    process = start(stage, run_folder)
+    wait_for_checkpoint(run_folder, stage, 15)
+    # To the whole process group, as schedulers do: to those that load data too.
+    os.killpg(process.pid, signal.SIGTERM)
+    said, _ = process.communicate()
+    assert process.returncode == 143, said
+    assert "SIGTERM: saved step" in said and "Traceback" not in said
     assert not (run_folder / "metrics" / f"{stage}.json").exists()
     # The machine's own values may change in between: the work is found again, and ends in the same bytes.
     set_params(run_folder, machine={"dataloader_workers": 0})
@@ -127,21 +136,117 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     assert timing["seconds"] > timing["seconds_this_process"] > 0
 
 
+def wait_for_checkpoint(folder: Path, stage: str, number: int) -> None:
+    deadline = time.monotonic() + 120
+    while not list((folder / ".scratch").glob(f"{stage}/*/checkpoint-{number}/complete.json")):
+        assert time.monotonic() < deadline, f"checkpoint-{number} of {stage} did not appear"
+        time.sleep(0.005)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("config", ["zero2", "zero3"])
-def test_two_processes_under_deepspeed(
-    run_folder: Path, params_file: Path, monkeypatch: pytest.MonkeyPatch, config: str
+def test_a_run_starts_from_what_another_made(run_folder: Path, params_file: Path) -> None:
+    """From the parts, then from that run's connectors, then from its merged model; finetuned for one step each."""
+    set_params(run_folder, finetune={"max_steps": 1})
+    told = {"parts": "new connectors", "projector": "its connectors", "merged": "a merged MGM"}
+    adapted = {}
+    for kind, meaning in told.items():
+        logs = [finish(start(stage, run_folder)) for stage in COMMANDS]
+        assert all(log.count("starts from start/parts: ") == 1 and meaning in log for log in logs), kind
+        adapted[kind] = (run_folder / "models/adapter/adapter_model.safetensors").read_bytes()
+        details = json.loads((run_folder / "details/merge.json").read_text())["merge"]
+        assert details["adapter_effect_max"] > 0, kind
+        following = {"parts": "projector", "projector": "merged"}.get(kind)
+        if following:
+            shutil.rmtree(run_folder / "start" / "parts")
+            shutil.copytree(run_folder / "models" / following, run_folder / "start" / "parts")
+    assert len(set(adapted.values())) == 3
+
+
+@pytest.mark.slow
+def test_unfinished_work_of_another_start_is_not_taken_up(run_folder: Path, params_file: Path) -> None:
+    set_params(run_folder, pretrain={"max_steps": 40, "save_steps": 5})
+    process = start("pretrain", run_folder)
+    wait_for_checkpoint(run_folder, "pretrain", 5)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    (run_folder / "start" / "parts" / "note.txt").write_text("another folder")
+    set_params(run_folder, pretrain={"max_steps": 40, "save_steps": 5})
+    assert "going on from" not in finish(start("pretrain", run_folder))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
+def test_two_ranks_end_the_same_whichever_process_was_ended_on_the_way(
+    run_folder: Path, params_file: Path, tmp_path: Path
+) -> None:
+    training = {"max_steps": 40, "save_steps": 5, "global_batch_size": 8}
+    set_params(run_folder, pretrain=training, machine=TWO_RANKS)
+    twin = tmp_path / "twin"
+    shutil.copytree(run_folder, twin, ignore=shutil.ignore_patterns("twin"))
+    finish(start("pretrain", twin))
+
+    launcher = start("pretrain", run_folder)
+    wait_for_checkpoint(run_folder, "pretrain", 5)
+    launcher.kill()
+    # At once: the ranks of the first must have let go of the folder, or the second waits for it.
+    second = start("pretrain", run_folder)
+    wait_for_checkpoint(run_folder, "pretrain", 15)
+    os.kill(rank_pid(second.pid, "1"), signal.SIGKILL)
+    said, _ = second.communicate(timeout=60)
+    assert second.returncode == 128 + signal.SIGKILL, said
+    assert "going on from checkpoint-" in said
+    launcher.communicate()
+    third = start("pretrain", run_folder)
+    wait_for_checkpoint(run_folder, "pretrain", 25)
+    for _ in range(2):
+        third.terminate()
+    said, _ = third.communicate(timeout=60)
+    assert third.returncode == 143, said
+    assert "SIGTERM: saved step" in said and "Traceback" not in said
+    assert "going on from checkpoint-" in finish(start("pretrain", run_folder))
+    assert outputs(run_folder) == outputs(twin)
+    found = results(run_folder, "pretrain")
+    assert (found["world_size"], found["samples_per_step"], found["accumulation_steps"]) == (2, 8, 2)
+
+
+def results(folder: Path, stage: str) -> dict[str, Any]:
+    """A stage's metrics and details."""
+    both = [json.loads((folder / kind / f"{stage}.json").read_text())[stage] for kind in ("metrics", "details")]
+    return both[0] | both[1]
+
+
+def rank_pid(launcher: int, rank: str) -> int:
+    """The process that a launcher started as this rank."""
+    for file in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split():
+        environment = Path(f"/proc/{file}/environ").read_bytes().split(b"\0")
+        if f"RANK={rank}".encode() in environment:
+            return int(file)
+    raise LookupError(f"process {launcher} has no rank {rank}")
+
+
+@pytest.mark.slow
+def test_deepspeed_alone_and_in_two_processes(
+    run_folder: Path, params_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The adapter of a sharded run is whole: `verify_adapter` and the merge's proof both read it back."""
     pytest.importorskip("deepspeed")
-    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
-    finish(start("pretrain", run_folder))
-    set_params(run_folder, machine={"deepspeed": str(ROOT / "configs" / "deepspeed" / f"{config}.json")})
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    finish(start("finetune", run_folder, *launcher))
+    monkeypatch.delenv("TORCH_EXTENSIONS_DIR", raising=False)
+    extension = run_folder / ".scratch" / "extensions" / "cpu_adam"
+    extension.mkdir(parents=True)
+    (extension / "lock").touch()
+    set_params(run_folder, machine={"deepspeed": zero("zero3-offload")})
+    assert "a kill left it" in finish(start("pretrain", run_folder))
+    assert [path.name for path in extension.iterdir()] == [], "something was compiled, or the lock is still there"
+    set_params(run_folder, machine={"launcher": "deepspeed", "processes": 2, "deepspeed": zero("zero3")})
+    set_params(run_folder, finetune={"global_batch_size": 8})
+    finish(start("finetune", run_folder))
     finish(start("merge", run_folder))
-    details = json.loads((run_folder / "details" / "finetune.json").read_text())["finetune"]
-    assert (details["samples_per_step"], details["samples_seen"], details["world_size"]) == (8, 48, 2)
+    found = results(run_folder, "finetune")
+    assert (found["samples_per_step"], found["samples_seen"], found["world_size"]) == (8, 48, 2)
+
+
+def zero(name: str) -> str:
+    return str(ROOT / "configs" / "deepspeed" / f"{name}.json")
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
 """The loop: what it trains, what it logs, where it stops, and that a kill changes nothing."""
 
 import copy
+import errno
+import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +15,46 @@ from transformers import TrainerCallback
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
-from recap.params import LoraParams, TrainingParams
+from recap.params import FinetuneParams, LoraParams, TrainingParams
 from recap.runtime.errors import UserError
 from recap.training import trainer as trainer_module
 from recap.training.arguments import training_arguments
-from recap.training.compute import BatchPlan, Compute, batch_plan
+from recap.training.batches import BatchPlan
+from recap.training.compute import Compute
 from recap.training.connectors import freeze_all_but_connectors
 from recap.training.dataset import Example, caption_examples, conversation_examples
 from recap.training.fit import TrainingResult, fit
 from recap.training.lora import add_lora
 from recap.training.trainer import trained
 
-from .conftest import IMAGE_SIZE_AUX, World, encoder_for
+from .conftest import IMAGE_SIZE_AUX, ROOT, World, encoder_for
 
 Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
 CPU = torch.device("cpu")
 
 
 def training_params(**changes: Any) -> TrainingParams:
-    values = {
-        "max_steps": 6,
-        "global_batch_size": 4,
-        "learning_rate": 0.01,
-        "lr_scheduler_type": "cosine",
-        "warmup_ratio": 0.3,
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "image_aspect_ratio": "pad",
-        "save_steps": 2,
-    }
-    return TrainingParams(**(values | changes))
+    return TrainingParams(**(VALUES | changes))
+
+
+def finetune_params(**changes: Any) -> FinetuneParams:
+    return FinetuneParams(**(VALUES | {"connector_learning_rate": 0.01, "val_rows": 1, "val_steps": 2} | changes))
+
+
+VALUES = {
+    "max_steps": 6,
+    "global_batch_size": 4,
+    "learning_rate": 0.01,
+    "lr_scheduler_type": "cosine",
+    "warmup_ratio": 0.3,
+    "weight_decay": 0.0,
+    "max_grad_norm": 1.0,
+    "image_aspect_ratio": "pad",
+    "drop_path": 0.0,
+    "loss_normalisation": "tokens",
+    "max_left_out": 1.0,
+    "save_steps": 2,
+}
 
 
 def compute(**changes: Any) -> Compute:
@@ -60,13 +73,14 @@ def run_fit(
     model: torch.nn.Module, processor: MGMProcessor, world: World, work: Path, **changes: Any
 ) -> TrainingResult:
     examples = changes.pop("examples", None) or caption_examples(world.captions)
+    params = changes.pop("params", None)
     spread = {name: changes.pop(name) for name in changes.keys() & Compute.__dataclass_fields__.keys()}
     return fit(
         model,
         encoder_for(processor, world.images),
         examples,
         stage="pretrain",
-        params=training_params(**changes),
+        params=params or training_params(**changes),
         compute=compute(**spread),
         work=work,
         seed=42,
@@ -226,6 +240,52 @@ def test_an_unreadable_sample_stops_the_run_with_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_tokens_of_a_step_weigh_equally_or_its_micro_batches_do(world: World, frozen: Parts, tmp_path: Path) -> None:
+    """Two micro-batches of one row, n and m answer tokens: (a + b) / (n + m), or (a / n + b / m) / 2."""
+    model, processor = frozen
+    rows = caption_examples(world.captions)[:2]
+    rows[1] = Example("w", "long", rows[1].image, [rows[1].conversations[0], {"from": "gpt", "value": "7 &% " * 9}])
+    encoder = encoder_for(processor, world.images)
+    sums, counts = [], []
+    with torch.no_grad():
+        for row in rows:
+            batch = encoder.collate([encoder.encode(row)])
+            counts.append(int((batch["labels"][:, 1:] != -100).sum()))
+            sums.append(model(**batch).loss.item() * counts[-1])
+    assert counts[1] != counts[0]
+    expected = {"tokens": sum(sums) / sum(counts), "micro_batch": (sums[0] / counts[0] + sums[1] / counts[1]) / 2}
+    assert expected["tokens"] != pytest.approx(expected["micro_batch"], rel=1e-3)
+    for name, loss in expected.items():
+        run = {"max_steps": 1, "global_batch_size": 2, "micro_batch_size": 1, "loss_normalisation": name}
+        result = run_fit(copy.deepcopy(model), processor, world, tmp_path / name, examples=rows, **run)
+        assert result.history[0]["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_norm_of_0_clips_nothing(world: World, frozen: Parts, tmp_path: Path) -> None:
+    """Without clipping a step is a step of the gradient itself; a limit beyond every norm says the same."""
+    model, processor = frozen
+    twin, clipped = copy.deepcopy(model), copy.deepcopy(model)
+    off = run_fit(model, processor, world, tmp_path / "off", max_grad_norm=0.0)
+    wide = run_fit(twin, processor, world, tmp_path / "wide", max_grad_norm=1e9)
+    narrow = run_fit(clipped, processor, world, tmp_path / "narrow", max_grad_norm=1e-3)
+    assert off.history == wide.history
+    assert all(entry["grad_norm"] > 0 for entry in off.history)
+    assert off.metrics["clipped_steps_percent"] == 0.0
+    assert narrow.metrics["clipped_steps_percent"] == 100.0
+
+
+def test_a_run_of_one_step_learns_something(world: World, frozen: Parts, tmp_path: Path) -> None:
+    """A warm-up starts at 0: of one step it would leave nothing."""
+    model, processor = frozen
+    result = run_fit(model, processor, world, tmp_path, max_steps=1, warmup_ratio=1.0)
+    assert [entry["learning_rate"] for entry in result.history] == [0.01]
+
+
+def test_deepspeed_files_take_the_norm_0_as_no_clipping() -> None:
+    for file in (ROOT / "configs" / "deepspeed").glob("*.json"):
+        assert json.loads(file.read_text())["gradient_clipping"] == "auto", file
+
+
 def test_a_second_gpu_is_chosen_by_the_environment(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="CUDA_VISIBLE_DEVICES=1"):
         training_arguments(
@@ -240,28 +300,6 @@ def test_a_missing_deepspeed_file_is_one_clear_line(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("processes", "whole", "micro", "expected"),
-    [(1, 256, 8, (8, 32)), (8, 256, 8, (8, 4)), (2, 8, 16, (4, 1)), (1, 128, 1, (1, 128)), (4, 12, 2, None)],
-)
-def test_accumulation_follows_from_the_machine(
-    monkeypatch: pytest.MonkeyPatch, processes: int, whole: int, micro: int, expected: tuple[int, int] | None
-) -> None:
-    """4 processes share 12 samples, 3 each, which no micro-batches of 2 make up."""
-    monkeypatch.setenv("WORLD_SIZE", str(processes))
-    if expected is None:
-        with pytest.raises(UserError, match=r"multiple of 4 processes x 2 .*found 12; the next that fit are 8 and 16"):
-            batch_plan(whole, micro)
-    else:
-        assert batch_plan(whole, micro) == BatchPlan(*expected, processes)
-
-
-def test_a_batch_that_processes_cannot_share_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(UserError, match=r"expected a multiple of the 3 processes .*found 16"):
-        batch_plan(16, 4)
-
-
 def test_what_a_step_accumulates_waits_in_the_memory_of_the_host(
     world: World, frozen: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,3 +310,31 @@ def test_what_a_step_accumulates_waits_in_the_memory_of_the_host(
 
     monkeypatch.setattr("accelerate.data_loader.send_to_device", refuse)
     assert len(run_fit(*frozen, world, tmp_path, max_steps=2).history) == 2
+
+
+def test_a_full_disk_costs_the_checkpoint_that_it_cut_alone(
+    world: World, mgm: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state dict of the optimizer is written second: weights of step 4 are on disk already when space runs out."""
+    freeze_all_but_connectors(mgm[0])
+    twin = copy.deepcopy(mgm[0]), mgm[1]
+    again = copy.deepcopy(mgm[0]), mgm[1]
+    undisturbed = run_fit(*twin, world, tmp_path / "twin")
+
+    save = torch.save
+
+    def full(value: Any, file: Any, *rest: Any) -> None:
+        if "checkpoint-4" in str(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(value, file, *rest)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(UserError, match=r"checkpoint of step 4, found the disk full; .* goes on from checkpoint-2$"):
+        run_fit(*mgm, world, tmp_path / "work")
+    assert [path.name for path in (tmp_path / "work").glob("checkpoint-*")] == ["checkpoint-2"]
+
+    monkeypatch.setattr(torch, "save", save)
+    resumed = run_fit(*again, world, tmp_path / "work")
+    assert resumed.samples_kept == 8 and resumed.history == undisturbed.history
+    for (name, expected), (_, found) in zip(trained(twin[0]), trained(again[0]), strict=True):
+        assert torch.equal(expected, found), name

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from recap.data.benchmarks.registry import BENCHMARKS
 
-CURVE_LABELS = {"loss": "Loss", "grad_norm": "Gradient norm"}
+CURVE_LABELS = {"loss": "Loss", "val_loss": "Loss of held-out conversations", "grad_norm": "Gradient norm"}
 
 TRAINING_LABELS = {
     "steps": "optimizer steps",
@@ -16,6 +16,7 @@ TRAINING_LABELS = {
     "trained_percent": "of all parameters, %",
     "loss_first": "loss, first step",
     "loss_final": "loss, last tenth",
+    "val_loss": "loss, held-out conversations",
     "loss_detrended_std": "loss noise, standard deviation",
     "loss_spike_score": "loss spikes, % of steps",
     "grad_norm_max": "gradient norm, largest",

@@ -7,11 +7,17 @@ parameters and code: a run that changed in any of them starts afresh, the same r
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from recap.runtime.errors import UserError
+from recap.runtime.holding import held
+
+logger = logging.getLogger(__name__)
 
 SCRATCH_ROOT = Path(".scratch")
 
@@ -78,6 +84,18 @@ def scratch_dir(stage: str, digest: str) -> Path:
 def discard(folder: Path) -> None:
     """Remove a scratch folder whose results have been published."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard_unheld(stage_folder: Path) -> None:
+    """Remove unfinished work of other inputs, parameters or code, unless another run is at it (`held`)."""
+    for folder in sorted(path for path in stage_folder.iterdir() if path.is_dir()):
+        try:
+            with held(folder, patience=0):
+                discard(folder)
+        except UserError:
+            logger.info("kept %s: another run is at it", folder)
+        else:
+            logger.info("removed %s: unfinished work of another run", folder)
 
 
 class Journal:

@@ -3,10 +3,13 @@
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
 
 from recap.runtime.errors import UserError
+
+SAY_AFTER_S = 2.0
 
 
 def run(main: Callable[[], None]) -> None:
@@ -19,7 +22,8 @@ def run(main: Callable[[], None]) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    is_first = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(level=logging.INFO if is_first else logging.WARNING, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "fsspec", "matplotlib", "PIL", "filelock", "dvc", "dvclive"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # It reports its choice of device as a warning, whenever PEFT or accelerate import it.
@@ -28,5 +32,8 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
+        if not is_first:
+            # What every process of a launch finds is said once: the first one's end ends the others meanwhile.
+            time.sleep(SAY_AFTER_S)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

@@ -13,7 +13,9 @@ from transformers.utils import is_torch_tf32_available
 
 from recap.params import TrainingParams
 from recap.runtime.errors import UserError
-from recap.training.compute import BatchPlan, Compute
+from recap.training.batches import BatchPlan
+from recap.training.compute import Compute
+from recap.training.zero import zero_config
 
 # The checkpoint before last is kept until the last one is marked complete.
 CHECKPOINTS_KEPT = 2
@@ -40,10 +42,8 @@ def training_arguments(
             f"training runs on the first visible GPU, found device {device}; "
             f"set device.device to cuda and run with CUDA_VISIBLE_DEVICES={device.index}"
         )
-    if compute.deepspeed is not None and not Path(compute.deepspeed).is_file():
-        raise UserError(
-            f"{compute.deepspeed}: expected a DeepSpeed configuration, found nothing; see configs/deepspeed/"
-        )
+    # Under DeepSpeed precision is a matter of its own configuration, see `zero_config`.
+    zero = zero_config(compute.deepspeed, compute.dtype) if compute.deepspeed is not None else None
     arguments = TrainingArguments(
         output_dir=str(output_dir),
         max_steps=params.max_steps,
@@ -52,7 +52,8 @@ def training_arguments(
         optim="adamw_torch",
         learning_rate=params.learning_rate,
         lr_scheduler_type=params.lr_scheduler_type,
-        warmup_steps=math.ceil(params.warmup_ratio * params.max_steps),
+        # The first step of a warm-up has the rate 0; a run of one step should learn something all the same.
+        warmup_steps=min(math.ceil(params.warmup_ratio * params.max_steps), params.max_steps - 1),
         weight_decay=params.weight_decay,
         max_grad_norm=params.max_grad_norm,
         activation_checkpointing=compute.gradient_checkpointing,
@@ -60,8 +61,8 @@ def training_arguments(
         use_cpu=device.type == "cpu",
         ddp_backend="gloo" if device.type == "cpu" and plan.processes > 1 else None,
         ddp_find_unused_parameters=False,
-        bf16=compute.dtype == torch.bfloat16,
-        fp16=compute.dtype == torch.float16,
+        bf16=zero is None and compute.dtype == torch.bfloat16,
+        fp16=zero is None and compute.dtype == torch.float16,
         tf32=True if device.type == "cuda" and is_torch_tf32_available() else None,
         seed=seed % 2**32,
         train_sampling_strategy="sequential",
@@ -73,7 +74,7 @@ def training_arguments(
         logging_nan_inf_filter=False,
         save_steps=params.save_steps,
         save_total_limit=CHECKPOINTS_KEPT,
-        deepspeed=compute.deepspeed,
+        deepspeed=zero,
         report_to=[],
         disable_tqdm=True,
     )

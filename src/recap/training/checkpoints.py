@@ -4,6 +4,7 @@ The marker `complete.json` names every file of the checkpoint and its size. Ever
 marker is written, so that a power cut cannot leave a marker over files that never arrived.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -15,22 +16,41 @@ from recap.io import read_json, write_json
 from recap.params import Section
 from recap.runtime.errors import UserError
 from recap.runtime.scratch import fingerprint, scratch_dir
-from recap.training.ranks import world_size
+from recap.training.compute import Compute
+from recap.training.provenance import decisive
+from recap.training.ranks import is_rank_zero
+from recap.training.zero import read_zero_config
 
 MARKER = "complete.json"
 PREFIX = "checkpoint-"
+
+# Bytes. PyTorch reports a file that could not be written without a word of the disk.
+ALMOST_FULL = 2**20
 
 # The code that a trained weight depends on.
 CODE = ("data/corpus", "models", "training", "runtime/seeding.py")
 
 
-def checkpoint_folder(stage: str, *, inputs: Iterable[str | Path], params: Mapping[str, Section | int]) -> Path:
-    """The scratch folder of a run: another input, parameter, version of the code or number of processes gets another.
+def checkpoint_folder(
+    stage: str,
+    *,
+    inputs: Iterable[str | Path],
+    params: Mapping[str, Section | int],
+    script: str | Path,
+    compute: Compute,
+) -> Path:
+    """The scratch folder of a run. Whatever can move a weight gives another one.
+
+    That is: the inputs, the parameters, the code of the stage and of the library, the versions of Python and of other
+    libraries, the number of processes, device and precision, and what the DeepSpeed file holds, whatever its name.
+    The order of the samples follows from the rows, the seed, the steps and the batch, which are among these.
 
     Args:
         stage: Name of the stage.
         inputs: Files and folders that it reads.
         params: The parameters that it reads, by name.
+        script: The stage script.
+        compute: Device, precision, and how the work is spread.
 
     Raises:
         UserError: An input is missing.
@@ -39,8 +59,12 @@ def checkpoint_folder(stage: str, *, inputs: Iterable[str | Path], params: Mappi
     try:
         digest = fingerprint(
             inputs=inputs,
-            params={"world_size": world_size(), **{name: _plain(value) for name, value in params.items()}},
-            code=[package / folder for folder in CODE],
+            params={
+                **decisive(compute.device, compute.dtype),
+                "deepspeed": read_zero_config(compute.deepspeed) if compute.deepspeed is not None else None,
+                **{name: _plain(value) for name, value in params.items()},
+            },
+            code=[script, *(package / folder for folder in CODE)],
         )
     except FileNotFoundError as error:
         raise UserError(f"{error}: expected an input of {stage}, found nothing; run the stage that writes it") from None
@@ -77,6 +101,28 @@ def remove_torn(folder: Path) -> list[Path]:
     for checkpoint in torn:
         shutil.rmtree(checkpoint)
     return torn
+
+
+def raise_if_disk_is_full(error: Exception, folder: Path, step: int) -> None:
+    """Turn a failure to write a checkpoint into one line if the disk is full, and free what it had written.
+
+    PyTorch and safetensors wrap the system's error, each in its own way: what they have in common is its text.
+
+    Raises:
+        UserError: The disk is full.
+    """
+    full = os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)
+    causes = (str(cause) for cause in (error, error.__cause__, error.__context__))
+    if not any(text in cause for cause in causes for text in full) and shutil.disk_usage(folder).free > ALMOST_FULL:
+        return
+    if is_rank_zero():
+        # Another process leaves it to the next start: this one may still be writing its share.
+        shutil.rmtree(folder / f"{PREFIX}{step}", ignore_errors=True)
+    earlier = last_complete(folder)
+    raise UserError(
+        f"{folder}: expected space for the checkpoint of step {step}, found the disk full; free some and run again: "
+        f"{f'the work goes on from {earlier.name}' if earlier else 'no earlier checkpoint is there'}"
+    ) from None
 
 
 def last_complete(folder: Path) -> Path | None:

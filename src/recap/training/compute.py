@@ -1,8 +1,4 @@
-"""What a training run computes on, and how its batches are cut to fit: the same experiment on any machine.
-
-`global_batch_size` belongs to the experiment. How many samples a process holds at a time belongs to the machine, and
-gradient accumulation follows from both and from the number of processes.
-"""
+"""What a training run computes on, and how its work is spread: the same experiment on any machine."""
 
 from dataclasses import dataclass
 
@@ -10,8 +6,6 @@ import torch
 
 from recap.models.loading import pick_device, pick_dtype
 from recap.params import DeviceParams, MachineParams
-from recap.runtime.errors import UserError
-from recap.training.ranks import world_size
 
 
 @dataclass(frozen=True)
@@ -50,40 +44,3 @@ def compute_for(stage: str, device: DeviceParams, machine: MachineParams) -> Com
         deepspeed=machine.deepspeed,
         dataloader_workers=machine.dataloader_workers,
     )
-
-
-@dataclass(frozen=True)
-class BatchPlan:
-    """How the samples of one optimizer step are cut: global = micro * accumulation * processes."""
-
-    micro_batch_size: int
-    accumulation_steps: int
-    processes: int
-
-
-def batch_plan(global_batch_size: int, micro_batch_size: int) -> BatchPlan:
-    """Cut a global batch over the processes of this launch.
-
-    Args:
-        global_batch_size: Samples of one optimizer step.
-        micro_batch_size: Samples that one process holds at a time, at most.
-
-    Raises:
-        UserError: The processes cannot share it equally, or micro-batches do not make it up.
-    """
-    processes = world_size()
-    share, rest = divmod(global_batch_size, processes)
-    if rest:
-        raise UserError(
-            f"global_batch_size: expected a multiple of the {processes} processes (machine.processes), "
-            f"found {global_batch_size}"
-        )
-    micro = min(micro_batch_size, share)
-    if share % micro:
-        raise UserError(
-            f"global_batch_size: expected a multiple of {processes} processes x {micro} samples each "
-            f"(machine.*_micro_batch_size), found {global_batch_size}; the next that fit are "
-            f"{global_batch_size // (processes * micro) * processes * micro} and "
-            f"{-(-global_batch_size // (processes * micro)) * processes * micro}"
-        )
-    return BatchPlan(micro, share // micro, processes)

@@ -28,12 +28,12 @@ class Probes:
         return Probes(self.rows, replace(self.encoder, processor=processor))
 
 
-def pick_probes(examples: Sequence[Example], count: int, encoder: RowEncoder) -> Probes:
+def pick_probes(examples: Sequence[Example], count: int, encoder: RowEncoder, *, max_left_out: float) -> Probes:
     """`count` of the rows that can train, at most all of them.
 
     Raises:
         UserError: Too many rows cannot train.
     """
-    kept, _ = encoder.screen(examples)
+    kept, _ = encoder.screen(examples, max_left_out=max_left_out)
     count = min(count, len(kept))
     return Probes([kept[number * len(kept) // count] for number in range(count)], encoder)

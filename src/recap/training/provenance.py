@@ -12,13 +12,21 @@ from recap.training.ranks import world_size
 LIBRARIES = ("recap", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pillow", "deepspeed")
 
 
+def decisive(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """What half a run's work must have in common with the rest of it: kind of device, dtype, processes, versions."""
+    return {
+        "device": device.type,
+        "dtype": str(dtype).removeprefix("torch."),
+        "world_size": world_size(),
+        "versions": {"python": platform.python_version(), **library_versions(LIBRARIES)},
+    }
+
+
 def provenance(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     """Device and its name, dtype, threads, processes that trained together, and versions of Python and libraries."""
     return {
+        **decisive(device, dtype),
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
-        "dtype": str(dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
-        "world_size": world_size(),
-        "versions": {"python": platform.python_version(), **library_versions(LIBRARIES)},
     }

@@ -9,18 +9,26 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME
 
+from recap.params import TrainingParams
 from recap.runtime.errors import UserError
-from recap.training.checkpoints import last_complete, mark_complete, remove_torn, step_of
+from recap.training.checkpoints import last_complete, mark_complete, raise_if_disk_is_full, remove_torn, step_of
+from recap.training.curves import LiveCurves
+from recap.training.optimizer import optimizer_recipe
+from recap.training.termination import SaveOnTermination
+from recap.training.validation import Validation, ValidationSchedule
 
 logger = logging.getLogger(__name__)
 
@@ -29,21 +37,94 @@ WEIGHTS = "trained.safetensors"
 History = list[dict[str, float]]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """How a training went.
+
+    Attributes:
+        history: One dict per optimizer step: "step", "loss" (nats per token), "grad_norm" (before clipping),
+            "learning_rate" (of the first parameter group).
+        validation: "step" and "val_loss" (nats per token) of each time that the held-out rows were asked.
+        steps_before: How many of the steps an interrupted run had done before.
+    """
+
+    history: History
+    validation: History
+    steps_before: int
+
+
 class TrainedPartTrainer(Trainer):
     """A Trainer that checkpoints the trained parameters alone and refuses numbers that are not finite.
 
     Towers and language model are frozen and lie in their own folders: a checkpoint of a 2B model shrinks from
-    gigabytes to what changed. Under DeepSpeed the engine writes and reads its own files.
+    gigabytes to what changed. Under DeepSpeed the engine writes and reads its own files, by the same rule.
+
+    Args:
+        validation: Gives the loss that `evaluate` logs as "val_loss".
+        loss_normalisation: "tokens": a step's loss is the mean over the labelled tokens of all its micro-batches.
+            "micro_batch": the mean over micro-batches of the means over their tokens, as Trainers before 4.46 had it.
     """
+
+    def __init__(self, *args: Any, validation: Validation | None, loss_normalisation: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.validation = validation
+        # Whether the model is told the tokens of the whole step, to divide by them instead of its own.
+        self.model_accepts_loss_kwargs = loss_normalisation == "tokens"
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        if self.validation is None:
+            raise RuntimeError("nothing to evaluate on")
+        found = {"val_loss": self.validation.loss(_present(self.model_wrapped), self.args.device)}
+        if not math.isfinite(found["val_loss"]):
+            raise UserError(
+                f"step {self.state.global_step} of {self.args.max_steps}: expected a finite loss of the held-out rows, "
+                f"found {found['val_loss']}; lower learning_rate (now {self.args.learning_rate:g})"
+            )
+        self.log(found)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        # Under DeepSpeed the Trainer would gather every frozen weight here, for a file that nobody reads.
+        if not self.is_deepspeed_enabled:
+            super().save_model(output_dir, _internal_call)
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, torch.Tensor] | None = None) -> None:
         if not self.args.should_save:
             return
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
+        parameters = dict(trained(_present(self.model)))
+        save_file({name: value.detach().contiguous() for name, value in parameters.items()}, folder / WEIGHTS)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if not self.is_deepspeed_enabled:
-            parameters = dict(trained(_present(self.model)))
-            save_file({name: value.detach().contiguous() for name, value in parameters.items()}, folder / WEIGHTS)
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        engine: Any = self.model_wrapped
+        with _only_trained_in_state_dict(engine.module):
+            engine.save_checkpoint(output_dir, exclude_frozen_parameters=True)
+        if self.args.should_save and self.lr_scheduler is not None:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._save_checkpoint(*args, **kwargs)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise_if_disk_is_full(error, Path(str(self.args.output_dir)), self.state.global_step)
+            raise
+
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
+        by_engine = resume_from_checkpoint if self.is_deepspeed_enabled else None
+        prepared = super()._prepare_for_training(
+            max_steps, train_dataloader, None if by_engine else resume_from_checkpoint
+        )
+        if by_engine:
+            # Not strict, as frozen weights are not in it; the Trainer would be strict for a model without LoRA.
+            engine: Any = self.model_wrapped
+            engine.load_checkpoint(by_engine, load_module_strict=False)
+            self._load_optimizer_and_scheduler(by_engine)
+        return prepared
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         weights = load_file(Path(resume_from_checkpoint) / WEIGHTS)
@@ -88,7 +169,11 @@ class CompletionMarker(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         args.distributed_state.wait_for_everyone()
         if args.should_save:
-            mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            try:
+                mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+            except OSError as error:
+                raise_if_disk_is_full(error, Path(str(args.output_dir)), state.global_step)
+                raise
 
 
 class ProgressBar(TrainerCallback):
@@ -119,6 +204,26 @@ class ProgressBar(TrainerCallback):
             self.bar.close()
 
 
+@contextlib.contextmanager
+def _only_trained_in_state_dict(model: nn.Module) -> Iterator[None]:
+    """Leave out of `state_dict` what does not train.
+
+    DeepSpeed's `exclude_frozen_parameters` knows a tied weight by one of its names and saves it under the other: with
+    MGM-2B a gigabyte of word embeddings in every checkpoint.
+    """
+    names = {name for name, _ in trained(model)}
+
+    def drop(_module: nn.Module, state: dict[str, Any], _prefix: str, _metadata: Any) -> None:
+        for name in state.keys() - names:
+            del state[name]
+
+    hook = model.register_state_dict_post_hook(drop)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 def _present(model: nn.Module | None) -> nn.Module:
     if model is None:
         raise RuntimeError("the Trainer has no model")
@@ -136,13 +241,11 @@ def train(
     collate: Callable[[list[dict[str, torch.Tensor]]], dict[str, torch.Tensor]],
     arguments: TrainingArguments,
     *,
+    params: TrainingParams,
+    validation: Validation | None,
     description: str,
-) -> tuple[History, int]:
+) -> Trained:
     """Train `model` in place, going on from the last whole checkpoint in `arguments.output_dir`.
-
-    Returns:
-        One dict per optimizer step: "step", "loss" (nats per token), "grad_norm" (before clipping), "learning_rate";
-        and how many of the steps an interrupted run had done before.
 
     Raises:
         UserError: A loss or gradient norm is not finite, or a sample cannot be read.
@@ -153,7 +256,16 @@ def train(
         args=arguments,
         train_dataset=samples,
         data_collator=collate,
-        callbacks=[ProgressBar(description), CompletionMarker()],
+        optimizer_cls_and_kwargs=optimizer_recipe(model, params, arguments),
+        loss_normalisation=params.loss_normalisation,
+        validation=validation,
+        callbacks=[
+            ProgressBar(description),
+            CompletionMarker(),
+            termination := SaveOnTermination(),
+            LiveCurves(Path(str(arguments.output_dir))),
+            *([ValidationSchedule(validation.steps)] if validation else []),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     try:
@@ -161,8 +273,14 @@ def train(
     except UserError as error:
         # A DataLoader worker hands its exception on as the text of a traceback that ends with the message.
         raise UserError(str(error).strip().rsplit(f"{UserError.__name__}: ", 1)[-1]) from None
-    history = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
-    return history, step_of(checkpoint) if checkpoint else 0
+    if termination.stopped_at is not None:
+        termination.exit()
+    log = trainer.state.log_history
+    return Trained(
+        history=[entry for entry in log if "grad_norm" in entry],
+        validation=[entry for entry in log if "val_loss" in entry],
+        steps_before=step_of(checkpoint) if checkpoint else 0,
+    )
 
 
 def _resumable(arguments: TrainingArguments) -> Path | None:

@@ -6,12 +6,16 @@ original calls the joined resolutions). Follows dvlab-research/MGM@769820c, Apac
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 CONNECTORS = ("mm_projector", "vlm_uni_query_projector", "vlm_uni_aux_projector", "vlm_uni_val_projector")
+
+# They add the same to every score of a block, which the softmax takes out: their gradient is zero but for rounding.
+KEY_BIASES = ("vlm_uni_aux_projector.0.bias", "vlm_uni_aux_projector.1.bias")
 
 NORM_EPS = 1e-5  # PyTorch's default, as in the original
 
@@ -78,6 +82,11 @@ def connector_name(name: str) -> str | None:
     """
     match = _NAME.search(name)
     return match[1] if match else None
+
+
+def connectors_among(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The connectors in a file's tensors, by name from the connector on; the file may hold a whole model."""
+    return {found: tensor for name, tensor in tensors.items() if (found := connector_name(name))}
 
 
 def connector_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -32,12 +32,13 @@ from recap.models.mgm.checkpoint import (
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
 from recap.models.mgm.placeholder import image_placeholder
+from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.publish import publish
 from recap.models.mgm.weight_names import is_buffer, mgm_name
+from recap.models.starts import MODEL_TYPES
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
-MODEL_TYPES = ("mgm_gemma", "mini_gemini_gemma")
 LAYOUTS = ("recap", "original")
 ACTIVATIONS = ("gelu_pytorch_tanh", "gelu")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
@@ -101,13 +102,13 @@ class Original:
     weights: dict[str, torch.Tensor]
     tokenizer: Any | None
 
-    def model(self) -> MGMForConditionalGeneration:
-        """The model with its weights, in their dtype.
+    def model(self, dtype: torch.dtype | None = None) -> MGMForConditionalGeneration:
+        """The model with its weights, in their own dtype unless another is given.
 
         Raises:
             UserError: See `load_original`.
         """
-        dtype = self.weights["model.embed_tokens.weight"].dtype
+        dtype = dtype or self.weights["model.embed_tokens.weight"].dtype
         model = MGMForConditionalGeneration._from_config(self.config, dtype=dtype)
         load_original(model, self.weights)
         return model
@@ -124,17 +125,37 @@ def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> 
             weights is not known.
 
     Raises:
+        UserError: See `load_checkpoint`.
+    """
+    model, processor = load_checkpoint(source, hidden_act=hidden_act)
+    with atomic_path(target) as draft:
+        model.save_pretrained(draft)
+        if processor is not None:
+            processor.save_pretrained(draft)
+
+
+def load_checkpoint(
+    source: Path, *, hidden_act: str = ACTIVATIONS[0], dtype: torch.dtype | None = None
+) -> tuple[MGMForConditionalGeneration, MGMProcessor | None]:
+    """A published checkpoint as a model.
+
+    Args:
+        source: Its folder.
+        hidden_act: See `convert`.
+        dtype: The model's; the checkpoint's own if None.
+
+    Returns:
+        The model on the CPU, and its processor; None without a tokenizer in the folder.
+
+    Raises:
         UserError: The folder is of another kind, its weights do not fit, or its tokenizer has no token for images.
     """
     original = read_original(source, hidden_act=hidden_act)
-    model = original.model()
+    model = original.model(dtype)
     log.info("%s: %d tensors in place, activation %s", source, len(original.weights), hidden_act)
     if (source / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(source)
-    with atomic_path(target) as draft:
-        model.save_pretrained(draft)
-        if original.tokenizer is not None:
-            processor_for(original.config, original.tokenizer).save_pretrained(draft)
+    return model, None if original.tokenizer is None else processor_for(original.config, original.tokenizer)
 
 
 def read_original(source: Path, *, hidden_act: str = ACTIVATIONS[0]) -> Original:

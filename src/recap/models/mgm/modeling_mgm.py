@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from transformers import (
@@ -209,10 +209,12 @@ class MGMModel(MGMPreTrainedModel):
         elif pixel_values is not pixel_values_aux:
             raise ValueError("expected pixel_values and pixel_values_aux together, found only one of them")
         if input_ids is not None:
+            # Before the embedding, as images are: under ZeRO-3 every process gathers parameters in the same order.
+            nothing = self._nothing_of_the_connectors() if image_features is None and self.training else None
             prefill = past_key_values is None or past_key_values.get_seq_length() == 0
             inputs_embeds = self._embed(input_ids, image_features, prefill=prefill)
-            if image_features is None and self.training:
-                inputs_embeds = inputs_embeds + self._nothing_of_the_connectors()
+            if nothing is not None:
+                inputs_embeds = inputs_embeds + nothing
         outputs = self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
@@ -365,18 +367,34 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
     ) -> torch.Tensor:
         """Cross-entropy of the next token, of [B, T, D] and [B, T], computed at labelled positions alone."""
         following = F.pad(labels[:, 1:], (0, 1), value=IGNORE_INDEX).to(hidden.device)
-        labelled = following != IGNORE_INDEX
+        # Positions and not a mask: a GPU waits for their number once, and a fake `hidden` can be indexed by them.
+        labelled = (following != IGNORE_INDEX).nonzero(as_tuple=True)
         hidden, following = hidden[labelled], following[labelled]  # [K, D], [K]
-        if len(following) <= LOSS_CHUNK:
+        count = self._chunks_of_loss(following)
+        if count == 1:
             total = self._summed_loss(hidden, following)
         else:
             # One chunk's logits at a time; the backward pass computes them again.
-            chunks = zip(hidden.split(LOSS_CHUNK), following.split(LOSS_CHUNK), strict=True)
+            starts = range(0, count * LOSS_CHUNK, LOSS_CHUNK)
+            chunks = [(hidden[at : at + LOSS_CHUNK], following[at : at + LOSS_CHUNK]) for at in starts]
             losses = [checkpoint(self._summed_loss, *chunk, use_reentrant=False) for chunk in chunks]
             total = torch.stack(losses).sum()
         if isinstance(num_items_in_batch, torch.Tensor):
             num_items_in_batch = num_items_in_batch.to(total.device)
         return total / (len(following) if num_items_in_batch is None else num_items_in_batch)
+
+    def _chunks_of_loss(self, following: torch.Tensor) -> int:
+        """Into how many chunks the loss at the labelled positions [K] is cut.
+
+        ZeRO-3 gathers the head anew for each, in all processes together: there the one with most positions decides, and
+        the others' last chunks are empty.
+        """
+        count = max(1, -(-len(following) // LOSS_CHUNK))
+        if not (hasattr(self.lm_head.weight, "ds_id") and distributed.is_initialized()):
+            return count
+        counts = torch.tensor(count, device=following.device)
+        distributed.all_reduce(counts, distributed.ReduceOp.MAX)
+        return int(counts)
 
     def _summed_loss(self, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(self.lm_head(hidden).float(), following, reduction="sum")

@@ -1,0 +1,136 @@
+"""Start a training stage in as many processes as `machine` of the parameter file says.
+
+`python -m recap.launch stages/finetune.py ...` is the whole command in dvc.yaml, whatever the launcher:
+
+- plain: this process becomes the stage; so it does wherever one process is all.
+- torchrun: one process per GPU, or as many as `machine.processes` says, started and watched by PyTorch's own launcher.
+- deepspeed: the same, with the ZeRO configuration `machine.deepspeed`. DeepSpeed's launcher is not used: it answers a
+  SIGTERM with an interrupt and kills a moment later, so that no rank could save, and it sets nothing that torchrun
+  does not.
+
+More hosts than one: docs/TRAINING.md. A stage that is ended by SIGTERM saves first; the exit code is 143 then.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from recap.params import MACHINE, PARAMS_PATH, DeviceParams, MachineParams, load_params
+from recap.runtime.errors import UserError
+from recap.runtime.parentage import end_with_parent
+from recap.runtime.stage import run
+from recap.training.batches import batch_plan
+from recap.training.ranks import LAUNCHER_PID
+
+TRAINING_STAGES = ("pretrain", "finetune")
+# What DVC sets in the environment of a stage's command.
+DVC_STAGE = "DVC_STAGE"
+# Until the ranks are killed that a SIGTERM asked to save: a step of a large batch may take minutes.
+SAVING_S = 600
+# As a shell reports a process that SIGTERM ended.
+TERMINATED = 128 + signal.SIGTERM
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Start a training stage as `machine` of its parameter file says.")
+    parser.add_argument("script", help="stages/pretrain.py or stages/finetune.py")
+    parser.add_argument("flags", nargs=argparse.REMAINDER, help="of the stage")
+    args = parser.parse_args()
+    if Path(args.script).stem not in TRAINING_STAGES:
+        raise UserError(f"{args.script}: expected a stage that trains, {' or '.join(TRAINING_STAGES)}, found another")
+    params_file = _params_file(args.flags)
+    machine: MachineParams = load_params(MACHINE, params_file)
+    here = processes(machine, load_params("device", params_file))
+    _check_batch(args.script, params_file, here * _hosts())
+    if DVC_STAGE in os.environ:
+        # A stage that outlived its dvc would work on beside the one that the next `dvc repro` starts.
+        end_with_parent(os.getppid(), signal.SIGTERM)
+    if here * _hosts() == 1:
+        os.execv(sys.executable, [sys.executable, args.script, *args.flags])
+    sys.exit(_torchrun(here, [args.script, *args.flags]))
+
+
+def _params_file(flags: list[str]) -> Path:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--params", type=Path, default=PARAMS_PATH)
+    return parser.parse_known_args(flags)[0].params
+
+
+def processes(machine: MachineParams, device: DeviceParams) -> int:
+    """Processes to start on this host. `auto` is one under plain, else one per visible GPU and one on a CPU.
+
+    Raises:
+        UserError: The launcher cannot start so many, there are fewer GPUs, or deepspeed has no configuration.
+    """
+    if machine.launcher == "deepspeed" and machine.deepspeed is None:
+        raise UserError(
+            "machine.deepspeed: expected a ZeRO configuration, as machine.launcher is deepspeed, found nothing; "
+            "see configs/deepspeed/"
+        )
+    if machine.launcher == "plain":
+        if machine.processes not in ("auto", 1):
+            raise UserError(
+                f"machine.processes: expected 1 or auto, as machine.launcher is plain, found {machine.processes}; "
+                "set machine.launcher to torchrun or deepspeed"
+            )
+        return 1
+    import torch
+
+    gpus = torch.cuda.device_count() if device.device != "cpu" else 0
+    if machine.processes == "auto":
+        return max(gpus, 1)
+    if 0 < gpus < machine.processes:
+        raise UserError(f"machine.processes: expected at most the {gpus} visible GPU(s), found {machine.processes}")
+    return machine.processes
+
+
+def _hosts() -> int:
+    """Hosts of this launch, by torchrun's own variable."""
+    return int(os.environ.get("PET_NNODES", "1").split(":")[-1])
+
+
+def _check_batch(script: str, params_file: Path, world_size: int) -> None:
+    """Refuse a batch that cannot be cut before anything starts, and once instead of in every process."""
+    stage = Path(script).stem
+    machine = load_params(MACHINE, params_file)
+    batch_plan(
+        load_params(stage, params_file).global_batch_size, getattr(machine, f"{stage}_micro_batch_size"), world_size
+    )
+
+
+def _torchrun(here: int, command: list[str]) -> int:
+    """Run `command` in several processes; returns the exit code of the one that failed first, or 0."""
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    logging.getLogger("torch.distributed.run").setLevel(logging.ERROR)
+    os.environ[LAUNCHER_PID] = str(os.getpid())
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // here)))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SAVING_S))
+    where = [] if "PET_NNODES" in os.environ else ["--standalone"]
+    # One SIGTERM asks the ranks to save. More of them, as when dvc is ended beside its stage, would cut that short.
+    where += ["--signals-to-handle", "SIGINT,SIGHUP,SIGQUIT"]
+
+    def shut_down(*_: Any) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SignalException("SIGTERM", signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, shut_down)
+    try:
+        torchrun.run(torchrun.parse_args([*where, "--nproc-per-node", str(here), *command]))
+    except SignalException:
+        return TERMINATED
+    except ChildFailedError as failed:
+        _, failure = failed.get_first_failure()
+        return failure.exitcode if failure.exitcode >= 0 else 128 - failure.exitcode
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

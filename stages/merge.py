@@ -46,6 +46,7 @@ def main() -> None:
     from recap.runtime.seeding import seed_everything
     from recap.runtime.timing import stage_timing
     from recap.training.dataset import RowEncoder, conversation_examples
+    from recap.training.memory import return_freed_tensors
     from recap.training.merging import merge_and_prove
     from recap.training.probes import pick_probes
 
@@ -60,6 +61,7 @@ def main() -> None:
         load_projector(model, args.projector)
         return model, processor
 
+    return_freed_tensors()
     device = pick_device(compute.device)
     with stage_timing(args.timing, "merge") as timing:
         seed_everything(seed)

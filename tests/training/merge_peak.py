@@ -18,6 +18,7 @@ from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGen
 from recap.params import LoraParams
 from recap.training.dataset import Example, RowEncoder
 from recap.training.lora import add_lora, save_adapter
+from recap.training.memory import return_freed_tensors
 from recap.training.merging import merge_and_prove
 from recap.training.probes import Probes
 from recap.training.trainer import trained
@@ -74,6 +75,7 @@ def own_memory() -> int:
 
 
 def main() -> None:
+    return_freed_tensors()
     root, dtype = Path(sys.argv[1]), getattr(torch, sys.argv[2])
     parts = save_parts(root)
 

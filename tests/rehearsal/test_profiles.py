@@ -47,6 +47,11 @@ def test_another_machine_is_the_same_experiment(name: str) -> None:
     assert ours.model_copy(update={"machine": theirs.machine}) == theirs
 
 
+def test_processes_of_another_machine_count() -> None:
+    processes = {name: Profile.read(f"profiles/{name}.yaml").processes for name in ("mgm-2b", "mgm-2b-8gpu")}
+    assert processes == {"mgm-2b": 1, "mgm-2b-8gpu": 8}
+
+
 def test_the_deepspeed_profile() -> None:
     """One sample at a time, 128 of them a step, ZeRO-3, rank 16, alpha 32, dropout 0.1, bfloat16, checkpointing."""
     profile = Profile.read("profiles/mgm-2b-zero3.yaml")

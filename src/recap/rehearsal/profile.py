@@ -58,9 +58,11 @@ class Profile:
 
     @property
     def processes(self) -> int:
-        """That train together; `auto` is one per visible GPU."""
-        asked = self.params.machine.processes
-        return max(1, torch.cuda.device_count()) if asked == "auto" else asked
+        """That train together, as `recap.launch` starts them; but a profile may be of another machine than this one."""
+        machine = self.params.machine
+        if machine.launcher == "plain":
+            return 1
+        return max(1, torch.cuda.device_count()) if machine.processes == "auto" else machine.processes
 
     def micro_batch(self, stage: str) -> int:
         """Samples that a process of "pretrain" or "finetune" holds at a time."""

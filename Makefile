@@ -11,7 +11,7 @@ A ?= baseline
 B ?= blip2
 N ?= 3
 
-.PHONY: experiment venv models profile compare seeds results test unit lint format bench foundry clean help
+.PHONY: experiment venv models profile rehearse compare seeds results test unit lint format bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
 	@python -m recap.experiments.headline baseline blip2
@@ -36,6 +36,9 @@ profile: $(READY)  ## put another scale's parameters in place, keep the old ones
 	cp params.yaml "params.old-$$n.yaml" && cp "profiles/$(P).yaml" params.yaml && \
 	echo "params.yaml is now profiles/$(P).yaml; what it was is params.old-$$n.yaml"
 	@python -m recap.models.hub --params params.yaml --check
+
+rehearse: $(READY)  ## will a profile fit its GPU? with FLAGS=--real, how long will it take: make rehearse P=mgm-2b
+	@python -m recap.rehearsal --params $(if $(P),"profiles/$(P).yaml",params.yaml) $(FLAGS)
 
 compare: $(READY)  ## verdict between runs, lists of seeds welcome: make compare A=baseline,baseline-s43 B=blip2,blip2-s43
 	@python -m recap.comparison $(A) $(B) $(FLAGS); code=$$?; test $$code -eq 0 || test $$code -eq 3 || exit $$code; \

@@ -1,6 +1,6 @@
 """Finetune MGM on conversations: LoRA on the language model, the connectors whole, towers frozen.
 
-In: conversations with images, three pretrained folders, the trained connectors. Out: models/adapter/, metrics, curves,
+In: conversations with images, what training starts from, the trained connectors. Out: models/adapter/, metrics, curves,
 left-out rows.
 """
 
@@ -12,7 +12,7 @@ from recap.runtime.stage import run
 from recap.training.command import training_parser
 
 # Samples seen are no news here: they are finetune.max_steps batches, of the same conversations for every recipe.
-HEADLINE = ("loss_final", "loss_spike_score", "world_size")
+HEADLINE = ("val_loss", "loss_final", "loss_spike_score", "world_size")
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,7 +30,7 @@ def main() -> None:
     from recap.io import atomic_path
     from recap.models.mgm.projector import load_projector
     from recap.training.dataset import conversation_examples
-    from recap.training.lora import add_lora, connector_weights, lora_layers, save_adapter, verify_adapter
+    from recap.training.lora import adapter_shapes, add_lora, connector_weights, save_adapter, verify_adapter
     from recap.training.ranks import is_rank_zero
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
@@ -40,13 +40,13 @@ def main() -> None:
         load_projector(base, args.projector)
         before = connector_weights(base)
         model = add_lora(base, sections["lora"])
-        layers = lora_layers(model)
+        shapes = adapter_shapes(model)
         result = training.fit(model, processor, conversation_examples(args.data))
         with whole_parameters(model):
             if is_rank_zero():
                 with atomic_path(args.adapter) as draft:
                     save_adapter(model, draft)
-                    result.metrics.update(verify_adapter(draft, lora_layers=layers, before=before))
+                    result.metrics.update(verify_adapter(draft, shapes=shapes, before=before))
         training.publish(result, headline=HEADLINE)
 
 

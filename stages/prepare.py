@@ -37,6 +37,7 @@ def main() -> None:
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_results
     from recap.models.presence import only_tests_wiring, require_model
+    from recap.models.starts import kind_of
     from recap.params import ModelsParams, load_params, read_yaml, validate
     from recap.runtime.timing import stage_timing
     from recap.world.settings import WorldSettings
@@ -46,6 +47,7 @@ def main() -> None:
     check_chosen(chosen)
     # No model is read here; but a run that would miss one an hour later should stop now.
     folders = [require_model(getattr(models, name).path, name) for name in ModelsParams.model_fields]
+    kind_of(Path(models.start.path))
     with stage_timing(args.timing, "prepare") as timing:
         source_is_world = (args.source / WORLD_FILE).is_file()
         world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE

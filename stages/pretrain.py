@@ -1,6 +1,7 @@
 """Train MGM's projector and patch-info mining on image-caption pairs; towers and language model stay frozen.
 
-In: processed captions, corpus images, three pretrained folders. Out: models/projector/, metrics, curves, left-out rows.
+In: processed captions, corpus images, what training starts from. Out: models/projector/, metrics, curves, left-out
+rows.
 """
 
 import argparse

@@ -227,7 +227,8 @@ def test_make_helps_changes_scale_and_names_missing_models(tmp_path: Path) -> No
     tiny = (clone.root / "params.yaml").read_text()
     which = clone.run("make", "profile", check=False)
     assert which.returncode != 0
-    assert "error: which profile? make profile P=NAME, where NAME is one of: mgm-2b smoke" in which.stderr
+    names = " ".join(sorted(profile.stem for profile in (clone.root / "profiles").glob("*.yaml")))
+    assert f"error: which profile? make profile P=NAME, where NAME is one of: {names}" in which.stderr
     told = clone.run("make", "profile", "P=smoke").stdout
     assert "params.yaml is now profiles/smoke.yaml; what it was is params.old-1.yaml" in told
     smoke = (clone.root / "profiles" / "smoke.yaml").read_text()

@@ -64,6 +64,26 @@ def test_values_that_exclude_each_other(
         load_all(written(tmp_path, values))
 
 
+@pytest.mark.parametrize(
+    ("section", "change", "told"),
+    [
+        ("finetune", {"val_rows": -1}, r"finetune\.val_rows.*found -1"),
+        ("finetune", {"connector_learning_rate": 0.0}, r"finetune\.connector_learning_rate.*found 0\.0"),
+        ("pretrain", {"connector_learning_rate": 1.0e-3}, r"pretrain\.connector_learning_rate: no such parameter"),
+        ("pretrain", {"drop_path": 1.0}, r"pretrain\.drop_path.*found 1\.0"),
+        ("pretrain", {"loss_normalisation": "rows"}, r"pretrain\.loss_normalisation.*found 'rows'"),
+        ("pretrain", {"max_left_out": 101.0}, r"pretrain\.max_left_out.*found 101"),
+        ("pretrain", {"max_grad_norm": -1.0}, r"pretrain\.max_grad_norm.*found -1\.0"),
+    ],
+)
+def test_training_values_out_of_range(
+    section: str, change: dict[str, Any], told: str, tmp_path: Path, values: Any
+) -> None:
+    values[section] |= change
+    with pytest.raises(UserError, match=told):
+        load_all(written(tmp_path, values))
+
+
 def test_text_is_no_number(tmp_path: Path, values: Any) -> None:
     values["lora"]["r"] = "16"
     with pytest.raises(UserError, match=r"lora\.r"):

@@ -53,6 +53,7 @@ class ModelsParams(Section):
     language_model: ModelSource
     vision_tower: ModelSource
     vision_tower_aux: ModelSource
+    start: ModelSource
 
 
 class DeviceParams(Section):
@@ -117,6 +118,8 @@ class QualityParams(Section):
 
 
 class TrainingParams(Section):
+    """What both training stages have."""
+
     max_steps: PositiveInt
     global_batch_size: PositiveInt
     learning_rate: PositiveFloat
@@ -125,7 +128,18 @@ class TrainingParams(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Annotated[float, Field(ge=0)]
     image_aspect_ratio: Literal["pad", "square"]
+    drop_path: Annotated[float, Field(ge=0, lt=1)]
+    loss_normalisation: Literal["tokens", "micro_batch"]
+    max_left_out: Percent
     save_steps: PositiveInt
+
+
+class FinetuneParams(TrainingParams):
+    """LoRA's rate is `learning_rate`."""
+
+    connector_learning_rate: PositiveFloat
+    val_rows: Annotated[int, Field(ge=0)]
+    val_steps: PositiveInt
 
 
 class LoraParams(Section):
@@ -163,7 +177,7 @@ class Params(Section):
     caption: CaptionParams
     quality: QualityParams
     pretrain: TrainingParams
-    finetune: TrainingParams
+    finetune: FinetuneParams
     lora: LoraParams
     merge: MergeParams
     benchmarks: Annotated[dict[Name, Name], Field(min_length=1)]

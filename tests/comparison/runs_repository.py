@@ -17,7 +17,7 @@ SKILL = {
     "blip2": {"textvqa": 0.72, "mmbench": 0.2, "gqa": 0.42},
 }
 BLANK = 0.1
-MODELS = ("captioner", "language_model", "vision_tower", "vision_tower_aux")
+MODELS = ("captioner", "language_model", "vision_tower", "vision_tower_aux", "start")
 
 
 def git(folder: Path, *arguments: str) -> str:

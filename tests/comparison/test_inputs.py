@@ -8,11 +8,13 @@ PARAMS = {f"models.{name}.path": f"models/{name}" for name in ("captioner", "lan
 
 
 def test_hashes_of_a_run():
-    params = {**PARAMS, "models.vision_tower_aux.path": "models/vision_tower_aux"}
+    more = {f"models.{name}.path": f"models/{name}" for name in ("vision_tower_aux", "start")}
+    params = {**PARAMS, **more}
     assert recorded_inputs(lock("blip2"), params) == {
         "base model language_model": "md5 of models/language_model",
         "base model vision_tower": "md5 of models/vision_tower",
         "base model vision_tower_aux": "md5 of models/vision_tower_aux",
+        "base model start": "md5 of models/start",
         "captioner": "md5 of models/captioner",
         "raw corpus": "md5 of data/corpus",
         "finetune set": "md5 of data/finetune",

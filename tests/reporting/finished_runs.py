@@ -19,7 +19,7 @@ HEADLINES = {
     "process": ("rows_in", "rows_out", "kept_percent", "recaptioned_rows"),
     "quality": ("before.words_mean", "before.mattr", "after.words_mean", "after.mattr", "after.ttr"),
     "pretrain": ("loss_final", "loss_spike_score", "samples_seen", "unique_samples"),
-    "finetune": ("loss_final", "loss_spike_score"),
+    "finetune": ("val_loss", "loss_final", "loss_spike_score"),
     "merge": ("logit_difference_max",),
 }
 SCORE_HEADLINE = ("accuracy", "accuracy_stderr", "blank_accuracy")
@@ -159,6 +159,8 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
             "clipped_steps_percent": 12.5,
             "nonfinite_steps": 0,
         }
+        if stage == "finetune":
+            values |= {"val_loss": 1.8765, "val_rows": 64, "rows_held_out": 64}
         environment = {"device": "cpu", "dtype": "float32", "threads": 2, "world_size": 1}
         environment["versions"] = {"torch": "2.9.1", "transformers": "5.1.0"}
         write(stage, values | environment)
@@ -204,6 +206,8 @@ def write_curves(plots: Path) -> None:
             path = plots / stage / f"{name}.tsv"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join([*lines, "241\tnan"]) + "\n")
+    lines = ["step\tval_loss", *(f"{step}\t{2.4 - step / 400}" for step in (100, 200, 240))]
+    (plots / "finetune" / "val_loss.tsv").write_text("\n".join(lines) + "\n")
 
 
 def write_answers(data: Path, *, blank: bool) -> None:

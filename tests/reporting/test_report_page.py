@@ -58,7 +58,9 @@ def test_pictures_and_tables_are_described(page):
     assert len(images) == 6 + 8 + 8 + 8
     assert all(image["alt"] for image in images)
     assert all(cell.get("scope") in ("col", "row") for cell in page.all("th"))
-    assert len(page.all("svg")) == 4 == page.words.count(", 240 steps")
+    # Loss and gradient norm of both stages, and the loss of the held-out conversations.
+    assert len(page.all("svg")) == 5 == page.words.count(", 240 steps")
+    assert "Loss of held-out conversations of finetune from 2.15 to 1.8, 240 steps" in page.words
 
 
 def test_numbers_of_the_run_are_there(page):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from ruamel.yaml import YAML
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoTokenizer,
     CLIPVisionConfig,
@@ -25,7 +26,9 @@ from recap.io import write_json, write_jsonl
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
+from recap.training.adapters import ADAPTER_CONFIG, ORIGINAL_CONNECTORS
 from recap.training.dataset import RowEncoder
+from recap.training.lora import ADAPTER_WEIGHTS
 
 ROOT = Path(__file__).parents[2]
 IMAGE_SIZE_AUX = 32
@@ -123,7 +126,7 @@ def params_file(tmp_path: Path) -> Path:
         "learning_rate": 0.01,
     }
     params["pretrain"] |= small
-    params["finetune"] |= small
+    params["finetune"] |= small | {"connector_learning_rate": 0.01, "val_rows": 1, "val_steps": 2}
     params["mgm"] |= {"image_size_aux": IMAGE_SIZE_AUX, "max_length": 96}
     params["device"] |= {"device": "cpu"}
     params["machine"] |= {"pretrain_micro_batch_size": 2, "finetune_micro_batch_size": 2}
@@ -138,9 +141,23 @@ def run_folder(world: World, tmp_path: Path) -> Path:
     """An empty folder to run stages in, with the world's data and parts beside it."""
     for name in ("data", "language_model", "vision_tower", "vision_tower_aux"):
         shutil.copytree(world.root / name, tmp_path / name)
+    shutil.copytree(ROOT / "configs" / "start", tmp_path / "start")
     return tmp_path
 
 
 def encoder_for(processor: MGMProcessor, images: Path, max_length: int = 96) -> RowEncoder:
     """Rows as these tests train on them."""
     return RowEncoder(processor, images, "pad", max_length)
+
+
+def as_the_original(adapter: Path, folder: Path) -> None:
+    """Write an adapter of this project as the original would have: connectors apart, bare names of layers."""
+    folder.mkdir()
+    config = json.loads((adapter / ADAPTER_CONFIG).read_text())
+    targets = config["target_modules"].split("(")[1].rstrip(")").split("|")
+    config |= {"modules_to_save": None, "target_modules": targets, "task_type": "CAUSAL_LM"}
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
+    tensors = load_file(adapter / ADAPTER_WEIGHTS)
+    lora = {name.replace(".language_model", ""): tensor for name, tensor in tensors.items() if ".lora_" in name}
+    save_file(lora, folder / ADAPTER_WEIGHTS)
+    torch.save({name: tensor for name, tensor in tensors.items() if ".lora_" not in name}, folder / ORIGINAL_CONNECTORS)

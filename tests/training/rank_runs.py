@@ -25,7 +25,7 @@ from recap.io import read_json, write_json
 from recap.models.loading import DTYPES
 from recap.models.mgm import modeling_mgm
 from recap.models.mgm.build import build_mgm
-from recap.params import LoraParams, TrainingParams
+from recap.params import FinetuneParams, LoraParams, TrainingParams
 from recap.runtime.seeding import seed_everything
 from recap.training import trainer as trainer_module
 from recap.training.compute import Compute
@@ -43,17 +43,24 @@ from .conftest import IMAGE_SIZE_AUX, ROOT, World, encoder_for
 CPU = torch.device("cpu")
 STEPS = 6
 STOPPED_IN = 3
-PARAMS = TrainingParams(
-    max_steps=STEPS,
-    global_batch_size=8,
-    learning_rate=0.01,
-    lr_scheduler_type="cosine",
-    warmup_ratio=0.3,
-    weight_decay=0.0,
-    max_grad_norm=1.0,
-    image_aspect_ratio="pad",
-    save_steps=2,
-)
+COMMON = {
+    "max_steps": STEPS,
+    "global_batch_size": 8,
+    "learning_rate": 0.01,
+    "lr_scheduler_type": "cosine",
+    "warmup_ratio": 0.3,
+    "weight_decay": 0.0,
+    "max_grad_norm": 1.0,
+    "image_aspect_ratio": "pad",
+    "drop_path": 0.0,
+    "loss_normalisation": "tokens",
+    "max_left_out": 1.0,
+    "save_steps": 2,
+}
+PARAMS: dict[str, TrainingParams] = {
+    "pretrain": TrainingParams(**COMMON),
+    "finetune": FinetuneParams(**COMMON, connector_learning_rate=0.005, val_rows=1, val_steps=4),
+}
 LORA = LoraParams(r=4, alpha=8, dropout=0.0, target_modules=["q_proj", "v_proj", "down_proj"])
 
 
@@ -100,7 +107,12 @@ def run(world: World, folder: Path, stage: str, spread: str, dtype: str, how: st
         if is_rank_zero():
             tensors = {name: parameter.detach().clone() for name, parameter in trained(model)}
             save_file(tensors, folder / "trained.safetensors")
-            told = {"history": result.history, "kept": result.samples_kept, "world_size": world_size()}
+            told = {
+                "history": result.history,
+                "val_loss": result.metrics.get("val_loss"),
+                "kept": result.samples_kept,
+                "world_size": world_size(),
+            }
             write_json(folder / "history.json", told)
 
 
@@ -132,7 +144,7 @@ def train(world: World, folder: Path, stage: str, compute: Compute) -> tuple[tor
         encoder_for(processor, world.images),
         examples,
         stage=stage,
-        params=PARAMS,
+        params=PARAMS[stage],
         compute=compute,
         work=folder / "work",
         seed=42,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from recap.params import LoraParams
 from recap.runtime.errors import UserError
 from recap.training.lora import (
     ADAPTER_WEIGHTS,
+    adapter_shapes,
     add_lora,
     connector_weights,
-    lora_layers,
     lora_targets,
     save_adapter,
     verify_adapter,
@@ -33,7 +34,7 @@ LORA = LoraParams(r=4, alpha=8, dropout=0.1, target_modules=TARGETS)
 def test_lora_reaches_every_named_layer_of_the_language_model_and_no_tower(mgm: Parts) -> None:
     wrapped = add_lora(mgm[0], LORA)
     adapted = {name.split(".lora_A")[0] for name, _ in wrapped.named_parameters() if ".lora_A" in name}
-    assert len(adapted) == lora_layers(wrapped) == 2 * len(TARGETS)
+    assert len(adapted) == 2 * len(TARGETS)
     assert all(name.startswith("base_model.model.model.language_model.layers.") for name in adapted)
     towers = [name for name, _ in trained(wrapped) if "vision_tower" in name or "lm_head" in name or "embed" in name]
     assert towers == []
@@ -45,21 +46,32 @@ def test_an_unknown_layer_name_is_one_clear_line(mgm: Parts) -> None:
         lora_targets(mgm[0], ["q_proj", "out_proj", "query"])
 
 
+@dataclass(frozen=True)
+class Saved:
+    """An adapter folder as after training, the shapes of its tensors, and the connectors from before."""
+
+    folder: Path
+    shapes: dict[str, torch.Size]
+    before: Tensors
+
+    def verify(self) -> dict[str, int]:
+        return verify_adapter(self.folder, shapes=self.shapes, before=self.before)
+
+
 @pytest.fixture
-def saved(mgm: Parts, tmp_path: Path) -> tuple[Path, Tensors]:
-    """An adapter folder as after training, and the connectors from before."""
+def saved(mgm: Parts, tmp_path: Path) -> Saved:
     before = connector_weights(mgm[0])
     wrapped = add_lora(mgm[0], LORA)
     with torch.no_grad():
         for _, parameter in trained(wrapped):
             parameter.add_(0.01)
     save_adapter(wrapped, tmp_path / "adapter")
-    return tmp_path / "adapter", before
+    return Saved(tmp_path / "adapter", adapter_shapes(wrapped), before)
 
 
-def test_a_saved_adapter_holds_lora_and_connectors_and_no_path(saved: tuple[Path, Tensors]) -> None:
-    folder, before = saved
-    assert verify_adapter(folder, lora_layers=14, before=before) == {
+def test_a_saved_adapter_holds_lora_and_connectors_and_no_path(saved: Saved) -> None:
+    folder = saved.folder
+    assert saved.verify() == {
         "lora_tensors": 28,
         "connector_tensors": 16,
         "adapter_parameters": sum(tensor.numel() for tensor in load_file(folder / ADAPTER_WEIGHTS).values()),
@@ -80,6 +92,22 @@ def _zero_lora_b(tensors: Tensors, before: Tensors) -> None:
 
 def _empty(tensors: Tensors, before: Tensors) -> None:
     tensors[_first(tensors, "lora_A")] = torch.empty(0)
+
+
+def _transposed(tensors: Tensors, before: Tensors) -> None:
+    name = _first(tensors, "lora_A")
+    tensors[name] = tensors[name].T.contiguous()
+
+
+def _rounded_lora(tensors: Tensors, before: Tensors) -> None:
+    """As DeepSpeed's bfloat16 mode saves it."""
+    name = _first(tensors, "lora_A")
+    tensors[name] = tensors[name].bfloat16()
+
+
+def _rounded_connector(tensors: Tensors, before: Tensors) -> None:
+    name = _first(tensors, "mm_projector")
+    tensors[name] = tensors[name].bfloat16()
 
 
 def _not_a_number(tensors: Tensors, before: Tensors) -> None:
@@ -110,17 +138,17 @@ def _stranger(tensors: Tensors, before: Tensors) -> None:
         (_empty, "lora_A.weight is empty"),
         (_not_a_number, "lora_A.weight is not finite"),
         (_without_connector, "is missing"),
-        (_without_lora, "27 LoRA tensors instead of 28"),
+        (_without_lora, "lora_B.weight is missing"),
+        (_transposed, r"lora_A.weight has shape \[32, 4\], expected \[4, 32\]"),
+        (_rounded_lora, "lora_A.weight is bfloat16, expected float32"),
+        (_rounded_connector, "mm_projector.0.bias is bfloat16, expected float32"),
         (_untrained_connector, "vlm_uni_query_projector.* is what it was before training"),
         (_stranger, "lm_head.weight is unexpected"),
     ],
 )
-def test_a_spoilt_adapter_is_found_out(
-    saved: tuple[Path, Tensors], spoil: Callable[[Tensors, Tensors], None], message: str
-) -> None:
-    folder, before = saved
-    tensors = load_file(folder / ADAPTER_WEIGHTS)
-    spoil(tensors, before)
-    save_file(tensors, folder / ADAPTER_WEIGHTS)
+def test_a_spoilt_adapter_is_found_out(saved: Saved, spoil: Callable[[Tensors, Tensors], None], message: str) -> None:
+    tensors = load_file(saved.folder / ADAPTER_WEIGHTS)
+    spoil(tensors, saved.before)
+    save_file(tensors, saved.folder / ADAPTER_WEIGHTS)
     with pytest.raises(UserError, match=message):
-        verify_adapter(folder, lora_layers=14, before=before)
+        saved.verify()

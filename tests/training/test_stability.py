@@ -57,6 +57,10 @@ def test_detrended_std_of_one_outlier() -> None:
     assert detrended_std([0.0, 0.0, 3.0, 0.0, 0.0], 3) == pytest.approx(np.std([0, 0, 3, 0, 0]))
 
 
+def test_a_limit_of_0_clips_nothing() -> None:
+    assert stability([2.0, 1.0], [0.5, 2.0], max_grad_norm=0.0)["clipped_steps_percent"] == 0.0
+
+
 def test_all_metrics_of_a_short_run() -> None:
     found = stability([2.0, 1.0], [0.5, 2.0], max_grad_norm=1.0)
     assert found == {

@@ -15,7 +15,10 @@ from ruamel.yaml import YAML
 
 from .conftest import ROOT
 
-PARTS = "--language-model language_model --vision-tower vision_tower --vision-tower-aux vision_tower_aux"
+PARTS = (
+    "--start-from start/parts --language-model language_model --vision-tower vision_tower "
+    "--vision-tower-aux vision_tower_aux"
+)
 COMMANDS = {
     "pretrain": f"--data data/train.jsonl --images data {PARTS} --projector models/projector "
     "--left-out data/pretrain_left_out.jsonl --metrics metrics/pretrain.json --details details/pretrain.json "
@@ -141,6 +144,37 @@ def wait_for_checkpoint(folder: Path, stage: str, number: int) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_starts_from_what_another_made(run_folder: Path, params_file: Path) -> None:
+    """From the parts, then from that run's connectors, then from its merged model; finetuned for one step each."""
+    set_params(run_folder, finetune={"max_steps": 1})
+    told = {"parts": "new connectors", "projector": "its connectors", "merged": "a merged MGM"}
+    adapted = {}
+    for kind, meaning in told.items():
+        logs = [finish(start(stage, run_folder)) for stage in COMMANDS]
+        assert all(log.count("starts from start/parts: ") == 1 and meaning in log for log in logs), kind
+        adapted[kind] = (run_folder / "models/adapter/adapter_model.safetensors").read_bytes()
+        details = json.loads((run_folder / "details/merge.json").read_text())["merge"]
+        assert details["adapter_effect_max"] > 0, kind
+        following = {"parts": "projector", "projector": "merged"}.get(kind)
+        if following:
+            shutil.rmtree(run_folder / "start" / "parts")
+            shutil.copytree(run_folder / "models" / following, run_folder / "start" / "parts")
+    assert len(set(adapted.values())) == 3
+
+
+@pytest.mark.slow
+def test_unfinished_work_of_another_start_is_not_taken_up(run_folder: Path, params_file: Path) -> None:
+    set_params(run_folder, pretrain={"max_steps": 40, "save_steps": 5})
+    process = start("pretrain", run_folder)
+    wait_for_checkpoint(run_folder, "pretrain", 5)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    (run_folder / "start" / "parts" / "note.txt").write_text("another folder")
+    set_params(run_folder, pretrain={"max_steps": 40, "save_steps": 5})
+    assert "going on from" not in finish(start("pretrain", run_folder))
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
 def test_two_ranks_end_the_same_whichever_process_was_ended_on_the_way(
     run_folder: Path, params_file: Path, tmp_path: Path
@@ -213,6 +247,19 @@ def test_deepspeed_alone_and_in_two_processes(
 
 def zero(name: str) -> str:
     return str(ROOT / "configs" / "deepspeed" / f"{name}.json")
+
+
+@pytest.mark.slow
+def test_the_merge_saves_in_another_dtype(run_folder: Path, params_file: Path) -> None:
+    """The proof's float32 part is as ever; what saving rounds stands in the details."""
+    finish(start("pretrain", run_folder))
+    finish(start("finetune", run_folder))
+    set_params(run_folder, device={"dtype": "bfloat16"})
+    finish(start("merge", run_folder))
+    assert json.loads((run_folder / "metrics/merge.json").read_text())["merge"]["logit_difference_max"] < 1e-3
+    details = json.loads((run_folder / "details/merge.json").read_text())["merge"]
+    assert details["dtype"] == "bfloat16"
+    assert 0 < details["saved_difference_mean"] < 2 * details["rounding_difference_mean"] + 1e-3
 
 
 @pytest.mark.parametrize("stage", list(COMMANDS))

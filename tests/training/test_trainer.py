@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import json
 import math
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from transformers import TrainerCallback
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
-from recap.params import LoraParams, TrainingParams
+from recap.params import FinetuneParams, LoraParams, TrainingParams
 from recap.runtime.errors import UserError
 from recap.training import trainer as trainer_module
 from recap.training.arguments import training_arguments
@@ -26,25 +27,34 @@ from recap.training.fit import TrainingResult, fit
 from recap.training.lora import add_lora
 from recap.training.trainer import trained
 
-from .conftest import IMAGE_SIZE_AUX, World, encoder_for
+from .conftest import IMAGE_SIZE_AUX, ROOT, World, encoder_for
 
 Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
 CPU = torch.device("cpu")
 
 
 def training_params(**changes: Any) -> TrainingParams:
-    values = {
-        "max_steps": 6,
-        "global_batch_size": 4,
-        "learning_rate": 0.01,
-        "lr_scheduler_type": "cosine",
-        "warmup_ratio": 0.3,
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "image_aspect_ratio": "pad",
-        "save_steps": 2,
-    }
-    return TrainingParams(**(values | changes))
+    return TrainingParams(**(VALUES | changes))
+
+
+def finetune_params(**changes: Any) -> FinetuneParams:
+    return FinetuneParams(**(VALUES | {"connector_learning_rate": 0.01, "val_rows": 1, "val_steps": 2} | changes))
+
+
+VALUES = {
+    "max_steps": 6,
+    "global_batch_size": 4,
+    "learning_rate": 0.01,
+    "lr_scheduler_type": "cosine",
+    "warmup_ratio": 0.3,
+    "weight_decay": 0.0,
+    "max_grad_norm": 1.0,
+    "image_aspect_ratio": "pad",
+    "drop_path": 0.0,
+    "loss_normalisation": "tokens",
+    "max_left_out": 1.0,
+    "save_steps": 2,
+}
 
 
 def compute(**changes: Any) -> Compute:
@@ -63,13 +73,14 @@ def run_fit(
     model: torch.nn.Module, processor: MGMProcessor, world: World, work: Path, **changes: Any
 ) -> TrainingResult:
     examples = changes.pop("examples", None) or caption_examples(world.captions)
+    params = changes.pop("params", None)
     spread = {name: changes.pop(name) for name in changes.keys() & Compute.__dataclass_fields__.keys()}
     return fit(
         model,
         encoder_for(processor, world.images),
         examples,
         stage="pretrain",
-        params=training_params(**changes),
+        params=params or training_params(**changes),
         compute=compute(**spread),
         work=work,
         seed=42,
@@ -227,6 +238,52 @@ def test_an_unreadable_sample_stops_the_run_with_one_line(
         run_fit(*frozen, world, tmp_path, examples=[lost], dataloader_workers=workers)
     assert str(caught.value).startswith("train.jsonl: row 9 (id lost): missing_image")
     assert "\n" not in str(caught.value)
+
+
+def test_tokens_of_a_step_weigh_equally_or_its_micro_batches_do(world: World, frozen: Parts, tmp_path: Path) -> None:
+    """Two micro-batches of one row, n and m answer tokens: (a + b) / (n + m), or (a / n + b / m) / 2."""
+    model, processor = frozen
+    rows = caption_examples(world.captions)[:2]
+    rows[1] = Example("w", "long", rows[1].image, [rows[1].conversations[0], {"from": "gpt", "value": "7 &% " * 9}])
+    encoder = encoder_for(processor, world.images)
+    sums, counts = [], []
+    with torch.no_grad():
+        for row in rows:
+            batch = encoder.collate([encoder.encode(row)])
+            counts.append(int((batch["labels"][:, 1:] != -100).sum()))
+            sums.append(model(**batch).loss.item() * counts[-1])
+    assert counts[1] != counts[0]
+    expected = {"tokens": sum(sums) / sum(counts), "micro_batch": (sums[0] / counts[0] + sums[1] / counts[1]) / 2}
+    assert expected["tokens"] != pytest.approx(expected["micro_batch"], rel=1e-3)
+    for name, loss in expected.items():
+        run = {"max_steps": 1, "global_batch_size": 2, "micro_batch_size": 1, "loss_normalisation": name}
+        result = run_fit(copy.deepcopy(model), processor, world, tmp_path / name, examples=rows, **run)
+        assert result.history[0]["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_norm_of_0_clips_nothing(world: World, frozen: Parts, tmp_path: Path) -> None:
+    """Without clipping a step is a step of the gradient itself; a limit beyond every norm says the same."""
+    model, processor = frozen
+    twin, clipped = copy.deepcopy(model), copy.deepcopy(model)
+    off = run_fit(model, processor, world, tmp_path / "off", max_grad_norm=0.0)
+    wide = run_fit(twin, processor, world, tmp_path / "wide", max_grad_norm=1e9)
+    narrow = run_fit(clipped, processor, world, tmp_path / "narrow", max_grad_norm=1e-3)
+    assert off.history == wide.history
+    assert all(entry["grad_norm"] > 0 for entry in off.history)
+    assert off.metrics["clipped_steps_percent"] == 0.0
+    assert narrow.metrics["clipped_steps_percent"] == 100.0
+
+
+def test_a_run_of_one_step_learns_something(world: World, frozen: Parts, tmp_path: Path) -> None:
+    """A warm-up starts at 0: of one step it would leave nothing."""
+    model, processor = frozen
+    result = run_fit(model, processor, world, tmp_path, max_steps=1, warmup_ratio=1.0)
+    assert [entry["learning_rate"] for entry in result.history] == [0.01]
+
+
+def test_deepspeed_files_take_the_norm_0_as_no_clipping() -> None:
+    for file in (ROOT / "configs" / "deepspeed").glob("*.json"):
+        assert json.loads(file.read_text())["gradient_clipping"] == "auto", file
 
 
 def test_a_second_gpu_is_chosen_by_the_environment(tmp_path: Path) -> None:

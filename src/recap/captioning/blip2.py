@@ -106,7 +106,7 @@ class Blip2Captioner:
             UserError: The batch does not fit into the device's memory.
         """
         try:
-            tokens = self._new_tokens(torch.stack(list(pixels)), seeds)
+            tokens = self.new_tokens(torch.stack(list(pixels)), seeds)
         except torch.OutOfMemoryError:
             raise UserError(
                 f"machine.caption_batch_size: a batch of {len(pixels)} images exceeds the memory of "
@@ -114,7 +114,7 @@ class Blip2Captioner:
             ) from None
         return [self._decode(row) for row in tokens.tolist()]
 
-    def _new_tokens(self, pixel_values: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
+    def new_tokens(self, pixel_values: torch.Tensor, seeds: Sequence[int]) -> torch.Tensor:
         """Token ids after the prompt, [B, at most max_new_tokens]."""
         device = self.model.device
         # [B, 3, H, W] -> [B, Q, D]: Q query tokens in the width of the language model

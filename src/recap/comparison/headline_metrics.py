@@ -12,6 +12,7 @@ HEADLINE = (
     "pretrain.unique_samples",
     "pretrain.loss_final",
     "finetune.loss_final",
+    "finetune.val_loss",
     *(f"{benchmark}.{name}" for benchmark in BENCHMARKS for name in ("accuracy", "blank_accuracy")),
 )
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-BASE_MODELS = ("language_model", "vision_tower", "vision_tower_aux")
+BASE_MODELS = ("language_model", "vision_tower", "vision_tower_aux", "start")
 RECIPE_FILE = "recipe file"
 # What two recipes must share besides the benchmarks. The captioner and the raw corpus are among it: a recipe is what
 # one does with a corpus, and what another captioner writes of another corpus is no other recipe.

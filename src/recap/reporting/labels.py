@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from recap.data.benchmarks.registry import BENCHMARKS
 
-CURVE_LABELS = {"loss": "Loss", "grad_norm": "Gradient norm"}
+CURVE_LABELS = {"loss": "Loss", "val_loss": "Loss of held-out conversations", "grad_norm": "Gradient norm"}
 
 TRAINING_LABELS = {
     "steps": "optimizer steps",
@@ -16,6 +16,7 @@ TRAINING_LABELS = {
     "trained_percent": "of all parameters, %",
     "loss_first": "loss, first step",
     "loss_final": "loss, last tenth",
+    "val_loss": "loss, held-out conversations",
     "loss_detrended_std": "loss noise, standard deviation",
     "loss_spike_score": "loss spikes, % of steps",
     "grad_norm_max": "gradient norm, largest",
@@ -28,11 +29,13 @@ PROOF_LABELS = {
     "lora_tensors": "LoRA tensors",
     "connector_tensors": "connector tensors",
     "probes": "samples compared",
-    "logit_difference_max": "largest logit difference, adapter against reloaded merged model",
+    "logit_difference_max": "largest logit difference, adapter against merged model, in float32",
     "logit_difference_mean": "mean logit difference",
     "greedy_agreement_percent": "same next token, %",
     "adapter_effect_max": "largest logit difference that the adapter makes",
     "dtype": "saved as",
+    "saved_difference_mean": "mean logit difference, adapter in float32 against the saved model",
+    "rounding_difference_mean": "mean logit difference that this dtype makes to the adapter model",
 }
 
 # name: (label, what a reader should know)

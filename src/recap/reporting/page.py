@@ -140,7 +140,7 @@ def charts(run: Run, stage: str) -> list[tuple[str, Markup]]:
         series = run.curves[stage].get(name)
         if series:
             described = (
-                f"{CURVE_LABELS[name]} of {stage} from {series[0][1]:.4g} to {series[-1][1]:.4g}, {len(series)} steps"
+                f"{CURVE_LABELS[name]} of {stage} from {series[0][1]:.4g} to {series[-1][1]:.4g}, {series[-1][0]} steps"
             )
             chart = line_chart([Line(series)], title=f"{CURVE_LABELS[name]}, {stage}", description=described)
             drawn.append((CURVE_LABELS[name], chart))

@@ -31,6 +31,7 @@ _BLOCK = re.compile(rf"({_OPENING} (?P<name>[a-z-]+) -->\n)(?P<text>.*?)({_END})
 METRICS = {
     "pretrain.loss_final": ("loss, last tenth: pretrain", 2),
     "finetune.loss_final": ("loss, last tenth: finetune", 2),
+    "finetune.val_loss": ("loss, held-out conversations", 3),
     "pretrain.unique_samples": ("rows trained on", 0),
     "quality.after.words_mean": ("words per caption", 2),
     "quality.after.mattr": ("MATTR-50", 3),

@@ -17,7 +17,7 @@ from recap.params import Params, load_all
 from recap.reporting.pictures import thumbnail
 
 TRAINING_STAGES = ("pretrain", "finetune")
-CURVES = ("loss", "grad_norm")
+CURVES = ("loss", "val_loss", "grad_norm")
 # The order of the pipeline, for the table of durations; `answer` and `score` have one entry a benchmark.
 STAGES = ("prepare", "explore", "caption", "process", "quality", "pretrain", "finetune", "merge", "answer", "score")
 

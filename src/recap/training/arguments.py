@@ -52,7 +52,8 @@ def training_arguments(
         optim="adamw_torch",
         learning_rate=params.learning_rate,
         lr_scheduler_type=params.lr_scheduler_type,
-        warmup_steps=math.ceil(params.warmup_ratio * params.max_steps),
+        # The first step of a warm-up has the rate 0; a run of one step should learn something all the same.
+        warmup_steps=min(math.ceil(params.warmup_ratio * params.max_steps), params.max_steps - 1),
         weight_decay=params.weight_decay,
         max_grad_norm=params.max_grad_norm,
         activation_checkpointing=compute.gradient_checkpointing,

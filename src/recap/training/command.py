@@ -18,6 +18,7 @@ def training_parser(description: str, *, data: str) -> argparse.ArgumentParser:
         ("language-model", "Gemma"),
         ("vision-tower", "CLIP"),
         ("vision-tower-aux", "ConvNeXt"),
+        ("start-from", "what training starts from: the three parts, connectors, or a whole MGM"),
         ("left-out", "out: rows that could not train (JSONL)"),
         ("metrics", "out: metrics (JSON)"),
         ("details", "out: everything that is no metric (JSON)"),

@@ -28,10 +28,6 @@ from recap.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-# Percent of rows that may be left out. The original masks such rows silently and trains on nothing; a share beyond
-# this means a wrong tokenizer or template, not odd rows.
-MAX_LEFT_OUT = 1.0
-
 
 @dataclass(frozen=True)
 class Example:
@@ -91,14 +87,12 @@ class RowEncoder:
     image_aspect_ratio: AspectRatio
     max_length: int
 
-    def screen(
-        self, examples: Sequence[Example], *, max_left_out: float = MAX_LEFT_OUT
-    ) -> tuple[list[Example], list[dict[str, str]]]:
+    def screen(self, examples: Sequence[Example], *, max_left_out: float) -> tuple[list[Example], list[dict[str, str]]]:
         """Leave out the rows that cannot train, judged by their text: no image is opened.
 
         Args:
             examples: All rows.
-            max_left_out: Percent of rows that may be left out.
+            max_left_out: Percent of rows that may be left out: more means a wrong tokenizer or template, not odd rows.
 
         Returns:
             The rows that train, and `{"where", "id", "reason", "detail"}` of those that do not; the reason is

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from recap.params import TrainingParams
+from recap.params import FinetuneParams, TrainingParams
 from recap.training.arguments import training_arguments
 from recap.training.batches import batch_plan
 from recap.training.compute import Compute
@@ -22,6 +22,7 @@ from recap.training.ranks import from_rank_zero, world_size
 from recap.training.sampling import exposure, row_order
 from recap.training.stability import stability
 from recap.training.trainer import History, train, trained
+from recap.training.validation import Validation, hold_out
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ def fit(
         UserError: The batch cannot be cut, too many rows cannot train, a sample cannot be read, or the run diverges.
     """
     plan = batch_plan(params.global_batch_size, compute.micro_batch_size, world_size())
-    kept, left_out = screened_once(encoder, examples)
+    fit_to_train, left_out = screened_once(encoder, examples, max_left_out=params.max_left_out)
+    kept, validation = _part(fit_to_train, encoder, params, plan.micro_batch_size, compute.dataloader_workers)
     order = row_order(len(kept), params.max_steps * params.global_batch_size, seed)
     samples = TrainingSamples(kept, order, encoder)
     for _, parameter in trained(model):
@@ -78,18 +80,18 @@ def fit(
     size = _size(model)
     seen = exposure(order, len(kept))
     logger.info(
-        "%s: %d rows (%d left out), %d steps of %d samples (%d process(es) x %d at a time x %d) = %.2f epochs, "
-        "%d trained parameters (%.2f %%), %s, %s",
-        *(stage, len(kept), len(left_out), params.max_steps, params.global_batch_size),
+        "%s: %d rows (%d left out, %d held out), %d steps of %d samples (%d process(es) x %d at a time x %d) "
+        "= %.2f epochs, %d trained parameters (%.2f %%), %s, %s",
+        *(stage, len(kept), len(left_out), len(fit_to_train) - len(kept), params.max_steps, params.global_batch_size),
         *(plan.processes, plan.micro_batch_size, plan.accumulation_steps, seen["epochs"]),
         *(size["trained_parameters"], size["trained_percent"]),
         *(compute.device, str(compute.dtype).removeprefix("torch.")),
     )
     arguments = training_arguments(params, compute, plan, output_dir=work, seed=seed)
-    history, steps_before = train(model, samples, encoder.collate, arguments, description=stage)
-    losses, norms = ([entry[key] for entry in history] for key in ("loss", "grad_norm"))
+    done = train(model, samples, encoder.collate, arguments, params=params, validation=validation, description=stage)
+    losses, norms = ([entry[key] for entry in done.history] for key in ("loss", "grad_norm"))
     metrics = {
-        "steps": len(history),
+        "steps": len(done.history),
         "samples_per_step": params.global_batch_size,
         "micro_batch_size": plan.micro_batch_size,
         "accumulation_steps": plan.accumulation_steps,
@@ -99,12 +101,30 @@ def fit(
         **stability(losses, norms, max_grad_norm=params.max_grad_norm),
         **provenance(compute.device, compute.dtype),
     }
-    return TrainingResult(history, metrics, left_out, steps_before * params.global_batch_size)
+    if isinstance(params, FinetuneParams):
+        metrics["rows_held_out"] = len(fit_to_train) - len(kept)
+        metrics["val_rows"] = len(validation.rows) if validation else 0
+        metrics["val_loss"] = done.validation[-1]["val_loss"] if done.validation else None
+    return TrainingResult(done.history, metrics, left_out, done.steps_before * params.global_batch_size)
 
 
-def screened_once(encoder: RowEncoder, examples: Sequence[Example]) -> tuple[list[Example], list[dict[str, str]]]:
+def _part(
+    examples: Sequence[Example], encoder: RowEncoder, params: TrainingParams, batch_size: int, workers: int
+) -> tuple[list[Example], Validation | None]:
+    """The rows to train on, and the held-out ones where the stage has any."""
+    if not isinstance(params, FinetuneParams):
+        return list(examples), None
+    training, held_out = hold_out(examples, params.val_rows)
+    if len(held_out) < params.val_rows:
+        logger.info("val_rows: %d of the %d asked for can be held out", len(held_out), params.val_rows)
+    return training, Validation(held_out, encoder, batch_size, workers, params.val_steps) if held_out else None
+
+
+def screened_once(
+    encoder: RowEncoder, examples: Sequence[Example], *, max_left_out: float
+) -> tuple[list[Example], list[dict[str, str]]]:
     """`RowEncoder.screen`, by one process for all: only what is left out travels, which is little."""
-    left_out = from_rank_zero(lambda: encoder.screen(examples)[1])
+    left_out = from_rank_zero(lambda: encoder.screen(examples, max_left_out=max_left_out)[1])
     names = {row["where"] for row in left_out}
     return [example for example in examples if example.where not in names], left_out
 

@@ -6,6 +6,7 @@ original writes the connectors to a file that none of its loaders reads, MGM#135
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -78,44 +79,73 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     (folder / "README.md").unlink()  # PEFT's model card, an empty form
 
 
-def verify_adapter(folder: Path, *, lora_layers: int, before: dict[str, torch.Tensor]) -> dict[str, int]:
+def adapter_tensors(model: nn.Module) -> dict[str, nn.Parameter]:
+    """LoRA matrices and connectors of a PEFT model, by the names that they have in an adapter file."""
+    return {
+        name.replace(".modules_to_save.default", "").replace(".default.weight", ".weight"): parameter
+        for name, parameter in model.named_parameters()
+        if ".lora_" in name or ".modules_to_save." in name
+    }
+
+
+def adapter_shapes(model: nn.Module) -> dict[str, torch.Size]:
+    """The shape of each tensor that an adapter file of this PEFT model has to hold; under ZeRO-3 the whole one."""
+    return {name: getattr(parameter, "ds_shape", parameter.shape) for name, parameter in adapter_tensors(model).items()}
+
+
+def tensor_problems(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Size]) -> list[str]:
+    """What is wrong with the tensors of an adapter file, by name, shape, dtype and value; nothing if all is well.
+
+    Trained tensors are float32. DeepSpeed's bfloat16 mode rounds them when it gathers them for saving, ZeRO-3 leaves
+    empty shells.
+    """
+    problems = [f"{name} is missing" for name in expected.keys() - found.keys()]
+    problems += [f"{name} is unexpected" for name in found.keys() - expected.keys()]
+    for name in expected.keys() & found.keys():
+        tensor = found[name]
+        if tensor.numel() == 0:
+            problems.append(f"{name} is empty")
+        elif tensor.shape != expected[name]:
+            problems.append(f"{name} has shape {list(tensor.shape)}, expected {list(expected[name])}")
+        elif tensor.dtype != torch.float32:
+            problems.append(f"{name} is {_plain(tensor.dtype)}, expected float32, in which it trained")
+        elif not torch.isfinite(tensor).all():
+            problems.append(f"{name} is not finite")
+    return sorted(problems)
+
+
+def _plain(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def verify_adapter(
+    folder: Path, *, shapes: Mapping[str, torch.Size], before: Mapping[str, torch.Tensor]
+) -> dict[str, int]:
     """Read an adapter back and check that it holds what was trained.
 
     Args:
         folder: A PEFT folder.
-        lora_layers: Linear layers that carry LoRA matrices.
+        shapes: `adapter_shapes` of the model that trained.
         before: `connector_weights` before training.
 
     Returns:
         `lora_tensors`, `connector_tensors` and `adapter_parameters`.
 
     Raises:
-        UserError: A tensor is missing, unexpected, empty, not finite, or unchanged by training.
+        UserError: A tensor is missing, unexpected, empty, of another shape, not float32, not finite, or unchanged by
+            training.
     """
     tensors = load_file(folder / ADAPTER_WEIGHTS)
-    lora = [name for name in tensors if name.endswith((".lora_A.weight", ".lora_B.weight"))]
-    problems = [f"{name} is missing" for name in before.keys() - tensors.keys()]
-    problems += [f"{name} is unexpected" for name in tensors.keys() - before.keys() - set(lora)]
-    if len(lora) != 2 * lora_layers:
-        problems.append(f"{len(lora)} LoRA tensors instead of {2 * lora_layers}")
+    problems = tensor_problems(tensors, shapes)
     for name, tensor in tensors.items():
-        if tensor.numel() == 0:
-            problems.append(f"{name} is empty")
-        elif not torch.isfinite(tensor).all():
-            problems.append(f"{name} is not finite")
-        elif name.endswith(".lora_B.weight") and not tensor.any():
+        if name.endswith(".lora_B.weight") and tensor.numel() and not tensor.any():
             problems.append(f"{name} is all zero, as it was before training")
         elif name in before and torch.equal(tensor.float(), before[name]):
             problems.append(f"{name} is what it was before training")
     if problems:
         raise UserError(f"{folder}: {len(problems)} problem(s) in the saved adapter: {'; '.join(sorted(problems)[:3])}")
     return {
-        "lora_tensors": len(lora),
+        "lora_tensors": len(tensors) - len(before),
         "connector_tensors": len(before),
         "adapter_parameters": sum(tensor.numel() for tensor in tensors.values()),
     }
-
-
-def lora_layers(model: nn.Module) -> int:
-    """Number of linear layers that carry LoRA matrices."""
-    return sum(name.endswith(".lora_A.default.weight") for name, _ in model.named_parameters())

@@ -1,80 +1,119 @@
 """Fold an adapter into its base model, and prove that the folded model is the same model.
 
-In: MGM with the pretrained projector, a PEFT folder, probe rows. Out: `models/merged/`, which
+In: MGM with the pretrained projector, an adapter folder, probe rows. Out: `models/merged/`, which
 `AutoModelForImageTextToText.from_pretrained` loads, and the proof for `metrics/merge.json`.
 
 Merging goes wrong silently elsewhere: adapters of 40 bytes (trl#4416), connectors that no loader reads (MGM#135),
 merged weights that answer otherwise than the adapter did (peft#1836, #2502). So every tensor of the adapter is
-accounted for, and the logits of the reloaded folder are held against those of the adapter model, run in float32.
+accounted for, and the merged model's logits are held against those of the adapter model, both in float32.
+
+Saving in bfloat16 then rounds, as computing in bfloat16 does. No one number suits both a tiny model and one of 18
+layers, so the saved model is judged by what its dtype does to the adapter model.
+
+One model is in memory at a time: the adapter is folded in weight by weight, files are compared with the model tensor by
+tensor, and of a model that has gone only its states before the head are kept.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
 from torch import nn
 from tqdm import tqdm
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedConfig, PreTrainedModel
 
-from recap.models.mgm.connectors import connector_name
+from recap.models.mgm.checkpoint import stream_weights
 from recap.runtime.errors import UserError
-from recap.training.dataset import Example, RowEncoder
-from recap.training.lora import ADAPTER_WEIGHTS, lora_layers
+from recap.training.adapters import load_adapter
+from recap.training.logits import NO_DIFFERENCE, Comparison, Difference, Output
+from recap.training.probes import Probes
 
 logger = logging.getLogger(__name__)
 
+# How much further the saved model may lie from the adapter model in float32, in the mean, than the adapter model lies
+# from itself when it runs in the saved one's dtype. Both round every activation, the saved one its weights as well:
+# independent roundings of one size add up to a factor of sqrt(2).
+ROUNDING_FACTOR = 2.0
+META = torch.device("meta")
 
-def load_adapter(model: PreTrainedModel, folder: Path) -> tuple[PeftModel, dict[str, int]]:
-    """Put an adapter onto its base model and account for each of its tensors.
+
+def merge_and_prove(
+    model: PreTrainedModel,
+    probes: Probes,
+    *,
+    rebuild: Callable[[torch.dtype], PreTrainedModel],
+    adapter: Path,
+    merged: Path,
+    dtype: torch.dtype,
+    device: torch.device,
+    tolerance: float,
+) -> dict[str, Any]:
+    """Merge, compare, save, reload and compare again.
+
+    Args:
+        model: Base model in float32 with the pretrained projector. It is used up: afterwards it has no weights.
+        probes: What the models are compared on; their processor is saved beside the merged model.
+        rebuild: Makes the base model again, in the dtype it is given; called unless `dtype` is float32.
+        adapter: See `recap.training.adapters`.
+        merged: Where to save; the caller publishes it only if this function returns.
+        dtype: What the merged model is saved in.
+        device: Where the probes run.
+        tolerance: Largest absolute logit difference of adapter model and merged model, both in float32.
 
     Returns:
-        The PEFT model in eval mode, and `lora_tensors` and `connector_tensors` found in it with the values of the file.
+        The proof: tensor counts, `probes`, `dtype`; how far the merged model is from the adapter model, both in
+        float32, as `logit_difference_*` and `greedy_agreement_percent`; `adapter_effect_max`, the adapter model's
+        largest difference from the base model; and how far from the adapter model in float32 are the reloaded folder
+        (`saved_*`) and the adapter model in `dtype` (`rounding_*`).
 
     Raises:
-        UserError: The folder is no adapter of this model: a tensor has no place in it, or a place got no tensor.
+        UserError: A tensor is unaccounted for, the merged model differs by more than `tolerance`, the saved one by
+            more than its dtype explains, or the adapter changes nothing.
     """
-    if not (folder / ADAPTER_WEIGHTS).is_file():
-        raise UserError(f"{folder}: expected a PEFT folder with {ADAPTER_WEIGHTS}, found none; run finetune")
-    try:
-        wrapped = PeftModel.from_pretrained(model, str(folder)).eval()
-    except (KeyError, RuntimeError, ValueError) as error:  # a connector is missing, a shape or a layer differs
-        reason = " ".join(str(error).split())
-        raise UserError(f"{folder}: does not fit the base model: {reason}; run finetune again") from None
-    loaded = {_name_in_file(name): parameter for name, parameter in wrapped.named_parameters() if _of_adapter(name)}
-    tensors = load_file(folder / ADAPTER_WEIGHTS)
-    astray = sorted(tensors.keys() ^ loaded.keys())
-    astray += [name for name in tensors.keys() & loaded.keys() if not _equal(tensors[name], loaded[name])]
-    if astray:
-        raise UserError(
-            f"{folder}: does not fit the base model: {len(astray)} tensor(s) astray, first {astray[0]}; "
-            f"run finetune again"
-        )
-    connectors = sum(connector_name(name) is not None for name in tensors)
-    counts = {"lora_tensors": len(tensors) - connectors, "connector_tensors": connectors}
-    if counts["lora_tensors"] != 2 * lora_layers(wrapped) or not connectors:
-        raise UserError(f"{folder}: expected LoRA matrices and connectors, found {counts}; run finetune again")
-    return wrapped, counts
+    _move(model, device)
+    wrapped, counts = load_adapter(model, adapter)
+    reference, effect = _adapted_states(model, wrapped, probes)
+    merge(wrapped)
+    head: torch.Tensor | None = _head(model)
+    gap = _distance(model, probes, reference, head, "merged model")
+    logger.info("merged against adapter: max |logit difference| %.3g, %.2f %% same tokens", gap.maximum, gap.agreement)
+    _require_same_model(gap, effect, tolerance)
+    _move(model, dtype)
+    save(model, probes, merged)
+    _move(model, META)  # frees the weights, whoever else holds the model
+    rounding = NO_DIFFERENCE
+    if dtype == torch.float32:
+        head = None  # the saved one is the same bit for bit: two would not fit beside the reloaded model
+    else:
+        again = rebuild(dtype)
+        _move(again, device)
+        load_adapter(again, adapter)
+        rounding = _distance(again, probes, reference, head, f"adapter model in {_plain(dtype)}")
+        _move(again, META)
+    reloaded = AutoModelForImageTextToText.from_pretrained(merged, dtype=dtype, device_map=device).eval()
+    check_files(reloaded, merged)
+    probes = probes.encoded_by(AutoProcessor.from_pretrained(merged))
+    saved = _distance(reloaded, probes, reference, head, "saved model")
+    logger.info("saved in %s: mean |logit difference| %.3g, %.3g by the dtype", dtype, saved.mean, rounding.mean)
+    _require_rounding_alone(saved, rounding, dtype, tolerance)
+    return {
+        **counts,
+        "probes": len(probes),
+        "logit_difference_max": gap.maximum,
+        "logit_difference_mean": gap.mean,
+        "greedy_agreement_percent": gap.agreement,
+        "adapter_effect_max": effect.maximum,
+        "dtype": _plain(dtype),
+        **_named("saved", saved),
+        **_named("rounding", rounding),
+    }
 
 
-def _of_adapter(name: str) -> bool:
-    return ".lora_" in name or ".modules_to_save." in name
-
-
-def _name_in_file(name: str) -> str:
-    return name.replace(".modules_to_save.default", "").replace(".default.weight", ".weight")
-
-
-def _equal(saved: torch.Tensor, loaded: torch.Tensor) -> bool:
-    return torch.equal(saved.to(loaded.dtype), loaded.detach().cpu())
-
-
-def merge(wrapped: PeftModel, dtype: torch.dtype) -> PreTrainedModel:
-    """Fold LoRA matrices and connectors into the base model, in float32, and give it the dtype it is saved in.
+def merge(wrapped: PeftModel) -> None:
+    """Fold LoRA matrices and connectors into the base model, in place and in its dtype, one weight after the other.
 
     Raises:
         UserError: A product of LoRA matrices holds numbers that are not finite.
@@ -83,128 +122,38 @@ def merge(wrapped: PeftModel, dtype: torch.dtype) -> PreTrainedModel:
         merged = wrapped.merge_and_unload(safe_merge=True)
     except ValueError as error:
         raise UserError(f"the adapter cannot be merged: {' '.join(str(error).split())}; run finetune again") from None
-    foreign = [name for name, _ in merged.named_parameters() if _of_adapter(name)]
+    foreign = [name for name, _ in merged.named_parameters() if ".lora_" in name or ".modules_to_save." in name]
     if foreign:
         raise RuntimeError(f"expected a plain model after merging, found {foreign[0]}")
-    return merged.to(dtype)
 
 
-@torch.inference_mode()
-def probe_logits(
-    model: nn.Module, probes: Sequence[dict[str, torch.Tensor]], device: torch.device, description: str
-) -> list[torch.Tensor]:
-    """Logits of each probe: float32 on the CPU, shape [T, vocabulary]."""
-    model.to(device).eval()
-    logits = []
-    for probe in tqdm(probes, desc=description, unit="probe"):
-        inputs = {name: tensor.to(device) for name, tensor in probe.items() if name != "labels"}
-        logits.append(model(**inputs).logits[0].float().cpu())
-    return logits
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How far two models' logits on the same probes lie apart.
-
-    Attributes:
-        maximum: Largest absolute difference of a logit.
-        mean: Mean absolute difference.
-        agreement: Percentage (0-100) of positions at which both put the same token first.
-    """
-
-    maximum: float
-    mean: float
-    agreement: float
-
-
-def logit_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> Difference:
-    """Compare logits probe by probe; see `Difference`.
+def save(model: PreTrainedModel, probes: Probes, folder: Path) -> None:
+    """Write model and processor as `from_pretrained` reads them, and read every tensor back.
 
     Raises:
-        UserError: Logits are not finite, or differ in shape (the two models saw other tokens).
+        UserError: See `check_files`.
     """
-    gaps, same = [], []
-    for one, other in zip(first, second, strict=True):
-        if one.shape != other.shape:
-            raise UserError(
-                f"expected logits of one shape from both models, found {tuple(one.shape)}, {tuple(other.shape)}"
-            )
-        gaps.append((one - other).abs().flatten())
-        same.append(one.argmax(-1) == other.argmax(-1))
-    gap = torch.cat(gaps)
-    if not torch.isfinite(gap).all():
-        raise UserError("expected finite logits from both models, found NaN or infinity; the merge is not published")
-    return Difference(gap.max().item(), gap.double().mean().item(), 100 * torch.cat(same).double().mean().item())
+    _forget_folders(model.config)
+    model.save_pretrained(folder)
+    probes.encoder.processor.save_pretrained(folder)
+    check_files(model, folder)
 
 
-def merge_and_prove(
-    model: PreTrainedModel,
-    probes: Sequence[Example],
-    encoder: RowEncoder,
-    *,
-    adapter: Path,
-    merged: Path,
-    dtype: torch.dtype,
-    device: torch.device,
-    tolerance: float,
-) -> dict[str, Any]:
-    """Merge, save, reload and compare.
-
-    Args:
-        model: Base model in float32 with the pretrained projector; it is changed in place.
-        probes: Rows that the models are compared on, each in a batch of its own, so that no padding takes part.
-        encoder: Encodes them; its processor is saved beside the merged model, and compared with the reloaded one.
-        adapter: PEFT folder.
-        merged: Where to save; the caller publishes it only if this function returns.
-        dtype: The merged model's dtype.
-        device: Where the probes run.
-        tolerance: Largest absolute logit difference allowed.
-
-    Returns:
-        The proof: tensor counts, `probes`, `logit_difference_*` of adapter model and reloaded merged model,
-        `greedy_agreement_percent`, and `adapter_effect_max`, the largest difference from the base model.
+def check_files(model: PreTrainedModel, folder: Path) -> None:
+    """Compare a folder's tensors with a model's, one at a time.
 
     Raises:
-        UserError: A tensor is unaccounted for, the merged model differs by more than `tolerance`, or the adapter
-            changes nothing.
+        UserError: A tensor is in one of them only, or differs in a bit.
     """
-    encoded = _batches_of_one(probes, encoder)
-    base = probe_logits(model, encoded, device, "base model")
-    wrapped, counts = load_adapter(model, adapter)
-    adapted = probe_logits(wrapped, encoded, device, "adapter model")
-    plain = merge(wrapped, dtype)
-    _forget_folders(plain.config)
-    plain.save_pretrained(merged)
-    encoder.processor.save_pretrained(merged)
-    reloaded = AutoModelForImageTextToText.from_pretrained(merged, dtype=dtype)
-    _check_parameters(plain, reloaded)
-    encoded = _batches_of_one(probes, replace(encoder, processor=AutoProcessor.from_pretrained(merged)))
-    again = probe_logits(reloaded, encoded, device, "merged model")
-    gap, effect = logit_difference(adapted, again), logit_difference(base, adapted)
-    logger.info("merged against adapter: max |logit difference| %.3g, %.2f %% same tokens", gap.maximum, gap.agreement)
-    if gap.maximum > tolerance:
-        raise UserError(
-            f"expected the merged model's logits within merge.tolerance={tolerance:g} of the adapter model's, found a "
-            f"difference of {gap.maximum:.3g} ({gap.agreement:.2f} % same tokens) in {dtype}; it is not published"
-        )
-    if effect.maximum <= gap.maximum:
-        raise UserError(
-            f"expected the adapter to change the base model's logits by more than merging does ({gap.maximum:.3g}), "
-            f"found {effect.maximum:.3g}; run finetune for longer"
-        )
-    return {
-        **counts,
-        "probes": len(probes),
-        "logit_difference_max": gap.maximum,
-        "logit_difference_mean": gap.mean,
-        "greedy_agreement_percent": gap.agreement,
-        "adapter_effect_max": effect.maximum,
-        "dtype": str(dtype).removeprefix("torch."),
-    }
-
-
-def _batches_of_one(probes: Sequence[Example], encoder: RowEncoder) -> list[dict[str, torch.Tensor]]:
-    return [encoder.collate([encoder.encode(probe)]) for probe in probes]
+    wanted = {name: value for name, value in model.state_dict().items() if name not in model.all_tied_weights_keys}
+    astray = []
+    for name, tensor in stream_weights(folder):
+        value = wanted.pop(name, None)
+        if value is None or value.dtype != tensor.dtype or not torch.equal(value.cpu(), tensor):
+            astray.append(name)
+    astray += wanted
+    if astray:
+        raise UserError(f"{len(astray)} tensor(s) of the merged model did not survive saving, first {min(astray)}")
 
 
 def _forget_folders(config: PreTrainedConfig) -> None:
@@ -214,9 +163,83 @@ def _forget_folders(config: PreTrainedConfig) -> None:
         _forget_folders(getattr(config, part))
 
 
-def _check_parameters(saved: nn.Module, loaded: nn.Module) -> None:
-    before, after = (dict(model.named_parameters()) for model in (saved, loaded))
-    astray = sorted(before.keys() ^ after.keys())
-    astray += [name for name in before.keys() & after.keys() if not torch.equal(before[name].cpu(), after[name].cpu())]
-    if astray:
-        raise UserError(f"{len(astray)} tensor(s) of the merged model did not survive saving, first {astray[0]}")
+def _adapted_states(
+    model: PreTrainedModel, wrapped: PeftModel, probes: Probes
+) -> tuple[list[torch.Tensor], Difference]:
+    """The adapter model's states on every probe, and how far its logits are from those of its base model."""
+    states, comparison = [], Comparison()
+    for probe in tqdm(probes, desc="adapter model", unit="probe"):
+        adapted = _states(model, probe)
+        with wrapped.disable_adapter():
+            base = _states(model, probe)
+        comparison.add(Output(base, _head(model)), Output(adapted, _head(model)))
+        states.append(adapted)
+    return states, comparison.difference()
+
+
+def _distance(
+    model: PreTrainedModel,
+    probes: Probes,
+    reference: Sequence[torch.Tensor],
+    head: torch.Tensor | None,
+    description: str,
+) -> Difference:
+    """How far a model's logits are from those of the reference's states and head; without a head the model's own."""
+    comparison = Comparison()
+    for probe, expected in zip(tqdm(probes, desc=description, unit="probe"), reference, strict=True):
+        found = Output(_states(model, probe), _head(model))
+        comparison.add(Output(expected, found.head if head is None else head), found)
+    return comparison.difference()
+
+
+def _move(model: nn.Module, where: torch.device | torch.dtype) -> None:
+    """Move or cast a model in place, one tensor after the other."""
+    model.to(where)
+
+
+@torch.inference_mode()
+def _states(model: PreTrainedModel, probe: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The language model's last hidden states on a batch of one row: [T, D]."""
+    inputs = {name: tensor.to(model.device) for name, tensor in probe.items() if name != "labels"}
+    states: torch.Tensor = model.model(**inputs, use_cache=False).last_hidden_state[0]
+    return states
+
+
+def _head(model: PreTrainedModel) -> torch.Tensor:
+    weight: torch.Tensor = model.get_output_embeddings().weight
+    return weight.detach()
+
+
+def _require_same_model(gap: Difference, effect: Difference, tolerance: float) -> None:
+    if gap.maximum > tolerance:
+        raise UserError(
+            f"expected the merged model's logits within merge.tolerance={tolerance:g} of the adapter model's, both in "
+            f"float32, found a difference of {gap.maximum:.3g} ({gap.agreement:.2f} % same tokens); it is not published"
+        )
+    if effect.maximum <= gap.maximum:
+        raise UserError(
+            f"expected the adapter to change the base model's logits by more than merging does ({gap.maximum:.3g}), "
+            f"found {effect.maximum:.3g}; run finetune for longer"
+        )
+
+
+def _require_rounding_alone(saved: Difference, rounding: Difference, dtype: torch.dtype, tolerance: float) -> None:
+    allowed = tolerance + ROUNDING_FACTOR * rounding.mean
+    if saved.mean > allowed:
+        raise UserError(
+            f"expected the model saved in {_plain(dtype)} to lie within {allowed:.3g} of the adapter model in the mean "
+            f"(merge.tolerance + {ROUNDING_FACTOR:g} x {rounding.mean:.3g}, what the dtype does to the adapter model), "
+            f"found {saved.mean:.3g}; it is not published: set device.dtype to float32"
+        )
+
+
+def _named(what: str, found: Difference) -> dict[str, float]:
+    return {
+        f"{what}_difference_max": found.maximum,
+        f"{what}_difference_mean": found.mean,
+        f"{what}_agreement_percent": found.agreement,
+    }
+
+
+def _plain(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -10,18 +10,19 @@ from typing import Any
 from torch import nn
 
 from recap.io import write_jsonl, write_results
-from recap.models.mgm.build import build_mgm
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
-from recap.params import MACHINE
+from recap.models.mgm.start import build_start
+from recap.params import MACHINE, FinetuneParams
 from recap.runtime.holding import held
 from recap.runtime.scratch import discard, discard_unheld
 from recap.runtime.seeding import seed_everything
 from recap.runtime.timing import Timing
 from recap.training.checkpoints import checkpoint_folder
 from recap.training.compute import Compute, compute_for
-from recap.training.curves import publish_curves
+from recap.training.curves import CURVES, VALIDATION_CURVES, publish_curves
 from recap.training.dataset import Example, RowEncoder
+from recap.training.drop_path import set_drop_path
 from recap.training.fit import TrainingResult, fit
 from recap.training.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
 from recap.training.replicas import built_once
@@ -49,16 +50,18 @@ class TrainingRun:
     timing: Timing
 
     def build_mgm(self) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
-        """The model of the pretrained parts with new connectors, and its processor."""
-        return built_once(
-            lambda: build_mgm(
-                *_parts(self.args),
+        """The model that training starts from, and its processor; see `recap.models.mgm.start`."""
+        model, processor = built_once(
+            lambda: build_start(
+                *_pretrained(self.args),
                 **self.sections["mgm"].model_dump(exclude={"max_length"}),
                 dtype=self.compute.dtype,
                 trust_remote_code=self.sections["device"].trust_remote_code,
             ),
             self.compute.device,
         )
+        set_drop_path(model.model.vision_tower_aux, self.sections[self.stage].drop_path)
+        return model, processor
 
     def fit(self, model: nn.Module, processor: MGMProcessor, examples: Sequence[Example]) -> TrainingResult:
         """Train what has `requires_grad` in place; see `recap.training.fit.fit`."""
@@ -87,7 +90,8 @@ class TrainingRun:
             items=found["samples_seen"], kept=result.samples_kept, device=found["device"], dtype=found["dtype"]
         )
         write_jsonl(self.args.left_out, result.left_out)
-        publish_curves(result.history, self.args.plots, work=self.work)
+        names = (*CURVES, *VALIDATION_CURVES) if isinstance(self.sections[self.stage], FinetuneParams) else CURVES
+        publish_curves(self.args.plots, work=self.work, names=names)
         write_results(self.args.metrics, self.args.details, self.stage, found, headline=headline)
 
 
@@ -123,7 +127,7 @@ def training_run(
             work = from_rank_zero(
                 lambda: checkpoint_folder(
                     stage,
-                    inputs=[args.data, args.images, *_parts(args), *inputs],
+                    inputs=[args.data, args.images, *_pretrained(args), *inputs],
                     params={name: section for name, section in sections.items() if name != MACHINE},
                     script=script,
                     compute=compute,
@@ -140,5 +144,5 @@ def training_run(
             discard_unheld(work.parent)
 
 
-def _parts(args: argparse.Namespace) -> tuple[Path, Path, Path]:
-    return args.language_model, args.vision_tower, args.vision_tower_aux
+def _pretrained(args: argparse.Namespace) -> tuple[Path, Path, Path, Path]:
+    return args.start_from, args.language_model, args.vision_tower, args.vision_tower_aux

@@ -73,7 +73,7 @@ def stability(loss: Sequence[float], grad_norm: Sequence[float], *, max_grad_nor
         loss: Training loss of every step, in nats per token.
         grad_norm: Gradient norm of every step before clipping. Infinite where float16 overflowed and the step was
             skipped.
-        max_grad_norm: The norm that gradients were clipped to.
+        max_grad_norm: The norm that gradients were clipped to; 0 clipped none.
 
     Returns:
         `*_spike_score` and `clipped_steps_percent` in percent (0-100), `spike_window_steps`, `nonfinite_steps`,
@@ -82,6 +82,7 @@ def stability(loss: Sequence[float], grad_norm: Sequence[float], *, max_grad_nor
     window = spike_window(len(loss))
     finite = np.isfinite(loss) & np.isfinite(grad_norm)
     norms = _finite(grad_norm)
+    limit = max_grad_norm or math.inf
     return {
         "loss_first": float(loss[0]),
         "loss_final": final_mean(loss),
@@ -91,5 +92,5 @@ def stability(loss: Sequence[float], grad_norm: Sequence[float], *, max_grad_nor
         "spike_window_steps": window,
         "nonfinite_steps": int((~finite).sum()),
         "grad_norm_max": float(norms.max()) if len(norms) else None,
-        "clipped_steps_percent": 100.0 * float(np.mean(norms > max_grad_norm)) if len(norms) else None,
+        "clipped_steps_percent": 100.0 * float(np.mean(norms > limit)) if len(norms) else None,
     }

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,13 @@ from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import SCHEDULER_NAME
 
+from recap.params import TrainingParams
 from recap.runtime.errors import UserError
 from recap.training.checkpoints import last_complete, mark_complete, raise_if_disk_is_full, remove_torn, step_of
+from recap.training.curves import LiveCurves
+from recap.training.optimizer import optimizer_recipe
 from recap.training.termination import SaveOnTermination
+from recap.training.validation import Validation, ValidationSchedule
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +37,52 @@ WEIGHTS = "trained.safetensors"
 History = list[dict[str, float]]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """How a training went.
+
+    Attributes:
+        history: One dict per optimizer step: "step", "loss" (nats per token), "grad_norm" (before clipping),
+            "learning_rate" (of the first parameter group).
+        validation: "step" and "val_loss" (nats per token) of each time that the held-out rows were asked.
+        steps_before: How many of the steps an interrupted run had done before.
+    """
+
+    history: History
+    validation: History
+    steps_before: int
+
+
 class TrainedPartTrainer(Trainer):
     """A Trainer that checkpoints the trained parameters alone and refuses numbers that are not finite.
 
     Towers and language model are frozen and lie in their own folders: a checkpoint of a 2B model shrinks from
     gigabytes to what changed. Under DeepSpeed the engine writes and reads its own files, by the same rule.
+
+    Args:
+        validation: Gives the loss that `evaluate` logs as "val_loss".
+        loss_normalisation: "tokens": a step's loss is the mean over the labelled tokens of all its micro-batches.
+            "micro_batch": the mean over micro-batches of the means over their tokens, as Trainers before 4.46 had it.
     """
+
+    def __init__(self, *args: Any, validation: Validation | None, loss_normalisation: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.validation = validation
+        # Whether the model is told the tokens of the whole step, to divide by them instead of its own.
+        self.model_accepts_loss_kwargs = loss_normalisation == "tokens"
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        if self.validation is None:
+            raise RuntimeError("nothing to evaluate on")
+        found = {"val_loss": self.validation.loss(_present(self.model_wrapped), self.args.device)}
+        if not math.isfinite(found["val_loss"]):
+            raise UserError(
+                f"step {self.state.global_step} of {self.args.max_steps}: expected a finite loss of the held-out rows, "
+                f"found {found['val_loss']}; lower learning_rate (now {self.args.learning_rate:g})"
+            )
+        self.log(found)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         # Under DeepSpeed the Trainer would gather every frozen weight here, for a file that nobody reads.
@@ -196,13 +241,11 @@ def train(
     collate: Callable[[list[dict[str, torch.Tensor]]], dict[str, torch.Tensor]],
     arguments: TrainingArguments,
     *,
+    params: TrainingParams,
+    validation: Validation | None,
     description: str,
-) -> tuple[History, int]:
+) -> Trained:
     """Train `model` in place, going on from the last whole checkpoint in `arguments.output_dir`.
-
-    Returns:
-        One dict per optimizer step: "step", "loss" (nats per token), "grad_norm" (before clipping), "learning_rate";
-        and how many of the steps an interrupted run had done before.
 
     Raises:
         UserError: A loss or gradient norm is not finite, or a sample cannot be read.
@@ -213,7 +256,16 @@ def train(
         args=arguments,
         train_dataset=samples,
         data_collator=collate,
-        callbacks=[ProgressBar(description), CompletionMarker(), termination := SaveOnTermination()],
+        optimizer_cls_and_kwargs=optimizer_recipe(model, params, arguments),
+        loss_normalisation=params.loss_normalisation,
+        validation=validation,
+        callbacks=[
+            ProgressBar(description),
+            CompletionMarker(),
+            termination := SaveOnTermination(),
+            LiveCurves(Path(str(arguments.output_dir))),
+            *([ValidationSchedule(validation.steps)] if validation else []),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     try:
@@ -223,8 +275,12 @@ def train(
         raise UserError(str(error).strip().rsplit(f"{UserError.__name__}: ", 1)[-1]) from None
     if termination.stopped_at is not None:
         termination.exit()
-    history = [entry for entry in trainer.state.log_history if "grad_norm" in entry]
-    return history, step_of(checkpoint) if checkpoint else 0
+    log = trainer.state.log_history
+    return Trained(
+        history=[entry for entry in log if "grad_norm" in entry],
+        validation=[entry for entry in log if "val_loss" in entry],
+        steps_before=step_of(checkpoint) if checkpoint else 0,
+    )
 
 
 def _resumable(arguments: TrainingArguments) -> Path | None:

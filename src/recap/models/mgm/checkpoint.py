@@ -5,12 +5,13 @@ dict of tensors on the CPU. Pickles are read with `weights_only`, so a checkpoin
 """
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from transformers import CLIPVisionConfig, ConvNextConfig
 
@@ -24,20 +25,57 @@ _FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin
 _OPENCLIP_TRUNK = "visual.trunk."
 
 
+def index_of(folder: Path) -> Path | None:
+    """The file that says which tensor is in which shard, if there is one."""
+    return next((folder / name for name in _INDEXES if (folder / name).is_file()), None)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds a model's weights, of whichever layout."""
+    return any((folder / name).is_file() for name in _INDEXES + _FILES)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that a folder's tensors are in; safetensors are preferred where both kinds lie there.
+
+    Raises:
+        UserError: No weights.
+    """
+    for shards_name, file_names in zip(_INDEXES, (_FILES[:2], _FILES[2:]), strict=True):
+        if (index := folder / shards_name).is_file():
+            return [folder / shard for shard in sorted(set(read_json(index)["weight_map"].values()))]
+        for name in file_names:
+            if (folder / name).is_file():
+                return [folder / name]
+    raise UserError(f"{folder}: expected weights ({', '.join(_INDEXES + _FILES)}), found none of these")
+
+
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a folder; safetensors are preferred where both kinds lie there.
+    """All tensors of a folder.
 
     Raises:
         UserError: No weights, a shard that the index names is missing, or a file is damaged.
     """
-    for shards_name, file_name in zip(_INDEXES, (_FILES[:2], _FILES[2:]), strict=True):
-        if (index := folder / shards_name).is_file():
-            shards = sorted(set(read_json(index)["weight_map"].values()))
-            return {name: tensor for shard in shards for name, tensor in read_tensors(folder / shard).items()}
-        for name in file_name:
-            if (folder / name).is_file():
-                return read_tensors(folder / name)
-    raise UserError(f"{folder}: expected weights ({', '.join(_INDEXES + _FILES)}), found none of these")
+    return {name: tensor for file in weight_files(folder) for name, tensor in read_tensors(file).items()}
+
+
+def stream_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of a folder one after the other; of safetensors no more than one is in memory.
+
+    Raises:
+        UserError: See `read_weights`.
+    """
+    for file in weight_files(folder):
+        if file.suffix != ".safetensors":
+            yield from read_tensors(file).items()
+            continue
+        with _reading(file), safe_open(file, framework="pt") as stored:
+            names = list(stored.keys())
+        for name in names:
+            # Opened anew, because the pages of a mapped file stay in memory until it is closed.
+            with _reading(file), safe_open(file, framework="pt") as stored:
+                tensor = stored.get_tensor(name)
+            yield name, tensor
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -46,16 +84,22 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         UserError: It is missing, damaged, or holds more than tensors.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: expected a file of weights, found nothing; fetch the checkpoint again")
-    try:
+    with _reading(path):
         if path.suffix == ".safetensors":
             return load_file(path)
         stored: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return stored
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    if not path.is_file():
+        raise UserError(f"{path}: expected a file of weights, found nothing; fetch the checkpoint again")
+    try:
+        yield
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{path}: expected a file of tensors and nothing else: {reason}") from None
-    return stored
 
 
 def clip_config_of(weights: Mapping[str, torch.Tensor]) -> CLIPVisionConfig:

@@ -9,6 +9,8 @@ from typing import Any
 from transformers import AutoConfig, CLIPVisionConfig, ConvNextConfig, GemmaConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
+from recap.models.starts import MERGED_TYPE
+
 ORIGINAL_IMAGE_TOKEN_ID = -200  # What the original puts in `input_ids` for an image; read beside `image_token_id`.
 
 
@@ -31,7 +33,7 @@ class MGMConfig(PreTrainedConfig):
         ValueError: The sizes cannot work together.
     """
 
-    model_type = "mgm"
+    model_type = MERGED_TYPE
     sub_configs_defaults = {  # noqa: RUF012 - the base class declares it a ClassVar
         "text_config": SubConfigSpec(
             config_class=GemmaConfig,

@@ -6,6 +6,7 @@ original calls the joined resolutions). Follows dvlab-research/MGM@769820c, Apac
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -78,6 +79,11 @@ def connector_name(name: str) -> str | None:
     """
     match = _NAME.search(name)
     return match[1] if match else None
+
+
+def connectors_among(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The connectors in a file's tensors, by name from the connector on; the file may hold a whole model."""
+    return {found: tensor for name, tensor in tensors.items() if (found := connector_name(name))}
 
 
 def connector_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -6,11 +6,14 @@ or in one file, with the vision towers inside or beside it. Out: a folder that
 its place and every place its tensor.
 
     python -m recap.models.mgm.convert SRC DST
+
+With `--layout original` it goes the other way, see `recap.models.mgm.publish`.
 """
 
 import argparse
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +32,14 @@ from recap.models.mgm.checkpoint import (
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
 from recap.models.mgm.placeholder import image_placeholder
+from recap.models.mgm.processing_mgm import MGMProcessor
+from recap.models.mgm.publish import publish
 from recap.models.mgm.weight_names import is_buffer, mgm_name
+from recap.models.starts import MODEL_TYPES
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
-MODEL_TYPES = ("mgm_gemma", "mini_gemini_gemma")
+LAYOUTS = ("recap", "original")
 ACTIVATIONS = ("gelu_pytorch_tanh", "gelu")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 
@@ -53,6 +59,14 @@ def load_original(model: MGMForConditionalGeneration, state_dict: Mapping[str, t
         UserError: Any tensor is missing, unexpected or of another shape; all of them are listed, and nothing
             has been loaded.
     """
+    if problems := problems_of(model, state_dict):
+        raise UserError(f"expected the weights of this MGM: {'; '.join(problems)}")
+    found = {mgm_name(name): tensor for name, tensor in state_dict.items() if not is_buffer(name)}
+    model.load_state_dict(found, strict=False)
+
+
+def problems_of(model: MGMForConditionalGeneration, state_dict: Mapping[str, torch.Tensor]) -> list[str]:
+    """What keeps tensors with the original's names from being this model's; see `load_original`."""
     kept = {name: tensor for name, tensor in state_dict.items() if not is_buffer(name)}
     found = {mgm_name(name): tensor for name, tensor in kept.items()}
     wanted = model.state_dict()
@@ -71,9 +85,33 @@ def load_original(model: MGMForConditionalGeneration, state_dict: Mapping[str, t
         for name, source in tied.items()
         if name in found and source in found and not torch.equal(found[name], found[source])
     ]
-    if problems:
-        raise UserError(f"expected the weights of this MGM: {'; '.join(problems)}")
-    model.load_state_dict(found, strict=False)
+    return problems
+
+
+@dataclass(frozen=True)
+class Original:
+    """A checkpoint of the original, read but not yet a model.
+
+    Attributes:
+        config: Of the model that it is here.
+        weights: By the original's names, towers that lie beside the checkpoint included.
+        tokenizer: None where the folder has none.
+    """
+
+    config: MGMConfig
+    weights: dict[str, torch.Tensor]
+    tokenizer: Any | None
+
+    def model(self, dtype: torch.dtype | None = None) -> MGMForConditionalGeneration:
+        """The model with its weights, in their own dtype unless another is given.
+
+        Raises:
+            UserError: See `load_original`.
+        """
+        dtype = dtype or self.weights["model.embed_tokens.weight"].dtype
+        model = MGMForConditionalGeneration._from_config(self.config, dtype=dtype)
+        load_original(model, self.weights)
+        return model
 
 
 def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> None:
@@ -87,35 +125,66 @@ def convert(source: Path, target: Path, *, hidden_act: str = ACTIVATIONS[0]) -> 
             weights is not known.
 
     Raises:
+        UserError: See `load_checkpoint`.
+    """
+    model, processor = load_checkpoint(source, hidden_act=hidden_act)
+    with atomic_path(target) as draft:
+        model.save_pretrained(draft)
+        if processor is not None:
+            processor.save_pretrained(draft)
+
+
+def load_checkpoint(
+    source: Path, *, hidden_act: str = ACTIVATIONS[0], dtype: torch.dtype | None = None
+) -> tuple[MGMForConditionalGeneration, MGMProcessor | None]:
+    """A published checkpoint as a model.
+
+    Args:
+        source: Its folder.
+        hidden_act: See `convert`.
+        dtype: The model's; the checkpoint's own if None.
+
+    Returns:
+        The model on the CPU, and its processor; None without a tokenizer in the folder.
+
+    Raises:
         UserError: The folder is of another kind, its weights do not fit, or its tokenizer has no token for images.
     """
+    original = read_original(source, hidden_act=hidden_act)
+    model = original.model(dtype)
+    log.info("%s: %d tensors in place, activation %s", source, len(original.weights), hidden_act)
+    if (source / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(source)
+    return model, None if original.tokenizer is None else processor_for(original.config, original.tokenizer)
+
+
+def read_original(source: Path, *, hidden_act: str = ACTIVATIONS[0]) -> Original:
+    """Read a published folder; the arguments and errors are those of `convert`."""
     original = _read_config(source)
     weights = read_weights(source)
-    low, low_config = _low_tower(source, original, weights)
-    aux, aux_config = _aux_tower(source, original, weights)
+    try:
+        low, low_config = _low_tower(source, original, weights)
+        aux, aux_config = _aux_tower(source, original, weights)
+    except KeyError as error:
+        raise UserError(f"{source}: expected a tensor {error.args[0]}, found none; fetch it again") from None
     fields = GemmaConfig.default_config_fields().keys() | {"rope_theta"}
     text = {name: value for name, value in original.items() if name in fields - {"architectures", "dtype"}}
-    config = MGMConfig(
-        text_config=text | {"hidden_act": hidden_act},
-        vision_config=low_config,
-        vision_config_aux=aux_config,
-        image_size_aux=original.get("image_size_aux", 320),
-        image_grid=original.get("image_grid", 1),
-        image_global=original.get("image_global", False),
-        vision_feature_layer=original.get("mm_vision_select_layer", -2),
-    )
+    try:
+        config = MGMConfig(
+            text_config=text | {"hidden_act": hidden_act},
+            vision_config=low_config,
+            vision_config_aux=aux_config,
+            image_size_aux=original.get("image_size_aux", 320),
+            image_grid=original.get("image_grid", 1),
+            image_global=original.get("image_global", False),
+            vision_feature_layer=original.get("mm_vision_select_layer", -2),
+        )
+    except ValueError as error:
+        raise UserError(f"{source / 'config.json'}: {' '.join(str(error).split())}") from None
     tokenizer = _read_tokenizer(source)
     if tokenizer is not None:
         config.image_token_id = image_placeholder(tokenizer, config.text_config.vocab_size)
-    model = MGMForConditionalGeneration._from_config(config, dtype=weights["model.embed_tokens.weight"].dtype)
-    load_original(model, weights | low | aux)
-    log.info("%s: %d tensors in place, activation %s", source, len(weights | low | aux), hidden_act)
-    if (source / "generation_config.json").is_file():
-        model.generation_config = GenerationConfig.from_pretrained(source)
-    with atomic_path(target) as draft:
-        model.save_pretrained(draft)
-        if tokenizer is not None:
-            processor_for(config, tokenizer).save_pretrained(draft)
+    return Original(config, weights | low | aux, tokenizer)
 
 
 def _read_config(source: Path) -> dict[str, Any]:
@@ -198,11 +267,17 @@ def _read_tokenizer(source: Path) -> Any | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recap.models.mgm.convert", description=convert.__doc__)
-    parser.add_argument("source", metavar="SRC", type=Path, help="checkpoint folder as published")
+    parser.add_argument("source", metavar="SRC", type=Path, help="folder to read: a checkpoint as published")
     parser.add_argument("target", metavar="DST", type=Path, help="folder to write")
     parser.add_argument("--hidden-act", choices=ACTIVATIONS, default=ACTIVATIONS[0], help="Gemma's activation")
+    parser.add_argument(
+        "--layout", choices=LAYOUTS, default=LAYOUTS[0], help="what to write; original: the published layout, from ours"
+    )
     args = parser.parse_args()
-    convert(args.source, args.target, hidden_act=args.hidden_act)
+    if args.layout == "original":
+        publish(args.source, args.target)
+    else:
+        convert(args.source, args.target, hidden_act=args.hidden_act)
 
 
 if __name__ == "__main__":

@@ -367,7 +367,8 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
     ) -> torch.Tensor:
         """Cross-entropy of the next token, of [B, T, D] and [B, T], computed at labelled positions alone."""
         following = F.pad(labels[:, 1:], (0, 1), value=IGNORE_INDEX).to(hidden.device)
-        labelled = following != IGNORE_INDEX
+        # Positions and not a mask: a GPU waits for their number once, and a fake `hidden` can be indexed by them.
+        labelled = (following != IGNORE_INDEX).nonzero(as_tuple=True)
         hidden, following = hidden[labelled], following[labelled]  # [K, D], [K]
         count = self._chunks_of_loss(following)
         if count == 1:

@@ -7,6 +7,7 @@ Out of `save_projector`: a folder with `projector.safetensors` (16 tensors, `mm_
 
 import logging
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,12 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from recap.io import atomic_path, write_json
-from recap.models.mgm.connectors import connector_name, connector_parameters
+from recap.models.mgm.connectors import connector_parameters, connectors_among
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
+from recap.models.starts import ORIGINAL_NAME, WEIGHTS_NAME
 from recap.runtime.errors import UserError
-
-WEIGHTS_NAME = "projector.safetensors"
-ORIGINAL_NAME = "mm_projector.bin"
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,21 @@ def load_projector(model: MGMForConditionalGeneration, folder: str | Path) -> No
     Raises:
         UserError: The folder has no connectors, or not exactly those of `model`.
     """
-    path, found = _read(Path(folder))
+    path, found = read_projector(Path(folder))
+    put_connectors(model, found, path)
+
+
+def put_connectors(model: MGMForConditionalGeneration, found: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Put tensors into the connectors of `model`, in their dtype and on their device.
+
+    Args:
+        model: Changed in place.
+        found: By name from the connector on.
+        path: Where they come from, for an error.
+
+    Raises:
+        UserError: They are not exactly the connectors of `model`.
+    """
     wanted = connector_parameters(model)
     problems = [f"missing {name}" for name in sorted(wanted.keys() - found.keys())]
     problems += [f"unexpected {name}" for name in sorted(found.keys() - wanted.keys())]
@@ -55,7 +68,12 @@ def load_projector(model: MGMForConditionalGeneration, folder: str | Path) -> No
             tensor.copy_(found[name])
 
 
-def _read(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+def read_projector(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    """The file of a folder's connectors, and its tensors by name from the connector on.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
     try:
         if (path := folder / WEIGHTS_NAME).exists():
             return path, load_file(path)
@@ -69,7 +87,7 @@ def _read(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
 
 def _connectors_of(stored: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The connectors among the original's names, which carry a prefix."""
-    connectors = {found: tensor for name, tensor in stored.items() if (found := connector_name(name))}
+    connectors = connectors_among(stored)
     if others := len(stored) - len(connectors):
         log.info("left out %d tensors of the towers, which come with the base models", others)
     return connectors

@@ -5,6 +5,7 @@ Source: dvlab-research/MGM@769820c; timm 1.0 `convnext`; transformers 5.23 `clip
 """
 
 import re
+from collections.abc import Iterable
 
 # Every name the original writes starts with one of these; the rest of the name stays unless noted below.
 _PREFIXES = (
@@ -14,16 +15,17 @@ _PREFIXES = (
     ("model.norm.", "model.language_model.norm."),
 )
 _AUX = "model.vision_tower_aux."
+# timm's names, and transformers'; {} stands for a number.
 _CONVNEXT = (
-    (r"^stem\.0\.", "embeddings.patch_embeddings."),
-    (r"^stem\.1\.", "embeddings.layernorm."),
-    (r"^stages\.(\d+)\.downsample\.", r"encoder.stages.\1.downsampling_layer."),
-    (r"^stages\.(\d+)\.blocks\.(\d+)\.", r"encoder.stages.\1.layers.\2."),
-    (r"\.gamma$", ".layer_scale_parameter"),
-    (r"\.conv_dw\.", ".dwconv."),
-    (r"\.norm\.", ".layernorm."),
-    (r"\.mlp\.fc1\.", ".pwconv1."),
-    (r"\.mlp\.fc2\.", ".pwconv2."),
+    ("stem.0.", "embeddings.patch_embeddings."),
+    ("stem.1.", "embeddings.layernorm."),
+    ("stages.{}.downsample.", "encoder.stages.{}.downsampling_layer."),
+    ("stages.{}.blocks.{}.", "encoder.stages.{}.layers.{}."),
+    (".gamma", ".layer_scale_parameter"),
+    (".conv_dw.", ".dwconv."),
+    (".norm.", ".layernorm."),
+    (".mlp.fc1.", ".pwconv1."),
+    (".mlp.fc2.", ".pwconv2."),
 )
 _BUFFERS = (".position_ids", "rotary_emb.inv_freq")
 
@@ -35,17 +37,41 @@ def is_buffer(name: str) -> bool:
 
 def convnext_name(timm_name: str) -> str:
     """timm's `stages.2.blocks.0.gamma` -> transformers' `encoder.stages.2.layers.0.layer_scale_parameter`."""
-    for pattern, replacement in _CONVNEXT:
-        timm_name = re.sub(pattern, replacement, timm_name)
+    for timm, transformers in _CONVNEXT:
+        timm_name = _renamed(timm_name, timm, transformers)
     return timm_name
+
+
+def timm_name(convnext_name: str) -> str:
+    """The inverse of `convnext_name`."""
+    for timm, transformers in _CONVNEXT:
+        convnext_name = _renamed(convnext_name, transformers, timm)
+    return convnext_name
+
+
+def _renamed(name: str, old: str, new: str) -> str:
+    start = "" if old.startswith(".") else "^"
+    pattern = start + re.escape(old).replace(r"\{\}", r"(\d+)")
+    numbers = iter(range(1, 1 + new.count("{}")))
+    return re.sub(pattern, re.sub(r"\{\}", lambda _: rf"\{next(numbers)}", new), name)
 
 
 def mgm_name(original_name: str) -> str:
     """A name as the original saves it -> the name here; names that need no change come back as they are."""
     if original_name.startswith(_AUX):
-        timm_name = original_name.removeprefix(_AUX).removeprefix("vision_")
-        return _AUX + convnext_name(timm_name)
-    for old, new in _PREFIXES:
-        if original_name.startswith(old):
-            return new + original_name.removeprefix(old)
-    return original_name
+        return _AUX + convnext_name(original_name.removeprefix(_AUX).removeprefix("vision_"))
+    return _with_prefix(original_name, _PREFIXES)
+
+
+def original_name(mgm_name: str) -> str:
+    """The inverse of `mgm_name`."""
+    if mgm_name.startswith(_AUX):
+        return f"{_AUX}vision_{timm_name(mgm_name.removeprefix(_AUX))}"
+    return _with_prefix(mgm_name, [(new, old) for old, new in _PREFIXES])
+
+
+def _with_prefix(name: str, prefixes: Iterable[tuple[str, str]]) -> str:
+    for old, new in prefixes:
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name

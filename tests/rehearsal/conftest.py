@@ -1,0 +1,18 @@
+"""The tiny run's models, at sizes that every stage can also be run with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from recap.rehearsal.profile import Profile
+
+
+@pytest.fixture
+def tiny(root: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
+    """The project's params.yaml in float32, without dropout: a CPU keeps other masks of it than a GPU does."""
+    monkeypatch.chdir(root)
+    profile = Profile.read("params.yaml", torch.float32)
+    lora = profile.params.lora.model_copy(update={"dropout": 0.0})
+    return replace(profile, params=profile.params.model_copy(update={"lora": lora}))

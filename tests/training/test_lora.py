@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from recap.models.mgm.connectors import KEY_BIASES
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.params import LoraParams
@@ -152,3 +153,12 @@ def test_a_spoilt_adapter_is_found_out(saved: Saved, spoil: Callable[[Tensors, T
     save_file(tensors, saved.folder / ADAPTER_WEIGHTS)
     with pytest.raises(UserError, match=message):
         saved.verify()
+
+
+def test_key_biases_may_stay_as_they_were(saved: Saved) -> None:
+    """Their gradient is zero, and where it is so in every bit, the optimizer leaves them alone."""
+    tensors = load_file(saved.folder / ADAPTER_WEIGHTS)
+    biases = [name for name in tensors if name.endswith(KEY_BIASES)]
+    assert len(biases) == 2
+    save_file(tensors | {name: saved.before[name] for name in biases}, saved.folder / ADAPTER_WEIGHTS)
+    saved.verify()

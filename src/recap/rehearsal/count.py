@@ -47,7 +47,7 @@ def count_training(
 def count_merge(profile: Profile, tokens: int, place: Place | None = None) -> Parts:
     """Bytes by part at the peak of the probes that prove a merge: the adapter model in float32, one row at a time."""
     place = place or Fakes()
-    model = steps.build_adapted(profile.mgm, profile.params.lora, place)
+    model, _ = steps.build_adapted(profile.mgm, profile.params.lora, place)
     counter = MemoryCounter(profile.mgm.text_config.vocab_size)
     with counter:
         claim_model(counter, model)

@@ -131,17 +131,16 @@ class Rehearsal:
         """Probe, fold, save, load, probe again."""
         profile, device = self.profile, self.device
         batch = steps.mgm_batch(profile.mgm, self.place, 1, profile.usual_tokens("finetune"))
-        adapted = steps.build_adapted(profile.mgm, profile.params.lora, self.place)
-        reset_peak(self.device)
-        seconds = {"probe": self.seconds(steps.probe, adapted, batch)}
-        merged: Any = adapted.get_base_model()
-        _, seconds["fold"] = timed(device, merge, adapted)
-        merged.to(profile.dtype)
+        model, wrapped = steps.build_adapted(profile.mgm, profile.params.lora, self.place)
+        reset_peak(device)
+        seconds = {"probe": self.seconds(steps.probe, model, batch)}
+        _, seconds["fold"] = timed(device, merge, wrapped)
+        nn.Module.to(model, profile.dtype)
         SCRATCH_ROOT.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=SCRATCH_ROOT) as folder:
-            _, seconds["save"] = timed(device, merged.save_pretrained, folder)
+            _, seconds["save"] = timed(device, model.save_pretrained, folder)
             # What is loaded takes the place of what was saved.
-            del adapted, merged
+            del model, wrapped
             gc.collect()
             loaded, seconds["load"] = timed(device, _load, folder, device, profile.dtype)
         seconds["probe merged"] = self.seconds(steps.probe, loaded, batch)
@@ -204,9 +203,8 @@ def _operations_a_second(found: float, device: torch.device) -> str:
     return f"{found / 1e12:.3g} TFLOP/s" + (f", MFU {100 * found / peak:.1f} %" if peak else "")
 
 
-def _load(folder: str, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    model: nn.Module = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
-    return model.to(device).eval()
+def _load(folder: str, device: torch.device, dtype: torch.dtype) -> Any:
+    return AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype, device_map=device).eval()
 
 
 def heading(device: torch.device, dtype: torch.dtype) -> str:

@@ -21,6 +21,7 @@ from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.params import CaptionParams, LoraParams
 from recap.rehearsal.places import Place
 from recap.training.connectors import freeze_all_but_connectors
+from recap.training.logits import Output
 from recap.training.lora import add_lora
 from recap.training.trainer import trained
 
@@ -61,11 +62,12 @@ def build_for_answering(config: MGMConfig, place: Place, dtype: torch.dtype) -> 
     return model
 
 
-def build_adapted(config: MGMConfig, lora: LoraParams, place: Place) -> PeftModel:
-    """The adapter model as `merge` proves it: everything in float32."""
-    model = add_lora(build_mgm(config, place, torch.float32), lora)
-    place.settle(model).eval()
-    return model
+def build_adapted(config: MGMConfig, lora: LoraParams, place: Place) -> tuple[MGMForConditionalGeneration, PeftModel]:
+    """The adapter model as `merge` proves it, everything in float32: the model with LoRA in it, and what folds it."""
+    model = build_mgm(config, place, torch.float32)
+    wrapped = add_lora(model, lora)
+    place.settle(wrapped).eval()
+    return model, wrapped
 
 
 def build_captioner(config: Blip2Config, params: CaptionParams, place: Place, dtype: torch.dtype) -> Blip2Captioner:
@@ -163,9 +165,12 @@ class Training:
 
 
 @torch.inference_mode()
-def probe(model: nn.Module, batch: Batch) -> None:
-    """The forward pass that `merge` compares models by."""
-    model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
+def probe(model: MGMForConditionalGeneration, batch: Batch) -> None:
+    """What `merge` compares models by: the states before the head, and the logits of them, a slice at a time."""
+    inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
+    states = model.model(**inputs, use_cache=False).last_hidden_state[0]
+    for _ in Output(states, model.lm_head.weight).logits():
+        pass
 
 
 def answer(model: MGMForConditionalGeneration, batch: Batch, *, new_tokens: int) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from recap.models.mgm.connectors import CONNECTORS, connector_parameters
+from recap.models.mgm.connectors import CONNECTORS, KEY_BIASES, connector_parameters
 from recap.params import LoraParams
 from recap.runtime.errors import UserError
 from recap.training.trainer import trained
@@ -140,7 +140,7 @@ def verify_adapter(
     for name, tensor in tensors.items():
         if name.endswith(".lora_B.weight") and tensor.numel() and not tensor.any():
             problems.append(f"{name} is all zero, as it was before training")
-        elif name in before and torch.equal(tensor.float(), before[name]):
+        elif name in before and not name.endswith(KEY_BIASES) and torch.equal(tensor.float(), before[name]):
             problems.append(f"{name} is what it was before training")
     if problems:
         raise UserError(f"{folder}: {len(problems)} problem(s) in the saved adapter: {'; '.join(sorted(problems)[:3])}")

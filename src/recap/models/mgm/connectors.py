@@ -14,6 +14,9 @@ from torch import nn
 
 CONNECTORS = ("mm_projector", "vlm_uni_query_projector", "vlm_uni_aux_projector", "vlm_uni_val_projector")
 
+# They add the same to every score of a block, which the softmax takes out: their gradient is zero but for rounding.
+KEY_BIASES = ("vlm_uni_aux_projector.0.bias", "vlm_uni_aux_projector.1.bias")
+
 NORM_EPS = 1e-5  # PyTorch's default, as in the original
 
 ProjectorPart = Literal["whole", "after_norm", "transposed"]

@@ -22,6 +22,7 @@ from recap.training.ranks import is_first_on_its_host
 
 logger = logging.getLogger(__name__)
 
+ACCUMULATION = "Gradient accumulation steps mismatch"
 EXTENSIONS = "TORCH_EXTENSIONS_DIR"
 
 
@@ -82,6 +83,8 @@ def prepare_deepspeed(device: torch.device, holding: ExitStack) -> None:
         _own_extensions(SCRATCH_ROOT / "extensions", holding)
     if device.type == "cpu":
         _without_shared_memory_op()
+    # The Trainer counts accumulation itself and tells accelerate 1; every run would begin with a warning of that.
+    logging.getLogger("accelerate.accelerator").addFilter(lambda record: ACCUMULATION not in record.getMessage())
 
 
 def _own_extensions(folder: Path, holding: ExitStack) -> None:

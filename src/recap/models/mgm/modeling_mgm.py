@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 from transformers import (
@@ -375,8 +375,7 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
             total = self._summed_loss(hidden, following)
         else:
             # One chunk's logits at a time; the backward pass computes them again.
-            starts = range(0, count * LOSS_CHUNK, LOSS_CHUNK)
-            chunks = [(hidden[at : at + LOSS_CHUNK], following[at : at + LOSS_CHUNK]) for at in starts]
+            chunks = zip(hidden.split(LOSS_CHUNK), following.split(LOSS_CHUNK), strict=True)
             losses = [checkpoint(self._summed_loss, *chunk, use_reentrant=False) for chunk in chunks]
             total = torch.stack(losses).sum()
         if isinstance(num_items_in_batch, torch.Tensor):
@@ -386,15 +385,11 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
     def _chunks_of_loss(self, following: torch.Tensor) -> int:
         """Into how many chunks the loss at the labelled positions [K] is cut.
 
-        ZeRO-3 gathers the head anew for each, in all processes together: there the one with most positions decides, and
-        the others' last chunks are empty.
+        ZeRO-3 gathers the head for every call, in all processes together, and expects each step to be like the first:
+        there it is one, whatever the batch.
         """
-        count = max(1, -(-len(following) // LOSS_CHUNK))
-        if not (hasattr(self.lm_head.weight, "ds_id") and distributed.is_initialized()):
-            return count
-        counts = torch.tensor(count, device=following.device)
-        distributed.all_reduce(counts, distributed.ReduceOp.MAX)
-        return int(counts)
+        sharded = hasattr(self.lm_head.weight, "ds_id")
+        return 1 if sharded else max(1, -(-len(following) // LOSS_CHUNK))
 
     def _summed_loss(self, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(self.lm_head(hidden).float(), following, reduction="sum")

@@ -24,15 +24,13 @@ from recap.runtime.errors import UserError
 from recap.runtime.parentage import end_with_parent
 from recap.runtime.stage import run
 from recap.training.batches import batch_plan
-from recap.training.ranks import LAUNCHER_PID
+from recap.training.ranks import LAUNCHER_PID, TERMINATED
 
 TRAINING_STAGES = ("pretrain", "finetune")
 # What DVC sets in the environment of a stage's command.
 DVC_STAGE = "DVC_STAGE"
 # Until the ranks are killed that a SIGTERM asked to save: a step of a large batch may take minutes.
 SAVING_S = 600
-# As a shell reports a process that SIGTERM ended.
-TERMINATED = 128 + signal.SIGTERM
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ def test_the_count_is_what_the_allocator_sees(tiny: Profile, count: Counting) ->
     for event in sorted(events, key=lambda event: event.start_ns()):
         alive += event.nbytes()
         peak = max(peak, alive)
-    assert counted == pytest.approx(peak, rel=0.02)
+    assert counted == pytest.approx(peak, rel=1e-3)
 
 
 def test_parts_that_can_be_worked_out(tiny: Profile) -> None:

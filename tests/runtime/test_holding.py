@@ -1,5 +1,7 @@
 """A folder is held by one run at a time."""
 
+import errno
+import fcntl
 import os
 import re
 import signal
@@ -77,6 +79,30 @@ def test_a_killed_holder_holds_nothing_nor_does_its_child(tmp_path: Path) -> Non
         pass
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+def test_a_disk_without_locks_is_not_taken_for_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    with pytest.raises(UserError, match=r"held: expected a disk that can lock files, found: "), held(tmp_path / "a"):
+        pytest.fail("held without a lock")
+
+
+def test_a_folder_removed_while_it_is_opened_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a holder that ends: once, between the making of the folder and the opening of the file."""
+    opened, made = os.open, []
+
+    def open_late(path: Path, *flags: int) -> int:
+        made.append(path)
+        if len(made) == 1:
+            path.parent.rmdir()
+        return opened(path, *flags)
+
+    monkeypatch.setattr(os, "open", open_late)
+    with held(tmp_path / "a", patience=5):
+        assert len(made) == 2 and (tmp_path / "a").is_dir()
 
 
 def test_the_holder_may_remove_its_folder(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Seconds and peak memory of a piece of work on a device."""
 
+import re
 import resource
 import time
 from collections.abc import Callable
@@ -42,7 +43,7 @@ def peak_operations(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
-    return next((peak for card, peak in _PEAK_OPERATIONS.items() if card in name), None)
+    return next((peak for card, peak in _PEAK_OPERATIONS.items() if re.search(rf"\b{card}\b", name)), None)
 
 
 def reset_peak(device: torch.device) -> None:

@@ -12,6 +12,7 @@ from recap.params import Params, TrainingParams, load_all
 from recap.rehearsal.sizes import captioner_config, mgm_config
 from recap.rehearsal.zero import Zero
 from recap.runtime.errors import UserError
+from recap.training.batches import batch_plan
 
 # A caption with its template; a conversation of some turns.
 USUAL_TEXT_TOKENS = {"pretrain": 60, "finetune": 128}
@@ -65,9 +66,13 @@ class Profile:
         return max(1, torch.cuda.device_count()) if machine.processes == "auto" else machine.processes
 
     def micro_batch(self, stage: str) -> int:
-        """Samples that a process of "pretrain" or "finetune" holds at a time."""
+        """Samples that a process of "pretrain" or "finetune" holds at a time.
+
+        Raises:
+            UserError: The batch cannot be cut so.
+        """
         asked: int = getattr(self.params.machine, f"{stage}_micro_batch_size")
-        return min(asked, max(1, self.training(stage).global_batch_size // self.processes))
+        return batch_plan(self.training(stage).global_batch_size, asked, self.processes).micro_batch_size
 
     def zero(self) -> Zero | None:
         """The ZeRO setting of training, if there is one."""

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recap.io import read_json
 from recap.rehearsal.memory import GRADIENTS, OPTIMIZER, WEIGHTS
-from recap.runtime.errors import UserError
+from recap.training.zero import read_zero_config
 
 BUCKETS = "buckets"
 
@@ -45,11 +44,9 @@ class Zero:
             hidden_size: Of the language model; "auto" makes buckets of its square, as transformers does.
 
         Raises:
-            UserError: The file is missing or not JSON.
+            UserError: Training would refuse the file too, see `read_zero_config`.
         """
-        if not Path(path).is_file():
-            raise UserError(f"{path}: expected a DeepSpeed configuration, found nothing; see machine.deepspeed")
-        stored: dict[str, Any] = read_json(Path(path)).get("zero_optimization", {})
+        stored: dict[str, Any] = read_zero_config(path).get("zero_optimization", {})
         stage = stored.get("stage", 0)
         elements = stored.get("reduce_bucket_size", _BUCKET_ELEMENTS)
         elements = hidden_size**2 if elements == "auto" else int(elements)

@@ -36,7 +36,7 @@ def held(folder: Path, *, patience: float = PATIENCE_S) -> Iterator[None]:
         patience: Seconds to wait for a holder to let go.
 
     Raises:
-        UserError: Another process holds it, here or, on a shared disk, on another host.
+        UserError: Another process holds it, here or, on a shared disk, on another host; or the disk cannot lock files.
     """
     file = _lock(folder, patience)
     try:
@@ -63,17 +63,25 @@ def _lock(folder: Path, patience: float) -> int:
 
 
 def _try(folder: Path) -> int | None:
-    folder.mkdir(parents=True, exist_ok=True)
+    """The lock, or None while another process has it. The last holder may remove the folder between any two calls."""
     path = folder / FILE
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The last holder may have removed the folder between the two calls above: that lock would be of a dead file.
         if os.fstat(file).st_ino != os.stat(path).st_ino:
-            raise FileNotFoundError(path)
-    except OSError:
+            raise FileNotFoundError(path)  # the lock is of a file that is gone
+    except (BlockingIOError, PermissionError, FileNotFoundError):
         os.close(file)
         return None
+    except OSError as error:
+        os.close(file)
+        raise UserError(
+            f"{path}: expected a disk that can lock files, found: {error.strerror}; put .scratch on another one"
+        ) from None
     note = {"pid": os.getpid(), "host": socket.gethostname(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
     os.ftruncate(file, 0)
     os.pwrite(file, json.dumps(note).encode(), 0)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from recap.runtime.errors import UserError
 
-SAY_AFTER_S = 2.0
+# Until another process than the first says what it found, if nothing has ended it by then.
+SAY_AFTER_S = 10.0
 
 
 def run(main: Callable[[], None]) -> None:

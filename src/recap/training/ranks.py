@@ -22,6 +22,9 @@ Found = TypeVar("Found")
 # Names the launcher to its ranks, see `recap.launch`.
 LAUNCHER_PID = "RECAP_LAUNCHER_PID"
 
+# The exit code after a SIGTERM, as a shell reports it.
+TERMINATED = 128 + signal.SIGTERM
+
 # Rank 0 may check millions of rows while the others wait for its answer.
 PATIENCE = timedelta(hours=2)
 

@@ -15,12 +15,9 @@ import torch
 from torch import distributed
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from recap.training.ranks import is_rank_zero, world_size
+from recap.training.ranks import TERMINATED, is_rank_zero, world_size
 
 logger = logging.getLogger(__name__)
-
-# As a shell reports a process that SIGTERM ended.
-EXIT_CODE = 128 + signal.SIGTERM
 
 
 class SaveOnTermination(TrainerCallback):
@@ -53,7 +50,7 @@ class SaveOnTermination(TrainerCallback):
         """End the process as one that SIGTERM ended."""
         if is_rank_zero():
             logger.info("SIGTERM: saved step %s; the same command goes on from there", self.stopped_at)
-        sys.exit(EXIT_CODE)
+        sys.exit(TERMINATED)
 
 
 def _start_worker(before: Callable[[int], None] | None, worker: int) -> None:

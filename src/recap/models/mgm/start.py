@@ -14,8 +14,8 @@ import torch
 from transformers import AutoProcessor
 
 from recap.models.mgm.build import build_mgm
-from recap.models.mgm.checkpoint import read_weights
-from recap.models.mgm.connectors import CONNECTORS, connectors_among
+from recap.models.mgm.checkpoint import stream_weights
+from recap.models.mgm.connectors import CONNECTORS, connector_name
 from recap.models.mgm.convert import load_checkpoint
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
@@ -89,7 +89,9 @@ def _whole(start: Path, load: Callable[[Path, torch.dtype], Built], sizes: dict[
     for name in CONNECTORS:
         getattr(model.model, name).float()
     if dtype != torch.float32:
-        put_connectors(model, connectors_among(read_weights(start)), start)  # they were rounded while loading
+        # They were rounded while loading. All other tensors pass by one at a time.
+        connectors = {short: tensor for name, tensor in stream_weights(start) if (short := connector_name(name))}
+        put_connectors(model, connectors, start)
     model.config.dtype = dtype
     return model.train(), processor
 

@@ -51,6 +51,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *flags: str) -> None:
     [
         ({"launcher": "plain", "processes": 2}, r"machine\.processes: expected 1 or auto, as .* plain, found 2"),
         ({"launcher": "deepspeed"}, r"machine\.deepspeed: expected a ZeRO configuration"),
+        ({"launcher": "deepspeed", "deepspeed": "none.json"}, r"none\.json: expected a DeepSpeed configuration"),
         ({"launcher": "torchrun", "processes": 3}, r"a multiple of the 3 processes .*found 16"),
         ({"launcher": "torchrun", "processes": 4, "pretrain_micro_batch_size": 3}, r"4 processes x 3 .*found 16"),
         ({"launcher": "plain", "pretrain_micro_batch_size": 5}, r"1 processes x 5 .*found 16"),

@@ -44,6 +44,7 @@ def main() -> None:
     machine: MachineParams = load_params(MACHINE, params_file)
     here = processes(machine, load_params("device", params_file))
     _check_batch(args.script, params_file, here * _hosts())
+    _check_deepspeed(machine)
     if DVC_STAGE in os.environ:
         # A stage that outlived its dvc would work on beside the one that the next `dvc repro` starts.
         end_with_parent(os.getppid(), signal.SIGTERM)
@@ -98,6 +99,14 @@ def _check_batch(script: str, params_file: Path, world_size: int) -> None:
     batch_plan(
         load_params(stage, params_file).global_batch_size, getattr(machine, f"{stage}_micro_batch_size"), world_size
     )
+
+
+def _check_deepspeed(machine: MachineParams) -> None:
+    """Refuse a file that DeepSpeed could not use, likewise."""
+    if machine.deepspeed is not None:
+        from recap.training.zero import read_zero_config
+
+        read_zero_config(machine.deepspeed)
 
 
 def _torchrun(here: int, command: list[str]) -> int:

@@ -25,6 +25,21 @@ def test_other_errors_pass_through() -> None:
         run(main)
 
 
+def test_a_later_process_lets_the_first_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("recap.runtime.stage.time.sleep", waits.append)
+
+    def main() -> None:
+        raise RuntimeError("connection closed by peer")
+
+    for rank, expected in (("0", 0), ("1", 1)):
+        monkeypatch.setenv("RANK", rank)
+        waits.clear()
+        with pytest.raises(RuntimeError):
+            run(main)
+        assert len(waits) == expected
+
+
 def test_derived_seeds_depend_on_every_part_and_nothing_else() -> None:
     seeds = {derive_seed(42, "caption", "a"), derive_seed(42, "caption", "b"), derive_seed(43, "caption", "a")}
     seeds |= {derive_seed(42, "captiona"), derive_seed(42, "caption", "a", 0)}

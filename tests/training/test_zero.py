@@ -30,7 +30,7 @@ def test_what_is_shipped_leaves_precision_to_the_parameters(path: Path) -> None:
         ({"bf16": {"enabled": True}}, torch.bfloat16, r"zero\.json: expected no section bf16: device\.dtype says"),
         ({"fp16": {}, "torch_autocast": {}}, torch.float32, r"no section fp16, torch_autocast"),
         ([], torch.float32, r"zero\.json: expected a JSON object, found list"),
-        ({}, torch.float16, r"device\.dtype: expected bfloat16 or float32 under DeepSpeed, found float16"),
+        ({"zero_optimization": {}}, torch.float16, r"device\.dtype: expected bfloat16 or float32 under DeepSpeed, found float16"),
     ],
 )
 def test_what_would_round_what_trains_is_refused(tmp_path: Path, config: Any, dtype: torch.dtype, message: str) -> None:
@@ -42,6 +42,17 @@ def test_what_would_round_what_trains_is_refused(tmp_path: Path, config: Any, dt
 def test_a_file_that_is_no_json_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "zero.json").write_text("{")
     with pytest.raises(UserError, match=r"zero\.json: expected a DeepSpeed configuration in JSON"):
+        zero_config(tmp_path / "zero.json", torch.float32)
+
+
+def test_a_folder_in_place_of_the_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"found a folder"):
+        zero_config(tmp_path, torch.float32)
+
+
+def test_a_file_without_zero_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "zero.json").write_text('{"zero_optimisation": {"stage": 2}}')
+    with pytest.raises(UserError, match=r"section zero_optimization, found \['zero_optimisation'\]"):
         zero_config(tmp_path / "zero.json", torch.float32)
 
 

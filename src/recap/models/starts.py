@@ -32,6 +32,8 @@ def kind_of(start: Path) -> str:
     if any((start / name).is_file() for name in (WEIGHTS_NAME, ORIGINAL_NAME)):
         return PROJECTOR
     config = read_json(start / "config.json") if (start / "config.json").is_file() else {}
+    if not isinstance(config, dict):
+        raise UserError(f"{start / 'config.json'}: expected a JSON object, found {type(config).__name__}")
     found = config.get("model_type")
     if config.get("start") == PARTS:
         return PARTS

@@ -38,3 +38,8 @@ def run(main: Callable[[], None]) -> None:
             time.sleep(SAY_AFTER_S)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except Exception:
+        if not is_first:
+            # Most likely the connection to the first one, which has said why it ended.
+            time.sleep(SAY_AFTER_S)
+        raise

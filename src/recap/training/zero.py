@@ -30,12 +30,15 @@ def read_zero_config(path: str | Path) -> dict[str, Any]:
     """A DeepSpeed configuration as it stands in its file.
 
     Raises:
-        UserError: There is no such file, it is no JSON object, or it asks for 16-bit parameters.
+        UserError: There is no such file, it is no JSON object with `zero_optimization`, or it asks for 16-bit
+            parameters.
     """
     try:
         config = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: expected a DeepSpeed configuration, found nothing; see configs/deepspeed/") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: expected a DeepSpeed configuration, found a folder; name a file in it") from None
     except ValueError as error:
         raise UserError(f"{path}: expected a DeepSpeed configuration in JSON: {error}") from None
     if not isinstance(config, dict):
@@ -45,6 +48,8 @@ def read_zero_config(path: str | Path) -> dict[str, Any]:
             f"{path}: expected no section {', '.join(found)}: device.dtype says what is computed in, and what trains "
             "stays float32; remove it"
         )
+    if not isinstance(config.get("zero_optimization"), dict):
+        raise UserError(f"{path}: expected a section zero_optimization, found {sorted(config)}; see configs/deepspeed/")
     return config
 
 

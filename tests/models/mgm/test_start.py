@@ -126,6 +126,7 @@ def test_a_whole_model_without_its_tokenizer_is_refused(
     [
         ({}, "found none of these"),
         ({"config.json": {"model_type": "gemma"}}, "found a model of type gemma"),
+        ({"config.json": ["mgm"]}, "expected a JSON object, found list"),
         ({"config.json": {"model_type": "mgm"}, "adapter_config.json": {}}, "found a LoRA adapter.*`merge`"),
     ],
 )

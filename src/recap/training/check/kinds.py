@@ -60,7 +60,10 @@ def kind_of(folder: Path) -> str:
         raise UserError(
             f"{folder}: expected an adapter, a projector or a model with a config.json, found {sorted(there)}"
         )
-    found = read_json(folder / "config.json").get("model_type")
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict):
+        raise UserError(f"{folder / 'config.json'}: expected a JSON object, found {type(config).__name__}")
+    found = config.get("model_type")
     if found == MGMConfig.model_type:
         return "merged model"
     if found in MODEL_TYPES:

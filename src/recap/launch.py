@@ -71,6 +71,10 @@ def processes(machine: MachineParams, device: DeviceParams) -> int:
             "see configs/deepspeed/"
         )
     if machine.launcher == "plain":
+        if "PET_NNODES" in os.environ:
+            raise UserError(
+                "PET_NNODES: expected machine.launcher torchrun or deepspeed for several hosts, found plain"
+            )
         if machine.processes not in ("auto", 1):
             raise UserError(
                 f"machine.processes: expected 1 or auto, as machine.launcher is plain, found {machine.processes}; "

@@ -176,7 +176,7 @@ def test_a_missing_input_is_one_clear_line(run: dict[str, Any], tmp_path: Path) 
 )
 def test_a_full_disk_is_one_line_and_leaves_the_earlier_checkpoint(tmp_path: Path, error: Exception) -> None:
     earlier, torn = make_checkpoint(tmp_path, 2), make_checkpoint(tmp_path, 4, complete=False)
-    with pytest.raises(UserError, match=r"checkpoint of step 4, found the disk full; .* goes on from checkpoint-2$"):
+    with pytest.raises(UserError, match=r"what step 4 writes, found the disk full; .* goes on from checkpoint-2$"):
         raise_if_disk_is_full(error, tmp_path, 4)
     assert not torn.exists() and last_complete(tmp_path) == earlier
 

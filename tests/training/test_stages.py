@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -234,8 +235,10 @@ def test_deepspeed_alone_and_in_two_processes(
     extension = run_folder / ".scratch" / "extensions" / "cpu_adam"
     extension.mkdir(parents=True)
     (extension / "lock").touch()
-    set_params(run_folder, machine={"deepspeed": zero("zero3-offload")})
-    assert "a kill left it" in finish(start("pretrain", run_folder))
+    for config, says in (("zero3-offload", "a kill left it"), ("zero2", ""), ("zero3", "")):
+        set_params(run_folder, pretrain={"max_steps": 2}, machine={"deepspeed": zero(config)})
+        assert says in finish(start("pretrain", run_folder))
+        assert results(run_folder, "pretrain")["world_size"] == 1
     assert [path.name for path in extension.iterdir()] == [], "something was compiled, or the lock is still there"
     set_params(run_folder, machine={"launcher": "deepspeed", "processes": 2, "deepspeed": zero("zero3")})
     set_params(run_folder, finetune={"global_batch_size": 8})
@@ -243,6 +246,38 @@ def test_deepspeed_alone_and_in_two_processes(
     finish(start("merge", run_folder))
     found = results(run_folder, "finetune")
     assert (found["samples_per_step"], found["samples_seen"], found["world_size"]) == (8, 48, 2)
+
+
+@pytest.fixture
+def small_disk(run_folder: Path) -> Iterator[Path]:
+    """The scratch folder on a disk of its own that holds one checkpoint and little more."""
+    disk = run_folder / ".scratch"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"needs a small disk to fill: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("mount") is None, reason="needs mount")
+def test_a_full_disk_costs_one_line_and_no_earlier_checkpoint(
+    run_folder: Path, params_file: Path, small_disk: Path, tmp_path: Path
+) -> None:
+    set_params(run_folder, pretrain={"max_steps": 40, "save_steps": 5})
+    twin = tmp_path / "twin"
+    shutil.copytree(run_folder, twin, ignore=shutil.ignore_patterns("twin", ".scratch"))
+    finish(start("pretrain", twin))
+    process = start("pretrain", run_folder)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 1 and "Traceback" not in said
+    assert "found the disk full; free some and run again: the work goes on from checkpoint-" in said
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    assert "going on from checkpoint-" in finish(start("pretrain", run_folder))
+    assert outputs(run_folder) == outputs(twin)
 
 
 def zero(name: str) -> str:

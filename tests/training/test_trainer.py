@@ -6,11 +6,12 @@ import json
 import math
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
@@ -329,7 +330,7 @@ def test_a_full_disk_costs_the_checkpoint_that_it_cut_alone(
         save(value, file, *rest)
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(UserError, match=r"checkpoint of step 4, found the disk full; .* goes on from checkpoint-2$"):
+    with pytest.raises(UserError, match=r"what step 4 writes, found the disk full; .* goes on from checkpoint-2$"):
         run_fit(*mgm, world, tmp_path / "work")
     assert [path.name for path in (tmp_path / "work").glob("checkpoint-*")] == ["checkpoint-2"]
 
@@ -338,3 +339,16 @@ def test_a_full_disk_costs_the_checkpoint_that_it_cut_alone(
     assert resumed.samples_kept == 8 and resumed.history == undisturbed.history
     for (name, expected), (_, found) in zip(trained(twin[0]), trained(again[0]), strict=True):
         assert torch.equal(expected, found), name
+
+
+def test_every_process_draws_for_itself() -> None:
+    """Alone, a process goes on with the run's own stream."""
+    draws = []
+    for world_size, rank in ((1, 0), (2, 0), (2, 1)):
+        torch.manual_seed(42)
+        arguments: Any = SimpleNamespace(world_size=world_size, seed=42, process_index=rank)
+        trainer_module.OwnRandomStream().on_train_begin(arguments, TrainerState(), TrainerControl())
+        draws.append(torch.rand(1).item())
+    torch.manual_seed(42)
+    assert draws[0] == torch.rand(1).item()
+    assert len(set(draws)) == 3

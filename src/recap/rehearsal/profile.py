@@ -63,7 +63,8 @@ class Profile:
         machine = self.params.machine
         if machine.launcher == "plain":
             return 1
-        return max(1, torch.cuda.device_count()) if machine.processes == "auto" else machine.processes
+        gpus = torch.cuda.device_count() if self.params.device.device != "cpu" else 0
+        return max(1, gpus) if machine.processes == "auto" else machine.processes
 
     def micro_batch(self, stage: str) -> int:
         """Samples that a process of "pretrain" or "finetune" holds at a time.

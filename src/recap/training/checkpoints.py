@@ -104,7 +104,7 @@ def remove_torn(folder: Path) -> list[Path]:
 
 
 def raise_if_disk_is_full(error: Exception, folder: Path, step: int) -> None:
-    """Turn a failure to write a checkpoint into one line if the disk is full, and free what it had written.
+    """Turn a failure to write to `folder` into one line if the disk is full, and free a torn checkpoint of this step.
 
     PyTorch and safetensors wrap the system's error, each in its own way: what they have in common is its text.
 
@@ -115,12 +115,12 @@ def raise_if_disk_is_full(error: Exception, folder: Path, step: int) -> None:
     causes = (str(cause) for cause in (error, error.__cause__, error.__context__))
     if not any(text in cause for cause in causes for text in full) and shutil.disk_usage(folder).free > ALMOST_FULL:
         return
-    if is_rank_zero():
+    if is_rank_zero() and not is_complete(folder / f"{PREFIX}{step}"):
         # Another process leaves it to the next start: this one may still be writing its share.
         shutil.rmtree(folder / f"{PREFIX}{step}", ignore_errors=True)
     earlier = last_complete(folder)
     raise UserError(
-        f"{folder}: expected space for the checkpoint of step {step}, found the disk full; free some and run again: "
+        f"{folder}: expected space for what step {step} writes, found the disk full; free some and run again: "
         f"{f'the work goes on from {earlier.name}' if earlier else 'no earlier checkpoint is there'}"
     ) from None
 

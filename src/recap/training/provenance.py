@@ -13,9 +13,13 @@ LIBRARIES = ("recap", "torch", "transformers", "peft", "accelerate", "tokenizers
 
 
 def decisive(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    """What half a run's work must have in common with the rest of it: kind of device, dtype, processes, versions."""
+    """What half a run's work must have in common with the rest of it, to end in the bytes of an undisturbed run.
+
+    Kind of device, dtype, processes, versions, and on a CPU the threads, which cut sums.
+    """
     return {
         "device": device.type,
+        **({"threads": torch.get_num_threads()} if device.type == "cpu" else {}),
         "dtype": str(dtype).removeprefix("torch."),
         "world_size": world_size(),
         "versions": {"python": platform.python_version(), **library_versions(LIBRARIES)},

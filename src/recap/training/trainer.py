@@ -24,6 +24,7 @@ from transformers.trainer import SCHEDULER_NAME
 
 from recap.params import TrainingParams
 from recap.runtime.errors import UserError
+from recap.runtime.seeding import derive_seed
 from recap.training.checkpoints import last_complete, mark_complete, raise_if_disk_is_full, remove_torn, step_of
 from recap.training.curves import LiveCurves
 from recap.training.optimizer import optimizer_recipe
@@ -107,13 +108,6 @@ class TrainedPartTrainer(Trainer):
         if self.args.should_save and self.lr_scheduler is not None:
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
-    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        try:
-            super()._save_checkpoint(*args, **kwargs)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise_if_disk_is_full(error, Path(str(self.args.output_dir)), self.state.global_step)
-            raise
-
     def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: Any) -> Any:
         by_engine = resume_from_checkpoint if self.is_deepspeed_enabled else None
         prepared = super()._prepare_for_training(
@@ -163,17 +157,25 @@ class TrainedPartTrainer(Trainer):
         )
 
 
+class OwnRandomStream(TrainerCallback):
+    """Gives every process of a launch draws of its own.
+
+    The Trainer seeds all alike, so that sample i of each would lose the same units to dropout. Alone, a process keeps
+    what the run was seeded with, and one that goes on from a checkpoint gets its stream from there afterwards.
+    """
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if args.world_size > 1:
+            torch.manual_seed(derive_seed(args.seed, "rank", args.process_index))
+
+
 class CompletionMarker(TrainerCallback):
     """Marks a checkpoint as whole when every process has written its share."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         args.distributed_state.wait_for_everyone()
         if args.should_save:
-            try:
-                mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
-            except OSError as error:
-                raise_if_disk_is_full(error, Path(str(args.output_dir)), state.global_step)
-                raise
+            mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
 
 class ProgressBar(TrainerCallback):
@@ -262,6 +264,7 @@ def train(
         callbacks=[
             LiveCurves(Path(str(arguments.output_dir))),
             ProgressBar(description),
+            OwnRandomStream(),
             CompletionMarker(),
             termination := SaveOnTermination(),
             *([ValidationSchedule(validation.steps)] if validation else []),
@@ -273,6 +276,9 @@ def train(
     except UserError as error:
         # A DataLoader worker hands its exception on as the text of a traceback that ends with the message.
         raise UserError(str(error).strip().rsplit(f"{UserError.__name__}: ", 1)[-1]) from None
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise_if_disk_is_full(error, Path(str(arguments.output_dir)), trainer.state.global_step)
+        raise
     if termination.stopped_at is not None:
         termination.exit()
     log = trainer.state.log_history

@@ -30,7 +30,11 @@ def test_what_is_shipped_leaves_precision_to_the_parameters(path: Path) -> None:
         ({"bf16": {"enabled": True}}, torch.bfloat16, r"zero\.json: expected no section bf16: device\.dtype says"),
         ({"fp16": {}, "torch_autocast": {}}, torch.float32, r"no section fp16, torch_autocast"),
         ([], torch.float32, r"zero\.json: expected a JSON object, found list"),
-        ({"zero_optimization": {}}, torch.float16, r"device\.dtype: expected bfloat16 or float32 under DeepSpeed, found float16"),
+        (
+            {"zero_optimization": {}},
+            torch.float16,
+            r"device\.dtype: expected bfloat16 or float32 under DeepSpeed, found float16",
+        ),
     ],
 )
 def test_what_would_round_what_trains_is_refused(tmp_path: Path, config: Any, dtype: torch.dtype, message: str) -> None:

@@ -291,3 +291,26 @@ class TestReading:
         assert found.to_dict() == aux.to_dict()
         with pytest.raises(UserError, match=r"width 32 does not show its number of heads"):
             clip_config_of({"embeddings.class_embedding": torch.zeros(32)})
+
+
+@pytest.mark.parametrize("layout", ["recap", "original"])
+@pytest.mark.parametrize(
+    ("source", "target", "told"),
+    [
+        ("model", "model", "apart from"),
+        ("model", ".", "apart from"),
+        ("model", "notes", "found a folder of other files"),
+        ("model", "notes/thesis.txt", "found a file"),
+    ],
+)
+def test_what_is_no_earlier_output_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, source: str, target: str, told: str
+) -> None:
+    for file in (tmp_path / "model" / "config.json", tmp_path / "notes" / "thesis.txt"):
+        file.parent.mkdir()
+        file.write_text("{}")
+    monkeypatch.setattr(sys, "argv", ["convert", str(tmp_path / source), str(tmp_path / target), "--layout", layout])
+    with pytest.raises(UserError, match=told):
+        main()
+    assert (tmp_path / "model" / "config.json").is_file()
+    assert (tmp_path / "notes" / "thesis.txt").is_file()

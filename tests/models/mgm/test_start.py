@@ -146,6 +146,16 @@ def test_connectors_of_another_size_are_refused(parts: tuple[Path, Path, Path], 
         built(tmp_path / "start", parts)
 
 
+def test_a_merged_model_cut_short_is_refused(
+    parts: tuple[Path, Path, Path], tmp_path: Path, slice_of_reference: Path
+) -> None:
+    start = whole("merged", tmp_path, slice_of_reference)
+    file = start / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"expected whole weights: .*incomplete metadata"):
+        built(start, parts)
+
+
 def test_the_marker_alone_means_the_parts(tmp_path: Path) -> None:
     shutil.copytree(MARKER, tmp_path / "elsewhere")
     assert kind_of(tmp_path / "elsewhere") == "parts"

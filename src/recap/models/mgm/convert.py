@@ -265,6 +265,15 @@ def _read_tokenizer(source: Path) -> Any | None:
     return AutoTokenizer.from_pretrained(source)
 
 
+def _check_target(source: Path, target: Path) -> None:
+    """Refuse to replace what is no earlier output: the source, a folder that holds it, other people's files."""
+    if target.resolve() in (source.resolve(), *source.resolve().parents):
+        raise UserError(f"{target}: expected a folder to write apart from {source}, which is read; name another")
+    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file()):
+        found = "a file" if target.is_file() else "a folder of other files"
+        raise UserError(f"{target}: expected a new folder, an empty one or a model, found {found}; name another")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recap.models.mgm.convert", description=convert.__doc__)
     parser.add_argument("source", metavar="SRC", type=Path, help="folder to read: a checkpoint as published")
@@ -274,6 +283,7 @@ def main() -> None:
         "--layout", choices=LAYOUTS, default=LAYOUTS[0], help="what to write; original: the published layout, from ours"
     )
     args = parser.parse_args()
+    _check_target(args.source, args.target)
     if args.layout == "original":
         publish(args.source, args.target)
     else:

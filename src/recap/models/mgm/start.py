@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoProcessor
 
 from recap.models.mgm.build import build_mgm
@@ -106,7 +107,10 @@ def _load_original(start: Path, dtype: torch.dtype) -> Built:
 
 
 def _load_merged(start: Path, dtype: torch.dtype) -> Built:
-    model, report = MGMForConditionalGeneration.from_pretrained(start, dtype=dtype, output_loading_info=True)
+    try:
+        model, report = MGMForConditionalGeneration.from_pretrained(start, dtype=dtype, output_loading_info=True)
+    except SafetensorError as error:
+        raise UserError(f"models.start.path: {start}: expected whole weights: {error}; copy the model again") from None
     if report["missing_keys"]:
         raise UserError(f"{start}: weights lack {', '.join(sorted(report['missing_keys']))}")
     return model, AutoProcessor.from_pretrained(start)

@@ -155,6 +155,14 @@ def test_a_spoilt_adapter_is_found_out(saved: Saved, spoil: Callable[[Tensors, T
         saved.verify()
 
 
+def test_connectors_that_saw_no_image_may_stay_as_they_were(saved: Saved) -> None:
+    tensors = load_file(saved.folder / ADAPTER_WEIGHTS)
+    save_file(tensors | saved.before, saved.folder / ADAPTER_WEIGHTS)
+    with pytest.raises(UserError, match="14 problem"):
+        saved.verify()
+    assert verify_adapter(saved.folder, shapes=saved.shapes, before={})["connector_tensors"] == 16
+
+
 def test_key_biases_may_stay_as_they_were(saved: Saved) -> None:
     """Their gradient is zero, and where it is so in every bit, the optimizer leaves them alone."""
     tensors = load_file(saved.folder / ADAPTER_WEIGHTS)

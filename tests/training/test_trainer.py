@@ -352,3 +352,11 @@ def test_every_process_draws_for_itself() -> None:
     torch.manual_seed(42)
     assert draws[0] == torch.rand(1).item()
     assert len(set(draws)) == 3
+
+
+def test_text_alone_trains(world: World, mgm: Parts, tmp_path: Path) -> None:
+    model = add_lora(mgm[0], LoraParams(r=4, alpha=8, dropout=0.0, target_modules=["q_proj"]))
+    text = [example for example in conversation_examples(world.conversations) if example.image is None]
+    result = run_fit(model, mgm[1], world, tmp_path, examples=text)
+    assert result.metrics["samples_with_image"] == 0 < result.metrics["samples_seen"]
+    assert result.history[-1]["loss"] < result.history[0]["loss"]

@@ -111,14 +111,12 @@ class RowEncoder:
                 reason, detail = problem
                 left_out.append({"where": example.where, "id": example.id, "reason": reason, "detail": detail})
         if not kept:
-            raise UserError(f"expected rows to train on, found none among {len(examples)}; first: {left_out[:1]}")
+            raise UserError(f"expected rows to train on, found none among {len(examples)}{_first(left_out)}")
         share = 100 * len(left_out) / len(examples)
         if share > max_left_out:
-            first = left_out[0]
             raise UserError(
                 f"expected at most {max_left_out:g} % of rows that cannot train, found {len(left_out)} of "
-                f"{len(examples)} ({share:.1f} %); first: {first['where']} (id {first['id']}): {first['reason']}: "
-                f"{first['detail']}"
+                f"{len(examples)} ({share:.1f} %){_first(left_out)}"
             )
         return kept, left_out
 
@@ -129,7 +127,7 @@ class RowEncoder:
             return "label_mismatch", " ".join(str(error).split())
         _, labels = self.processor.expand(ids, labels)
         if all(label == IGNORE_INDEX for label in labels[: self.max_length]):
-            return "nothing_to_learn", f"no answer token within the first {self.max_length} tokens"
+            return "nothing_to_learn", f"no answer token within the first {self.max_length} tokens (mgm.max_length)"
         return None
 
     def encode(self, example: Example) -> dict[str, torch.Tensor]:
@@ -152,6 +150,12 @@ class RowEncoder:
     def collate(self, samples: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """Encoded rows as one batch."""
         return self.processor.collate(samples)
+
+
+def _first(left_out: Sequence[dict[str, str]]) -> str:
+    return "".join(
+        f"; first: {row['where']} (id {row['id']}): {row['reason']}: {row['detail']}" for row in left_out[:1]
+    )
 
 
 @dataclass(frozen=True)

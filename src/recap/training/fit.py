@@ -96,6 +96,7 @@ def fit(
         "micro_batch_size": plan.micro_batch_size,
         "accumulation_steps": plan.accumulation_steps,
         **seen,
+        "samples_with_image": sum(kept[row].image is not None for row in order),
         "rows_left_out": len(left_out),
         **size,
         **stability(losses, norms, max_grad_norm=params.max_grad_norm),

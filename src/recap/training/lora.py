@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from recap.models.mgm.connectors import CONNECTORS, KEY_BIASES, connector_parameters
+from recap.models.mgm.connectors import CONNECTORS, KEY_BIASES, connector_name, connector_parameters
 from recap.params import LoraParams
 from recap.runtime.errors import UserError
 from recap.training.trainer import trained
@@ -126,7 +126,7 @@ def verify_adapter(
     Args:
         folder: A PEFT folder.
         shapes: `adapter_shapes` of the model that trained.
-        before: `connector_weights` before training.
+        before: `connector_weights` before training; those that training was to change.
 
     Returns:
         `lora_tensors`, `connector_tensors` and `adapter_parameters`.
@@ -144,8 +144,9 @@ def verify_adapter(
             problems.append(f"{name} is what it was before training")
     if problems:
         raise UserError(f"{folder}: {len(problems)} problem(s) in the saved adapter: {'; '.join(sorted(problems)[:3])}")
+    connectors = sum(connector_name(name) is not None for name in tensors)
     return {
-        "lora_tensors": len(tensors) - len(before),
-        "connector_tensors": len(before),
+        "lora_tensors": len(tensors) - connectors,
+        "connector_tensors": connectors,
         "adapter_parameters": sum(tensor.numel() for tensor in tensors.values()),
     }

@@ -50,6 +50,8 @@ def read_zero_config(path: str | Path) -> dict[str, Any]:
         )
     if not isinstance(config.get("zero_optimization"), dict):
         raise UserError(f"{path}: expected a section zero_optimization, found {sorted(config)}; see configs/deepspeed/")
+    if (stage := config["zero_optimization"].get("stage", 0)) not in range(4):
+        raise UserError(f"{path}: zero_optimization.stage: expected 0, 1, 2 or 3, found {stage!r}")
     return config
 
 

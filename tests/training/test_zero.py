@@ -30,6 +30,7 @@ def test_what_is_shipped_leaves_precision_to_the_parameters(path: Path) -> None:
         ({"bf16": {"enabled": True}}, torch.bfloat16, r"zero\.json: expected no section bf16: device\.dtype says"),
         ({"fp16": {}, "torch_autocast": {}}, torch.float32, r"no section fp16, torch_autocast"),
         ([], torch.float32, r"zero\.json: expected a JSON object, found list"),
+        ({"zero_optimization": {"stage": 7}}, torch.float32, r"stage: expected 0, 1, 2 or 3, found 7"),
         (
             {"zero_optimization": {}},
             torch.float16,

@@ -153,9 +153,10 @@ class RowEncoder:
 
 
 def _first(left_out: Sequence[dict[str, str]]) -> str:
-    return "".join(
-        f"; first: {row['where']} (id {row['id']}): {row['reason']}: {row['detail']}" for row in left_out[:1]
-    )
+    if not left_out:
+        return ""
+    row = left_out[0]
+    return f"; first: {row['where']} (id {row['id']}): {row['reason']}: {row['detail']}"
 
 
 @dataclass(frozen=True)

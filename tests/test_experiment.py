@@ -221,6 +221,7 @@ def test_make_helps_changes_scale_and_names_missing_models(tmp_path: Path) -> No
     clone.borrow_environment()
     assert {line.split()[0] for line in clone.run("make", "help").stdout.splitlines()} >= {
         "experiment", "venv", "models", "profile", "compare", "seeds", "test", "unit", "lint", "foundry", "help",
+        "rehearse",
     }  # fmt: skip
     clone.run("bash", "-c", "source .venv/bin/activate && dvc --version")
     clone.run("make", "models")
@@ -238,6 +239,8 @@ def test_make_helps_changes_scale_and_names_missing_models(tmp_path: Path) -> No
     assert (clone.root / "params.yaml").read_text() == (clone.root / "profiles" / "mgm-2b.yaml").read_text()
     kept = [(clone.root / f"params.old-{number}.yaml").read_text() for number in (1, 2)]
     assert kept == [tiny, smoke] and clone.run("git", "status", "--short").stdout == " M params.yaml\n"
+    counted = clone.run("make", "rehearse", "P=smoke", "FLAGS=--own-settings").stdout
+    assert "Peak memory of one device" in counted and "finetune micro-batch 4" in counted
     unknown = clone.run("make", "profile", "P=nothing", check=False)
     assert unknown.returncode != 0 and "no such profile; there are: " in unknown.stderr
 

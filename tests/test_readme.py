@@ -16,6 +16,7 @@ EXERCISED = {
     "make foundry": "tests/foundry/test_foundry.py::test_the_foundry_at_toy_length",
     "make models": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
     "make profile P=mgm-2b": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
+    "make rehearse": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
     "make profile P=smoke": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
     "source .venv/bin/activate": f"{EXPERIMENT}test_make_helps_changes_scale_and_names_missing_models",
     "dvc repro": f"{EXPERIMENT}test_a_second_run_executes_nothing",
@@ -43,6 +44,7 @@ EXERCISED = {
     ),
     "python -m recap.reporting.comparison baseline blip2": f"{EXPERIMENT}test_make_runs_both_recipes_and_then_nothing",
     "python -m recap.models.mgm.convert SRC DST": "tests/models/mgm/test_convert.py::test_as_a_module",
+    "python -m recap.training.check PATH": "tests/training/test_check.py::test_command_line",
     "make test": ".ci/run",
 }
 

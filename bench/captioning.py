@@ -20,6 +20,7 @@ from typing import Any
 import torch
 import transformers
 from PIL import Image
+from tables import print_table
 from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 from recap.captioning.blip2 import Blip2Captioner, Decoding
@@ -35,6 +36,7 @@ from recap.runtime.stage import run
 from recap.runtime.timing import hardware
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+COLUMNS = ("system", "decoding", "batch_size", "images_per_second", "peak_gib", "words_mean", "same_percent")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def main() -> None:
     with repeated(args.images, args.count) as (root, images):
         setting = Setting(model, root, images, device, dtype, args.max_new_tokens)
         rows = [*recap_rows(setting, args.batch_sizes, args.num_beams), *rival_rows(setting)]
-    print_table(rows)
+    print_table(COLUMNS, rows)
     write_json(args.output, {"hardware": accelerator(device), "setting": described(setting, args.images), "rows": rows})
     print(f"\n{args.output}")
 
@@ -221,15 +223,6 @@ def data_juicer_mapper(setting: Setting) -> Callable[[list[str]], Captions]:
         return captions
 
     return work
-
-
-def print_table(rows: list[dict[str, Any]]) -> None:
-    columns = ("system", "decoding", "batch_size", "images_per_second", "peak_gib", "words_mean", "same_percent")
-    cells = [["-" if row.get(column) is None else str(row[column]) for column in columns] for row in rows]
-    widths = [max(len(line[index]) for line in [list(columns), *cells]) for index in range(len(columns))]
-    print()
-    for line in [list(columns), *cells]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def accelerator(device: torch.device) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tables import print_table
 from torch import nn
 from torch.nn import functional as F
 
@@ -21,11 +22,12 @@ from recap.io import write_json
 from recap.models.mgm import mining, modeling_mgm
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.configuration_mgm import MGMConfig
-from recap.models.mgm.connectors import MGMMiningProjector, connector_parameters
+from recap.models.mgm.connectors import MGMMiningProjector
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.runtime.seeding import seed_everything
 from recap.runtime.stage import run
 from recap.runtime.timing import hardware
+from recap.training.connectors import freeze_all_but_connectors
 
 TINY = Path("models/tiny")
 # About 100 M parameters, a third of them words.
@@ -69,7 +71,7 @@ def main() -> None:
     rows = [] if args.skip_large else mining_rows(args.repeats)
     rows.append(compare("pretraining step, tiny, 16 samples", step_of(tiny_mgm(), 16, text=40), args.repeats))
     rows.append(compare("pretraining step, 100 M, 2 samples", step_of(middle_mgm(), 2, text=60), args.repeats))
-    print_table(rows)
+    print_table(list(rows[0]), rows)
     write_json(args.output, {"hardware": {**hardware(), "torch_threads": torch.get_num_threads()}, "rows": rows})
     print(f"\n{args.output}")
 
@@ -134,9 +136,7 @@ def middle_mgm() -> MGMForConditionalGeneration:
 
 def step_of(model: MGMForConditionalGeneration, samples: int, *, text: int) -> Callable[[bool], None]:
     """Forward and backward of pretraining, on random rows of which half of the text is labelled."""
-    model.train().requires_grad_(False)
-    for parameter in connector_parameters(model).values():
-        parameter.requires_grad_(True)
+    freeze_all_but_connectors(model.train())
     config = model.config
     image = torch.full((samples, config.num_image_tokens), config.image_token_id)
     words = torch.randint(config.image_token_id + 1, config.text_config.vocab_size, (samples, text))
@@ -177,14 +177,6 @@ def compare(name: str, work: Callable[[bool], Any], repeats: int) -> Row:
     row["times"] = round(best[True][0] / best[False][0], 1)
     print(f"{name}: {row['plain_cpu_s']} -> {row['recap_cpu_s']} CPU-seconds, {row['times']} times", flush=True)
     return row
-
-
-def print_table(rows: list[Row]) -> None:
-    columns = list(rows[0])
-    widths = [max(len(str(line)) for line in (column, *(row[column] for row in rows))) for column in columns]
-    print()
-    for line in (columns, *([row[column] for column in columns] for row in rows)):
-        print("  ".join(str(cell).ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 if __name__ == "__main__":

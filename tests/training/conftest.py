@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,21 @@ from recap.training.lora import ADAPTER_WEIGHTS
 
 ROOT = Path(__file__).parents[2]
 IMAGE_SIZE_AUX = 32
+# What both sections of a training run share, at the size of these tests.
+TRAINING: dict[str, Any] = {
+    "max_steps": 6,
+    "global_batch_size": 4,
+    "learning_rate": 0.01,
+    "lr_scheduler_type": "cosine",
+    "warmup_ratio": 0.3,
+    "weight_decay": 0.0,
+    "max_grad_norm": 1.0,
+    "image_aspect_ratio": "pad",
+    "drop_path": 0.0,
+    "loss_normalisation": "tokens",
+    "max_left_out": 1.0,
+    "save_steps": 2,
+}
 COLOURS = ("red", "green", "blue", "white", "black", "grey")
 
 

@@ -38,25 +38,12 @@ from recap.training.replicas import built_once
 from recap.training.trainer import ProgressBar, trained, whole_parameters
 from recap.training.zero import prepare_deepspeed
 
-from .conftest import IMAGE_SIZE_AUX, ROOT, World, encoder_for
+from .conftest import IMAGE_SIZE_AUX, ROOT, TRAINING, World, encoder_for
 
 CPU = torch.device("cpu")
-STEPS = 6
+STEPS = TRAINING["max_steps"]
 STOPPED_IN = 3
-COMMON = {
-    "max_steps": STEPS,
-    "global_batch_size": 8,
-    "learning_rate": 0.01,
-    "lr_scheduler_type": "cosine",
-    "warmup_ratio": 0.3,
-    "weight_decay": 0.0,
-    "max_grad_norm": 1.0,
-    "image_aspect_ratio": "pad",
-    "drop_path": 0.0,
-    "loss_normalisation": "tokens",
-    "max_left_out": 1.0,
-    "save_steps": 2,
-}
+COMMON = TRAINING | {"global_batch_size": 8}
 PARAMS: dict[str, TrainingParams] = {
     "pretrain": TrainingParams(**COMMON),
     "finetune": FinetuneParams(**COMMON, connector_learning_rate=0.005, val_rows=1, val_steps=4),

@@ -28,34 +28,18 @@ from recap.training.fit import TrainingResult, fit
 from recap.training.lora import add_lora
 from recap.training.trainer import trained
 
-from .conftest import IMAGE_SIZE_AUX, ROOT, World, encoder_for
+from .conftest import IMAGE_SIZE_AUX, ROOT, TRAINING, World, encoder_for
 
 Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
 CPU = torch.device("cpu")
 
 
 def training_params(**changes: Any) -> TrainingParams:
-    return TrainingParams(**(VALUES | changes))
+    return TrainingParams(**(TRAINING | changes))
 
 
 def finetune_params(**changes: Any) -> FinetuneParams:
-    return FinetuneParams(**(VALUES | {"connector_learning_rate": 0.01, "val_rows": 1, "val_steps": 2} | changes))
-
-
-VALUES = {
-    "max_steps": 6,
-    "global_batch_size": 4,
-    "learning_rate": 0.01,
-    "lr_scheduler_type": "cosine",
-    "warmup_ratio": 0.3,
-    "weight_decay": 0.0,
-    "max_grad_norm": 1.0,
-    "image_aspect_ratio": "pad",
-    "drop_path": 0.0,
-    "loss_normalisation": "tokens",
-    "max_left_out": 1.0,
-    "save_steps": 2,
-}
+    return FinetuneParams(**(TRAINING | {"connector_learning_rate": 0.01, "val_rows": 1, "val_steps": 2} | changes))
 
 
 def compute(**changes: Any) -> Compute:

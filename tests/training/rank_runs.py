@@ -107,7 +107,7 @@ def configuration(spread: str, folder: Path) -> Path:
     """A shipped configuration, for a model as large as its own: what ZeRO-3 has gathered is given up after use."""
     config = read_json(ROOT / "configs" / "deepspeed" / f"{spread}.json")
     if config["zero_optimization"]["stage"] == 3:
-        config["zero_optimization"]["stage3_max_reuse_distance"] = 0
+        config["zero_optimization"] |= {"stage3_max_live_parameters": 0, "stage3_max_reuse_distance": 0}
     write_json(folder / "zero.json", config)
     return folder / "zero.json"
 

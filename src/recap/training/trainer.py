@@ -117,6 +117,9 @@ class TrainedPartTrainer(Trainer):
             # Not strict, as frozen weights are not in it; the Trainer would be strict for a model without LoRA.
             engine: Any = self.model_wrapped
             engine.load_checkpoint(by_engine, load_module_strict=False)
+            # ZeRO-3 gathers its small parameters to load them. Its first pass, which it records and expects from then
+            # on, would run without fetching them and differ from the second.
+            engine.empty_partition_cache()
             self._load_optimizer_and_scheduler(by_engine)
         return prepared
 

@@ -37,7 +37,7 @@ def main() -> None:
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_results
     from recap.models.presence import only_tests_wiring, require_model
-    from recap.models.starts import kind_of
+    from recap.models.start_kinds import kind_of
     from recap.params import ModelsParams, load_params, read_yaml, validate
     from recap.runtime.timing import stage_timing
     from recap.world.settings import WorldSettings

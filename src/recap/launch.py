@@ -23,7 +23,7 @@ from recap.params import MACHINE, PARAMS_PATH, DeviceParams, MachineParams, load
 from recap.runtime.errors import UserError
 from recap.runtime.parentage import end_with_parent
 from recap.runtime.stage import run
-from recap.training.batches import batch_plan
+from recap.training.batches import batch_plan, processes_to_start
 from recap.training.ranks import LAUNCHER_PID, TERMINATED
 
 TRAINING_STAGES = ("pretrain", "finetune")
@@ -60,7 +60,7 @@ def _params_file(flags: list[str]) -> Path:
 
 
 def processes(machine: MachineParams, device: DeviceParams) -> int:
-    """Processes to start on this host. `auto` is one under plain, else one per visible GPU and one on a CPU.
+    """`processes_to_start`, of this host.
 
     Raises:
         UserError: The launcher cannot start so many, there are fewer GPUs, or deepspeed has no configuration.
@@ -84,11 +84,10 @@ def processes(machine: MachineParams, device: DeviceParams) -> int:
     import torch
 
     gpus = torch.cuda.device_count() if device.device != "cpu" else 0
-    if machine.processes == "auto":
-        return max(gpus, 1)
-    if 0 < gpus < machine.processes:
-        raise UserError(f"machine.processes: expected at most the {gpus} visible GPU(s), found {machine.processes}")
-    return machine.processes
+    here = processes_to_start(machine, gpus)
+    if 0 < gpus < here:
+        raise UserError(f"machine.processes: expected at most the {gpus} visible GPU(s), found {here}")
+    return here
 
 
 def _hosts() -> int:

@@ -16,7 +16,7 @@ from recap.rehearsal.count import (
     count_operations,
     count_training,
 )
-from recap.rehearsal.memory import ACTIVATIONS, BATCHES, GRADIENTS, OPTIMIZER, WEIGHTS
+from recap.rehearsal.memory import ACTIVATIONS, BATCHES, GRADIENTS, LOGITS, OPTIMIZER, WEIGHTS
 from recap.rehearsal.places import Fakes, OnDevice, Place
 from recap.rehearsal.profile import Profile
 from recap.rehearsal.steps import build_for_answering
@@ -94,6 +94,13 @@ def test_more_of_anything_costs_memory(tiny: Profile, more: dict[str, Any]) -> N
     least: dict[str, Any] = {"micro_batch": 2, "tokens": 150, "checkpointing": True}
     low, high = (count_training(tiny, "finetune", **setting) for setting in (least, least | more))
     assert sum(high.values()) > sum(low.values())
+
+
+def test_under_zero3_the_logits_of_all_labelled_positions_exist_at_once(tiny: Profile) -> None:
+    """A chunk is 512 of them."""
+    setting: dict[str, Any] = {"micro_batch": 4, "tokens": 400, "checkpointing": True}
+    usual, whole = (count_training(tiny, "finetune", **setting, whole_loss=whole) for whole in (False, True))
+    assert whole[LOGITS] > 2 * usual[LOGITS] > 0
 
 
 def test_tied_weights_are_one_fake(tiny: Profile) -> None:

@@ -23,7 +23,6 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from recap.io import read_json, write_json
 from recap.models.loading import DTYPES
-from recap.models.mgm import modeling_mgm
 from recap.models.mgm.build import build_mgm
 from recap.params import FinetuneParams, LoraParams, TrainingParams
 from recap.runtime.seeding import seed_everything
@@ -60,8 +59,6 @@ class Stopping(ProgressBar):
 
 
 def main() -> None:
-    # Answers of these tests are short; at this size the ranks' batches make up different numbers of chunks.
-    modeling_mgm.LOSS_CHUNK = 6
     world, out, names = World(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3:]
     with ExitStack() as holding:
         prepare_deepspeed(CPU, holding)
@@ -120,6 +117,8 @@ def train(world: World, folder: Path, stage: str, compute: Compute) -> tuple[tor
     base, processor = built_once(
         lambda: build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX, dtype=compute.dtype), CPU
     )
+    # Answers of these tests are short; at this size the ranks' batches make up different numbers of chunks.
+    base.loss_chunk = 6
     model: torch.nn.Module = base
     if stage == "finetune":
         model = add_lora(base, LORA)

@@ -161,7 +161,7 @@ def _not_mlp2x(folder: Path) -> None:
         (_lost_shard, r"files: .*model\.safetensors: expected a file of weights, found nothing"),
         (_damaged, r"files: .*model\.safetensors: expected a file of tensors"),
         (_lost_tensor, r"files: model\.safetensors: lacks model\.norm\.weight"),
-        (_lost_everywhere, r"tensors: missing keys: model\.language_model\.norm\.weight"),
+        (_lost_everywhere, r"tensors: missing model\.language_model\.norm\.weight"),
         (_stranger, r"files: model\.safetensors: the index does not name model\.resampler\.weight"),
         (_misshapen, r"tensors: model\.mm_projector\.0\.bias has shape \[3\], expected \[16\]"),
         (_not_finite, r"tensors: model\.mm_projector\.0\.bias is not finite"),

@@ -17,7 +17,7 @@ def test_no_second_model_and_no_list_of_logits(root: Path, tmp_path: Path, dtype
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["dtype"] == dtype
     assert found["adapter_effect_max"] > found["logit_difference_max"]
-    # A model is as large as all probes' logits together, and one of either too many would be seen: seen were 1.6 times
-    # the model (it, a few slices of logits, and in bfloat16 the float32 head), with a list of logits 2.5 times.
+    # A model is as large as all probes' logits together: one of either too many would be seen. Over the model there are
+    # slices of logits and a trained part's copies, seen was half of it; at full size that is far below 2 GB.
     assert 0.9 < found["model"] / found["logits_of_all"] < 1.1
-    assert found["peak"] < 2 * found["model"]
+    assert found["peak"] - found["model"] < 0.7 * found["model"]

@@ -7,6 +7,11 @@ from recap.runtime.errors import UserError
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """A dtype as parameters and metrics write it: "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
 def pick_device(name: str) -> torch.device:
     """The device that a parameter names.
 

@@ -13,7 +13,14 @@ Parts = Mapping[str, int]
 
 
 def count_training(
-    profile: Profile, stage: str, *, micro_batch: int, tokens: int, checkpointing: bool, place: Place | None = None
+    profile: Profile,
+    stage: str,
+    *,
+    micro_batch: int,
+    tokens: int,
+    checkpointing: bool,
+    whole_loss: bool = False,
+    place: Place | None = None,
 ) -> Parts:
     """Bytes by part at the peak of `pretrain` or `finetune`, in the middle of an accumulation window.
 
@@ -23,12 +30,19 @@ def count_training(
         micro_batch: Rows of a micro-batch.
         tokens: Tokens of each row.
         checkpointing: Whether activations are computed again in the backward pass.
+        whole_loss: Whether the logits of all labelled positions exist at once, as under ZeRO-3.
         place: Fakes, unless the count is to be made on real tensors.
     """
     place = place or Fakes()
     params = profile.training(stage)
     model = steps.build_for_training(
-        profile.mgm, stage, profile.params.lora, place, profile.dtype, checkpointing=checkpointing
+        profile.mgm,
+        stage,
+        profile.params.lora,
+        place,
+        profile.dtype,
+        checkpointing=checkpointing,
+        whole_loss=whole_loss,
     )
     counter = MemoryCounter(profile.mgm.text_config.vocab_size)
     with counter:

@@ -12,7 +12,7 @@ from recap.params import Params, TrainingParams, load_all
 from recap.rehearsal.sizes import captioner_config, mgm_config
 from recap.rehearsal.zero import Zero
 from recap.runtime.errors import UserError
-from recap.training.batches import batch_plan
+from recap.training.batches import batch_plan, processes_to_start
 
 # A caption with its template; a conversation of some turns.
 USUAL_TEXT_TOKENS = {"pretrain": 60, "finetune": 128}
@@ -60,11 +60,8 @@ class Profile:
     @property
     def processes(self) -> int:
         """That train together, as `recap.launch` starts them; but a profile may be of another machine than this one."""
-        machine = self.params.machine
-        if machine.launcher == "plain":
-            return 1
         gpus = torch.cuda.device_count() if self.params.device.device != "cpu" else 0
-        return max(1, gpus) if machine.processes == "auto" else machine.processes
+        return processes_to_start(self.params.machine, gpus)
 
     def micro_batch(self, stage: str) -> int:
         """Samples that a process of "pretrain" or "finetune" holds at a time.

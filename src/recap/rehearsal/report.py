@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from recap.models.loading import dtype_name
 from recap.rehearsal.budget import GIB, smallest_card, usable
 from recap.rehearsal.count import Parts, count_answer, count_caption, count_merge, count_training
 from recap.rehearsal.memory import PARTS
@@ -50,8 +51,16 @@ def own_counts(profile: Profile) -> Iterator[Count]:
 
 def training_count(profile: Profile, stage: str, micro_batch: int, tokens: int, *, checkpointing: bool) -> Count:
     """One setting of a training stage, on each of the profile's processes."""
-    parts: Parts = count_training(profile, stage, micro_batch=micro_batch, tokens=tokens, checkpointing=checkpointing)
-    parts = per_device(parts, profile.zero(), profile.processes, weight_bytes=profile.dtype.itemsize)
+    zero = profile.zero()
+    parts: Parts = count_training(
+        profile,
+        stage,
+        micro_batch=micro_batch,
+        tokens=tokens,
+        checkpointing=checkpointing,
+        whole_loss=zero is not None and zero.stage == 3,
+    )
+    parts = per_device(parts, zero, profile.processes, weight_bytes=profile.dtype.itemsize)
     recomputed = "checkpointing" if checkpointing else "no checkpointing"
     return Count(stage, f"micro-batch {micro_batch}, {tokens} tokens, {recomputed}", parts)
 
@@ -70,7 +79,7 @@ def over_budget(profile: Profile, counts: Sequence[Count]) -> list[Count]:
 
 def heading(profile: Profile) -> str:
     """What the numbers are."""
-    machine, dtype = profile.params.machine, str(profile.dtype).removeprefix("torch.")
+    machine, dtype = profile.params.machine, dtype_name(profile.dtype)
     zero = f", {machine.deepspeed}" if machine.deepspeed else ""
     return (
         f"Peak memory of one device in GiB, counted on fake tensors; {dtype}, {profile.processes} process(es){zero}.\n"

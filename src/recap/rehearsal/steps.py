@@ -5,6 +5,7 @@ fakes do not have. What it allocates is the same: autocast, float32 trained para
 gradients that stay from one micro-batch to the next.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from recap.rehearsal.places import Place
 from recap.training.connectors import freeze_all_but_connectors
 from recap.training.logits import Output
 from recap.training.lora import add_lora
-from recap.training.trainer import trained
+from recap.training.trainer import cast_trained, trained
 
 Batch = dict[str, torch.Tensor]
 
@@ -40,16 +41,24 @@ def build_mgm(config: MGMConfig, place: Place, dtype: torch.dtype) -> MGMForCond
 
 
 def build_for_training(
-    config: MGMConfig, stage: str, lora: LoraParams, place: Place, dtype: torch.dtype, *, checkpointing: bool
+    config: MGMConfig,
+    stage: str,
+    lora: LoraParams,
+    place: Place,
+    dtype: torch.dtype,
+    *,
+    checkpointing: bool,
+    whole_loss: bool = False,
 ) -> nn.Module:
-    """The model as `pretrain` or `finetune` trains it."""
+    """The model as `pretrain` or `finetune` trains it; with `whole_loss` as under ZeRO-3, see its `loss_chunk`."""
     model: Any = build_mgm(config, place, dtype)
+    if whole_loss:
+        model.loss_chunk = sys.maxsize
     if stage == "pretrain":
         freeze_all_but_connectors(model)
     else:
         model = add_lora(model, lora)
-    for _, parameter in trained(model):
-        parameter.data = parameter.data.float()
+    cast_trained(model)
     if checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
     return place.settle(model).train()

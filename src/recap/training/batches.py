@@ -6,6 +6,7 @@ gradient accumulation follows from both and from the number of processes.
 
 from dataclasses import dataclass
 
+from recap.params import MachineParams
 from recap.runtime.errors import UserError
 
 
@@ -16,6 +17,13 @@ class BatchPlan:
     micro_batch_size: int
     accumulation_steps: int
     processes: int
+
+
+def processes_to_start(machine: MachineParams, gpus: int) -> int:
+    """Processes of one host. `auto` is one under plain, else one per visible GPU and one on a CPU."""
+    if machine.launcher == "plain":
+        return 1
+    return max(1, gpus) if machine.processes == "auto" else machine.processes
 
 
 def batch_plan(global_batch_size: int, micro_batch_size: int, processes: int) -> BatchPlan:

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from recap.models.loading import dtype_name
 from recap.params import FinetuneParams, TrainingParams
 from recap.training.arguments import training_arguments
 from recap.training.batches import batch_plan
@@ -21,7 +22,7 @@ from recap.training.provenance import provenance
 from recap.training.ranks import from_rank_zero, world_size
 from recap.training.sampling import exposure, row_order
 from recap.training.stability import stability
-from recap.training.trainer import History, train, trained
+from recap.training.trainer import History, cast_trained, train, trained
 from recap.training.validation import Validation, hold_out
 
 logger = logging.getLogger(__name__)
@@ -75,8 +76,7 @@ def fit(
     kept, validation = _part(fit_to_train, encoder, params, plan.micro_batch_size, compute.dataloader_workers)
     order = row_order(len(kept), params.max_steps * params.global_batch_size, seed)
     samples = TrainingSamples(kept, order, encoder)
-    for _, parameter in trained(model):
-        parameter.data = parameter.data.float()
+    cast_trained(model)
     size = _size(model)
     seen = exposure(order, len(kept))
     logger.info(
@@ -85,7 +85,7 @@ def fit(
         *(stage, len(kept), len(left_out), len(fit_to_train) - len(kept), params.max_steps, params.global_batch_size),
         *(plan.processes, plan.micro_batch_size, plan.accumulation_steps, seen["epochs"]),
         *(size["trained_parameters"], size["trained_percent"]),
-        *(compute.device, str(compute.dtype).removeprefix("torch.")),
+        *(compute.device, dtype_name(compute.dtype)),
     )
     arguments = training_arguments(params, compute, plan, output_dir=work, seed=seed)
     done = train(model, samples, encoder.collate, arguments, params=params, validation=validation, description=stage)

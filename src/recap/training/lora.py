@@ -15,7 +15,9 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
 
+from recap.models.loading import dtype_name
 from recap.models.mgm.connectors import CONNECTORS, KEY_BIASES, connector_name, connector_parameters
+from recap.models.mgm.mismatch import mismatches
 from recap.params import LoraParams
 from recap.runtime.errors import UserError
 from recap.training.trainer import trained
@@ -99,23 +101,16 @@ def tensor_problems(found: Mapping[str, torch.Tensor], expected: Mapping[str, to
     Trained tensors are float32. DeepSpeed's bfloat16 mode rounds them when it gathers them for saving, ZeRO-3 leaves
     empty shells.
     """
-    problems = [f"{name} is missing" for name in expected.keys() - found.keys()]
-    problems += [f"{name} is unexpected" for name in found.keys() - expected.keys()]
-    for name in expected.keys() & found.keys():
-        tensor = found[name]
-        if tensor.numel() == 0:
-            problems.append(f"{name} is empty")
-        elif tensor.shape != expected[name]:
-            problems.append(f"{name} has shape {list(tensor.shape)}, expected {list(expected[name])}")
-        elif tensor.dtype != torch.float32:
-            problems.append(f"{name} is {_plain(tensor.dtype)}, expected float32, in which it trained")
-        elif not torch.isfinite(tensor).all():
+    empty = {name for name, tensor in found.items() if tensor.numel() == 0}
+    full = {name: tensor for name, tensor in found.items() if name not in empty}
+    problems = [f"{name} is empty" for name in empty]
+    problems += mismatches(full, {name: shape for name, shape in expected.items() if name not in empty})
+    for name in expected.keys() & full.keys():
+        if full[name].dtype != torch.float32:
+            problems.append(f"{name} is {dtype_name(full[name].dtype)}, expected float32, in which it trained")
+        elif not torch.isfinite(full[name]).all():
             problems.append(f"{name} is not finite")
     return sorted(problems)
-
-
-def _plain(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def verify_adapter(

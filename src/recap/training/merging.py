@@ -25,6 +25,7 @@ from torch import nn
 from tqdm import tqdm
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedConfig, PreTrainedModel
 
+from recap.models.loading import dtype_name
 from recap.models.mgm.checkpoint import stream_weights
 from recap.runtime.errors import UserError
 from recap.training.adapters import load_adapter
@@ -91,7 +92,7 @@ def merge_and_prove(
         again = rebuild(dtype)
         _move(again, device)
         load_adapter(again, adapter)
-        rounding = _distance(again, probes, reference, head, f"adapter model in {_plain(dtype)}")
+        rounding = _distance(again, probes, reference, head, f"adapter model in {dtype_name(dtype)}")
         _move(again, META)
     reloaded = AutoModelForImageTextToText.from_pretrained(merged, dtype=dtype, device_map=device).eval()
     check_files(reloaded, merged)
@@ -99,7 +100,7 @@ def merge_and_prove(
     saved = _distance(reloaded, probes, reference, head, "saved model")
     logger.info(
         "saved in %s: mean |logit difference| %.3g, where computing in it makes %.3g",
-        *(_plain(dtype), saved.mean, rounding.mean),
+        *(dtype_name(dtype), saved.mean, rounding.mean),
     )
     _require_rounding_alone(saved, rounding, dtype, tolerance)
     return {
@@ -109,7 +110,7 @@ def merge_and_prove(
         "logit_difference_mean": gap.mean,
         "greedy_agreement_percent": gap.agreement,
         "adapter_effect_max": effect.maximum,
-        "dtype": _plain(dtype),
+        "dtype": dtype_name(dtype),
         **_named("saved", saved),
         **_named("rounding", rounding),
     }
@@ -230,9 +231,9 @@ def _require_rounding_alone(saved: Difference, rounding: Difference, dtype: torc
     allowed = tolerance + ROUNDING_FACTOR * rounding.mean
     if saved.mean > allowed:
         raise UserError(
-            f"expected the model saved in {_plain(dtype)} to lie within {allowed:.3g} of the adapter model in the mean "
-            f"(merge.tolerance + {ROUNDING_FACTOR:g} x {rounding.mean:.3g}, what the dtype does to the adapter model), "
-            f"found {saved.mean:.3g}; it is not published: set device.dtype to float32"
+            f"expected the model saved in {dtype_name(dtype)} to lie within {allowed:.3g} of the adapter model in the "
+            f"mean (merge.tolerance + {ROUNDING_FACTOR:g} x {rounding.mean:.3g}, what the dtype does to the adapter "
+            f"model), found {saved.mean:.3g}; it is not published: set device.dtype to float32"
         )
 
 
@@ -242,7 +243,3 @@ def _named(what: str, found: Difference) -> dict[str, float]:
         f"{what}_difference_mean": found.mean,
         f"{what}_agreement_percent": found.agreement,
     }
-
-
-def _plain(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from recap.models.loading import dtype_name
 from recap.runtime.versions import library_versions
 from recap.training.ranks import world_size
 
@@ -20,7 +21,7 @@ def decisive(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     return {
         "device": device.type,
         **({"threads": torch.get_num_threads()} if device.type == "cpu" else {}),
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": dtype_name(dtype),
         "world_size": world_size(),
         "versions": {"python": platform.python_version(), **library_versions(LIBRARIES)},
     }

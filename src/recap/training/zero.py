@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from recap.models.loading import dtype_name
 from recap.runtime.errors import UserError
 from recap.runtime.holding import held
 from recap.runtime.scratch import SCRATCH_ROOT
@@ -66,7 +67,7 @@ def zero_config(path: str | Path, dtype: torch.dtype) -> dict[str, Any]:
         raise UserError("device.dtype: expected bfloat16 or float32 under DeepSpeed, found float16")
     if dtype != torch.float32:
         # An empty list: gradients and parameters travel in float32 too. What trains is a small part of the model.
-        autocast = {"enabled": True, "dtype": str(dtype).removeprefix("torch."), "lower_precision_safe_modules": []}
+        autocast = {"enabled": True, "dtype": dtype_name(dtype), "lower_precision_safe_modules": []}
         config["torch_autocast"] = autocast
     return config
 

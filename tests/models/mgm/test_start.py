@@ -18,7 +18,7 @@ from recap.models.mgm.convert import convert
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.projector import save_projector
 from recap.models.mgm.start import build_start
-from recap.models.starts import kind_of
+from recap.models.start_kinds import kind_of
 from recap.runtime.errors import UserError
 
 MARKER = Path(__file__).parents[3] / "configs" / "start" / "parts"

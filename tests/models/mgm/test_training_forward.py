@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.loss.loss_utils import ForCausalLMLoss
 
-from recap.models.mgm import modeling_mgm
 from recap.models.mgm.connectors import connector_parameters
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 
@@ -52,7 +51,7 @@ def assert_same(model: nn.Module, found: torch.Tensor, expected: torch.Tensor) -
 def test_the_loss_at_labelled_positions_is_that_of_all_logits(
     model: MGMForConditionalGeneration, given: Batch, monkeypatch: pytest.MonkeyPatch, chunk: int, num_items: Any
 ) -> None:
-    monkeypatch.setattr(modeling_mgm, "LOSS_CHUNK", chunk)
+    monkeypatch.setattr(model, "loss_chunk", chunk)
     model.train()
     found = model(**given, num_items_in_batch=num_items)
     assert found.logits is None

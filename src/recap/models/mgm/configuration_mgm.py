@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoConfig, CLIPVisionConfig, ConvNextConfig, GemmaConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-from recap.models.starts import MERGED_TYPE
+from recap.models.start_kinds import MERGED_TYPE
 
 ORIGINAL_IMAGE_TOKEN_ID = -200  # What the original puts in `input_ids` for an image; read beside `image_token_id`.
 

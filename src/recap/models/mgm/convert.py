@@ -30,12 +30,13 @@ from recap.models.mgm.checkpoint import (
     read_weights,
 )
 from recap.models.mgm.configuration_mgm import MGMConfig
+from recap.models.mgm.mismatch import mismatches, shapes
 from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
 from recap.models.mgm.placeholder import image_placeholder
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.publish import publish
 from recap.models.mgm.weight_names import is_buffer, mgm_name
-from recap.models.starts import MODEL_TYPES
+from recap.models.start_kinds import MODEL_TYPES
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -61,31 +62,23 @@ def load_original(model: MGMForConditionalGeneration, state_dict: Mapping[str, t
     """
     if problems := problems_of(model, state_dict):
         raise UserError(f"expected the weights of this MGM: {'; '.join(problems)}")
-    found = {mgm_name(name): tensor for name, tensor in state_dict.items() if not is_buffer(name)}
-    model.load_state_dict(found, strict=False)
+    model.load_state_dict(_renamed(state_dict), strict=False)
 
 
 def problems_of(model: MGMForConditionalGeneration, state_dict: Mapping[str, torch.Tensor]) -> list[str]:
     """What keeps tensors with the original's names from being this model's; see `load_original`."""
-    kept = {name: tensor for name, tensor in state_dict.items() if not is_buffer(name)}
-    found = {mgm_name(name): tensor for name, tensor in kept.items()}
-    wanted = model.state_dict()
+    found = _renamed(state_dict)
     tied = model.all_tied_weights_keys
-    missing = sorted(wanted.keys() - found.keys() - tied.keys())
-    unexpected = sorted(name for name in kept if mgm_name(name) not in wanted)
-    problems = [f"missing keys: {', '.join(missing)}"] if missing else []
-    problems += [f"unexpected keys: {', '.join(unexpected)}"] if unexpected else []
-    problems += [
-        f"{name} has shape {list(found[name].shape)}, expected {list(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & found.keys())
-        if found[name].shape != wanted[name].shape
-    ]
-    problems += [
+    wanted = {name: tensor for name, tensor in model.state_dict().items() if name in found or name not in tied}
+    return mismatches(found, shapes(wanted)) + [
         f"{name} differs from {source}, which it is tied to"
         for name, source in tied.items()
         if name in found and source in found and not torch.equal(found[name], found[source])
     ]
-    return problems
+
+
+def _renamed(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {mgm_name(name): tensor for name, tensor in state_dict.items() if not is_buffer(name)}
 
 
 @dataclass(frozen=True)

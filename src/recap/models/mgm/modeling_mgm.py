@@ -57,7 +57,7 @@ class MGMConvNextModel(ConvNextModel):
         self.layernorm = nn.Identity()  # type: ignore[assignment]
 
 
-# Labelled positions whose logits exist at a time: at 256,000 words half a gigabyte in float32, several times over.
+# At 256,000 words half a gigabyte of logits in float32, several times over.
 LOSS_CHUNK = 512
 
 
@@ -299,6 +299,9 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
         num_items_in_batch: Labelled tokens of all the batches that a step accumulates.
         return_logits: None means always but in training with labels.
 
+    Attributes:
+        loss_chunk: Labelled positions whose logits the loss holds at a time. Under ZeRO-3 it holds all.
+
     Raises:
         ValueError: Images and placeholders do not match.
     """
@@ -308,6 +311,7 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
     def __init__(self, config: MGMConfig) -> None:
         super().__init__(config)
         self.model = MGMModel(config)
+        self.loss_chunk = LOSS_CHUNK
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
         self.post_init()
 
@@ -375,7 +379,7 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
             total = self._summed_loss(hidden, following)
         else:
             # One chunk's logits at a time; the backward pass computes them again.
-            chunks = zip(hidden.split(LOSS_CHUNK), following.split(LOSS_CHUNK), strict=True)
+            chunks = zip(hidden.split(self.loss_chunk), following.split(self.loss_chunk), strict=True)
             losses = [checkpoint(self._summed_loss, *chunk, use_reentrant=False) for chunk in chunks]
             total = torch.stack(losses).sum()
         if isinstance(num_items_in_batch, torch.Tensor):
@@ -389,7 +393,7 @@ class MGMForConditionalGeneration(MGMPreTrainedModel, GenerationMixin):
         there it is one, whatever the batch.
         """
         sharded = hasattr(self.lm_head.weight, "ds_id")
-        return 1 if sharded else max(1, -(-len(following) // LOSS_CHUNK))
+        return 1 if sharded else max(1, -(-len(following) // self.loss_chunk))
 
     def _summed_loss(self, hidden: torch.Tensor, following: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(self.lm_head(hidden).float(), following, reduction="sum")

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 
 from recap.io import atomic_path, write_json
 from recap.models.mgm.connectors import connector_parameters, connectors_among
+from recap.models.mgm.mismatch import mismatches, shapes
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
-from recap.models.starts import ORIGINAL_NAME, WEIGHTS_NAME
+from recap.models.start_kinds import ORIGINAL_NAME, WEIGHTS_NAME
 from recap.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -54,14 +55,7 @@ def put_connectors(model: MGMForConditionalGeneration, found: Mapping[str, torch
         UserError: They are not exactly the connectors of `model`.
     """
     wanted = connector_parameters(model)
-    problems = [f"missing {name}" for name in sorted(wanted.keys() - found.keys())]
-    problems += [f"unexpected {name}" for name in sorted(found.keys() - wanted.keys())]
-    problems += [
-        f"{name} has shape {list(found[name].shape)}, expected {list(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & found.keys())
-        if found[name].shape != wanted[name].shape
-    ]
-    if problems:
+    if problems := mismatches(found, shapes(wanted)):
         raise UserError(f"{path}: expected this model's connectors: {'; '.join(problems)}; were they trained for it?")
     with torch.no_grad():
         for name, tensor in wanted.items():

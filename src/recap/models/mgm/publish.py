@@ -16,9 +16,11 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 
 from recap.io import atomic_path, read_json, write_json
+from recap.models.loading import dtype_name
 from recap.models.mgm.checkpoint import stream_weights
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.connectors import CONNECTORS, connector_name
+from recap.models.mgm.mismatch import mismatches
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.weight_names import original_name
 from recap.runtime.errors import UserError
@@ -141,7 +143,7 @@ def original_config(config: MGMConfig, dtype: torch.dtype) -> dict[str, Any]:
         "mm_vision_select_layer": config.vision_feature_layer,
         "model_type": "mgm_gemma",
         "tokenizer_model_max_length": 2048 if config.image_grid == 1 else 4096,
-        "torch_dtype": str(dtype).removeprefix("torch."),
+        "torch_dtype": dtype_name(dtype),
     }
     return dict(sorted(fields.items()))
 
@@ -154,16 +156,9 @@ def _tensors_in_order(source: Path, config: MGMConfig) -> dict[str, torch.Tensor
     """
     with torch.device("meta"):
         model = MGMForConditionalGeneration(config)
-    wanted, shapes = original_names(model), model.state_dict()
+    wanted, tensors = original_names(model), model.state_dict()
     found = {name: torch.empty_like(tensor, device="meta") for name, tensor in _renamed(source)}
-    problems = [f"missing {name}" for name in sorted(wanted.keys() - found.keys())]
-    problems += [f"unexpected {name}" for name in sorted(found.keys() - wanted.keys())]
-    problems += [
-        f"{name} has shape {list(found[name].shape)}, expected {list(shapes[wanted[name]].shape)}"
-        for name in sorted(wanted.keys() & found.keys())
-        if found[name].shape != shapes[wanted[name]].shape
-    ]
-    if problems:
+    if problems := mismatches(found, {name: tensors[own].shape for name, own in wanted.items()}):
         raise UserError(f"{source}: expected the tensors of its config.json: {'; '.join(problems)}")
     return {name: found[name] for name in wanted}
 

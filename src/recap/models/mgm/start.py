@@ -21,7 +21,7 @@ from recap.models.mgm.convert import load_checkpoint
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.projector import load_projector, put_connectors
-from recap.models.starts import MERGED, ORIGINAL, PARTS, PROJECTOR, kind_of
+from recap.models.start_kinds import MERGED, ORIGINAL, PARTS, PROJECTOR, kind_of
 from recap.runtime.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def build_start(
     """The model that training starts from; seed before calling, new connectors are initialised here.
 
     Args:
-        start: See `recap.models.starts.kind_of`.
+        start: See `recap.models.start_kinds.kind_of`.
         language_model: Folder; the three parts are not read where `start` is a whole MGM.
         vision_tower: Folder.
         vision_tower_aux: Folder.

@@ -6,7 +6,7 @@ from recap.io import read_json
 from recap.models.mgm.checkpoint import has_weights
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.projector import ORIGINAL_NAME, WEIGHTS_NAME
-from recap.models.starts import MODEL_TYPES
+from recap.models.start_kinds import MODEL_TYPES
 from recap.runtime.errors import UserError
 from recap.training.adapters import ADAPTER_CONFIG, ADAPTER_PICKLE, ORIGINAL_CONNECTORS
 from recap.training.check.findings import Findings

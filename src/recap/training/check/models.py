@@ -8,10 +8,11 @@ from recap.io import read_json
 from recap.models.mgm.checkpoint import index_of, stream_weights
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.convert import problems_of, read_original
+from recap.models.mgm.mismatch import mismatches, shapes, shortened
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.training.check.findings import Findings
 from recap.training.check.original import Published, published_quirks
-from recap.training.check.tensors import misplaced, shard_problems, shortened, survey
+from recap.training.check.tensors import SHOWN, shard_problems, survey
 from recap.training.check.trial import file_list, load_model, model_of, try_model
 
 
@@ -28,7 +29,8 @@ def check_merged(folder: Path, findings: Findings, base: Path | None) -> None:
             wanted = {
                 name: value for name, value in model.state_dict().items() if name not in model.all_tied_weights_keys
             }
-            findings.faults("tensors", found.problems + misplaced(found.tensors, wanted), otherwise=found.summary())
+            problems = found.problems + mismatches(found.tensors, shapes(wanted), shown=SHOWN)
+            findings.faults("tensors", problems, otherwise=found.summary())
     try_model(findings, lambda: load_model(folder), "with from_pretrained")
 
 
@@ -45,7 +47,9 @@ def check_published(folder: Path, findings: Findings, base: Path | None) -> None
     with findings.attempt("tensors"):
         found = survey(original.weights.items())
         problems = problems_of(_without_weights(original.config), original.weights)
-        findings.faults("tensors", shortened(found.problems) + problems, otherwise=found.summary())
+        findings.faults(
+            "tensors", shortened(found.problems, SHOWN) + shortened(problems, SHOWN), otherwise=found.summary()
+        )
     try_model(findings, lambda: model_of(original), "as the converter reads it")
     index = index_of(folder)
     findings.of_original(

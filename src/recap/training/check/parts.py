@@ -4,11 +4,12 @@ from pathlib import Path
 
 from recap.io import read_json
 from recap.models.mgm.connectors import connector_name
+from recap.models.mgm.mismatch import shortened
 from recap.models.mgm.projector import WEIGHTS_NAME, load_projector, read_projector
 from recap.training.adapters import Adapter, load_adapter, read_adapter
 from recap.training.check.findings import Findings
 from recap.training.check.original import adapter_quirks
-from recap.training.check.tensors import Survey, connector_problems, shortened, survey
+from recap.training.check.tensors import SHOWN, Survey, connector_problems, survey
 from recap.training.check.trial import file_list, try_on_base
 
 
@@ -43,7 +44,7 @@ def check_projector(folder: Path, findings: Findings, base: Path | None) -> None
             shapes = read_json(folder / "config.json")
             other = [name for name, tensor in found.tensors.items() if shapes.get(name) != list(tensor.shape)]
             problems = [f"config.json: says another shape of {name}" for name in sorted(other)]
-            findings.faults("config", shortened(problems), otherwise=f"shapes of {len(shapes)} tensors")
+            findings.faults("config", shortened(problems, SHOWN), otherwise=f"shapes of {len(shapes)} tensors")
     findings.faults("tensors", found.problems + connector_problems(found.tensors), otherwise=found.summary())
     try_on_base(folder, findings, base, load_projector)
 
@@ -61,7 +62,7 @@ def _lora_problems(adapter: Adapter) -> list[str]:
             problems.append(f"{name} has shape {list(tensor.shape)}, expected rank {adapter.config.r}")
         if not is_a and tensor.numel() and not tensor.any():
             problems.append(f"{name} is all zero, as before training")
-    return shortened(problems)
+    return shortened(problems, SHOWN)
 
 
 def _rounded(found: Survey) -> list[str]:

@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 
 from recap.io import read_json
+from recap.models.loading import dtype_name
 from recap.models.mgm.checkpoint import index_of, read_tensors, weight_files
 from recap.models.mgm.connectors import CONNECTORS, MGMMiningProjector, multimodal_projector
+from recap.models.mgm.mismatch import mismatches, shortened
 from recap.runtime.errors import UserError
 
 SHOWN = 3  # problems of one kind that are named
@@ -29,7 +31,7 @@ class Survey:
 
     def dtypes(self) -> Counter[str]:
         """How many tensors there are of each dtype, as "float32"."""
-        return Counter(str(tensor.dtype).removeprefix("torch.") for tensor in self.tensors.values())
+        return Counter(dtype_name(tensor.dtype) for tensor in self.tensors.values())
 
     def summary(self) -> str:
         """The tensors in a few words."""
@@ -63,22 +65,11 @@ def shard_problems(folder: Path) -> list[str]:
             continue
         if weight_map:
             promised = {name for name, place in weight_map.items() if place == file.name}
-            problems += shortened([f"{file.name}: lacks {name}" for name in sorted(promised - names)])
-            problems += shortened([f"{file.name}: the index does not name {name}" for name in sorted(names - promised)])
+            problems += shortened([f"{file.name}: lacks {name}" for name in sorted(promised - names)], SHOWN)
+            problems += shortened(
+                [f"{file.name}: the index does not name {name}" for name in sorted(names - promised)], SHOWN
+            )
     return problems
-
-
-def misplaced(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> list[str]:
-    """Tensors that a model lacks, that it has no place for, or that have another shape."""
-    problems = shortened([f"missing {name}" for name in sorted(wanted.keys() - found.keys())])
-    problems += shortened([f"unexpected {name}" for name in sorted(found.keys() - wanted.keys())])
-    return problems + shortened(
-        [
-            f"{name} has shape {list(found[name].shape)}, expected {list(wanted[name].shape)}"
-            for name in sorted(wanted.keys() & found.keys())
-            if found[name].shape != wanted[name].shape
-        ]
-    )
 
 
 def connector_problems(found: Mapping[str, torch.Tensor]) -> list[str]:
@@ -91,19 +82,13 @@ def connector_problems(found: Mapping[str, torch.Tensor]) -> list[str]:
     with torch.device("meta"):
         modules = [multimodal_projector(low, width), *(MGMMiningProjector(size, low) for size in (low, high, high))]
     wanted = {
-        f"{connector}.{name}": tensor
+        f"{connector}.{name}": tensor.shape
         for connector, module in zip(CONNECTORS, modules, strict=True)
         for name, tensor in module.state_dict().items()
     }
-    return misplaced(found, wanted)
+    return mismatches(found, wanted, shown=SHOWN)
 
 
 def _shape(weight: torch.Tensor | None) -> tuple[int, int]:
     """Outputs and inputs of a linear layer; any where it is missing or is none, which is a problem of its own."""
     return (weight.shape[0], weight.shape[1]) if weight is not None and weight.ndim == 2 else (1, 1)
-
-
-def shortened(problems: list[str]) -> list[str]:
-    """The first few, and how many more there are."""
-    more = len(problems) - SHOWN
-    return problems if more <= 0 else [*problems[:SHOWN], f"... and {more} more like it"]

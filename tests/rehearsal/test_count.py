@@ -98,9 +98,10 @@ def test_more_of_anything_costs_memory(tiny: Profile, more: dict[str, Any]) -> N
 
 def test_under_zero3_the_logits_of_all_labelled_positions_exist_at_once(tiny: Profile) -> None:
     """A chunk is 512 of them."""
-    setting: dict[str, Any] = {"micro_batch": 4, "tokens": 400, "checkpointing": True}
+    setting: dict[str, Any] = {"micro_batch": 4, "tokens": 1000, "checkpointing": True}
     usual, whole = (count_training(tiny, "finetune", **setting, whole_loss=whole) for whole in (False, True))
-    assert whole[LOGITS] > 2 * usual[LOGITS] > 0
+    assert whole[LOGITS] > usual[LOGITS]
+    assert sum(whole.values()) > sum(usual.values())
 
 
 def test_tied_weights_are_one_fake(tiny: Profile) -> None:

@@ -11,9 +11,10 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
+import recap
 from recap.params import ScoreParams
 from recap.runtime.errors import UserError
-from recap.training import checkpoints, provenance
+from recap.training import provenance
 from recap.training.checkpoints import (
     MARKER,
     checkpoint_folder,
@@ -103,11 +104,6 @@ def change_library(_: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "library_versions", lambda names: dict.fromkeys(names, "9.9"))
 
 
-def change_seeding(_: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another file in place of the module that makes seeds."""
-    monkeypatch.setattr(checkpoints, "CODE", (*checkpoints.CODE[:-1], "runtime/errors.py"))
-
-
 def change_dtype(run: dict[str, Any], _: pytest.MonkeyPatch) -> None:
     run["compute"] = dataclasses.replace(CPU, dtype=torch.bfloat16)
 
@@ -122,7 +118,7 @@ def write_zero_config(run: dict[str, Any], *, stage: int) -> Path:
     return file
 
 
-CHANGES = (change_seed, change_section, change_input, change_script, change_processes, change_library, change_seeding)
+CHANGES = (change_seed, change_section, change_input, change_script, change_processes, change_library)
 
 
 @pytest.fixture
@@ -143,6 +139,23 @@ def test_whatever_moves_a_weight_gives_another_folder(
     assert first.is_dir() and first == checkpoint_folder("pretrain", **run)
     change(run, monkeypatch)
     assert checkpoint_folder("pretrain", **run) != first
+
+
+def test_any_code_that_a_weight_depends_on_gives_another_folder(
+    run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "recap"
+    shutil.copytree(Path(recap.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(recap, "__file__", str(package / "__init__.py"))
+    folders = [checkpoint_folder("pretrain", **run)]
+    for changed in ("data/corpus/records.py", "models/mgm/mining.py", "training/trainer.py", "runtime/seeding.py"):
+        with (package / changed).open("a") as code:
+            code.write("\n# changed\n")
+        folders.append(checkpoint_folder("pretrain", **run))
+    assert len(set(folders)) == len(folders)
+    with (package / "reporting" / "__init__.py").open("a") as code:
+        code.write("\n# changed\n")
+    assert checkpoint_folder("pretrain", **run) == folders[-1]
 
 
 def test_the_folder_depends_on_what_a_deepspeed_file_holds(run: dict[str, Any]) -> None:

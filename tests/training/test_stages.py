@@ -177,36 +177,40 @@ def test_unfinished_work_of_another_start_is_not_taken_up(run_folder: Path, para
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
+@pytest.mark.parametrize(("stage", "config"), [("pretrain", None), ("finetune", "zero3")])
 def test_two_ranks_end_the_same_whichever_process_was_ended_on_the_way(
-    run_folder: Path, params_file: Path, tmp_path: Path
+    run_folder: Path, params_file: Path, tmp_path: Path, stage: str, config: str | None
 ) -> None:
-    training = {"max_steps": 40, "save_steps": 5, "global_batch_size": 8}
-    set_params(run_folder, pretrain=training, machine=TWO_RANKS)
+    if stage == "finetune":
+        pytest.importorskip("deepspeed")
+        finish(start("pretrain", run_folder))
+    training = {"max_steps": 20, "save_steps": 2, "global_batch_size": 8}
+    set_params(run_folder, **{stage: training}, machine=TWO_RANKS | {"deepspeed": config and zero(config)})
     twin = tmp_path / "twin"
     shutil.copytree(run_folder, twin, ignore=shutil.ignore_patterns("twin"))
-    finish(start("pretrain", twin))
+    finish(start(stage, twin))
 
-    launcher = start("pretrain", run_folder)
-    wait_for_checkpoint(run_folder, "pretrain", 5)
+    launcher = start(stage, run_folder)
+    wait_for_checkpoint(run_folder, stage, 2)
     launcher.kill()
     # At once: the ranks of the first must have let go of the folder, or the second waits for it.
-    second = start("pretrain", run_folder)
-    wait_for_checkpoint(run_folder, "pretrain", 15)
+    second = start(stage, run_folder)
+    wait_for_checkpoint(run_folder, stage, 6)
     os.kill(rank_pid(second.pid, "1"), signal.SIGKILL)
     said, _ = second.communicate(timeout=60)
     assert second.returncode == 128 + signal.SIGKILL, said
     assert "going on from checkpoint-" in said
     launcher.communicate()
-    third = start("pretrain", run_folder)
-    wait_for_checkpoint(run_folder, "pretrain", 25)
+    third = start(stage, run_folder)
+    wait_for_checkpoint(run_folder, stage, 10)
     for _ in range(2):
         third.terminate()
     said, _ = third.communicate(timeout=60)
     assert third.returncode == 143, said
     assert "SIGTERM: saved step" in said and "Traceback" not in said
-    assert "going on from checkpoint-" in finish(start("pretrain", run_folder))
+    assert "going on from checkpoint-" in finish(start(stage, run_folder))
     assert outputs(run_folder) == outputs(twin)
-    found = results(run_folder, "pretrain")
+    found = results(run_folder, stage)
     assert (found["world_size"], found["samples_per_step"], found["accumulation_steps"]) == (2, 8, 2)
 
 

@@ -28,7 +28,8 @@ def check_merged(folder: Path, findings: Findings, base: Path | None) -> None:
             wanted = {
                 name: value for name, value in model.state_dict().items() if name not in model.all_tied_weights_keys
             }
-            findings.faults("tensors", found.problems + misplaced(found.tensors, wanted), otherwise=found.summary())
+            problems = shortened(found.problems) + misplaced(found.tensors, wanted)
+            findings.faults("tensors", problems, otherwise=found.summary())
     try_model(findings, lambda: load_model(folder), "with from_pretrained")
 
 

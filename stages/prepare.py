@@ -46,8 +46,8 @@ def main() -> None:
     # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
     check_chosen(chosen)
     # No model is read here; but a run that would miss one an hour later should stop now.
-    folders = [require_model(getattr(models, name).path, name) for name in ModelsParams.model_fields]
     kind_of(Path(models.start.path))
+    folders = [require_model(getattr(models, name).path, name) for name in ModelsParams.model_fields]
     with stage_timing(args.timing, "prepare") as timing:
         source_is_world = (args.source / WORLD_FILE).is_file()
         world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE

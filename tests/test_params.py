@@ -67,6 +67,13 @@ def test_values_that_exclude_each_other(
 @pytest.mark.parametrize(
     ("section", "change", "told"),
     [
+        (
+            "machine",
+            {"processes": "two"},
+            r": 1 problem\(s\): machine\.processes: input should be 'auto' or .*found 'two'",
+        ),
+        ("machine", {"processes": 0}, r": 1 problem\(s\): machine\.processes: .*found 0"),
+        ("machine", {"processes": True}, r": 1 problem\(s\): machine\.processes: .*found True"),
         ("finetune", {"val_rows": -1}, r"finetune\.val_rows.*found -1"),
         ("finetune", {"connector_learning_rate": 0.0}, r"finetune\.connector_learning_rate.*found 0\.0"),
         ("pretrain", {"connector_learning_rate": 1.0e-3}, r"pretrain\.connector_learning_rate: no such parameter"),

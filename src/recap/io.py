@@ -53,12 +53,14 @@ def read_json(path: str | Path) -> Any:
     """Parse a JSON file.
 
     Raises:
-        UserError: The file is missing or is not JSON; the message names file, line and column.
+        UserError: The file is missing, cannot be read or is not JSON; the message names file, line and column.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: expected a JSON file, found nothing; run the stage that writes it") from None
+    except OSError as error:
+        raise UserError(f"{path}: expected a JSON file, found what cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: expected UTF-8 text, found byte {error.start} that is not") from None
     except json.JSONDecodeError as error:

@@ -8,7 +8,7 @@ follows YAML 1.2, as DVC does (`1e-4` is a number; PyYAML would call it a string
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from recap.runtime.errors import UserError
@@ -23,6 +23,16 @@ PositiveInt = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 PositiveFloat = Annotated[float, Field(gt=0)]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def _auto_or_positive(value: Any) -> Any:
+    # A union would tell of each of its members that the value is none.
+    if value != "auto" and (type(value) is not int or value <= 0):
+        raise ValueError(f"input should be 'auto' or an integer greater than 0, found {value!r}")
+    return value
+
+
+AutoOrPositiveInt = Annotated[Literal["auto"] | int, BeforeValidator(_auto_or_positive)]
 
 
 class Section(BaseModel):
@@ -67,7 +77,7 @@ class MachineParams(Section):
 
     memory_gb: PositiveFloat
     launcher: Literal["plain", "torchrun", "deepspeed"]
-    processes: Literal["auto"] | PositiveInt
+    processes: AutoOrPositiveInt
     deepspeed: str | None
     gradient_checkpointing: bool
     pretrain_micro_batch_size: PositiveInt

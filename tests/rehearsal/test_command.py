@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ..unprivileged import obey_file_modes, writes_read_only_files
+
 pytestmark = pytest.mark.slow
 
 
@@ -62,3 +64,21 @@ def test_steps_on_this_machine(root: Path) -> None:
         peak, counted, hours = map(float, found.groups())
         assert counted < peak < 8 and 0 < hours < 100
     assert not list((root / ".scratch").glob("tmp*"))
+
+
+@pytest.mark.skipif(writes_read_only_files(), reason="nothing is read-only for this user")
+def test_a_folder_that_cannot_be_written_is_one_line(root: Path, tmp_path: Path) -> None:
+    for name in ("models", "configs"):
+        (tmp_path / name).symlink_to(root / name)
+    tmp_path.chmod(0o555)
+    flags = ("--params", str(root / "profiles/smoke.yaml"), "--real", "--stages", "merge")
+    told = subprocess.run(
+        [sys.executable, "-m", "recap.rehearsal", *flags],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=obey_file_modes,
+    )
+    tmp_path.chmod(0o755)
+    assert told.returncode == 1 and "Traceback" not in told.stderr
+    assert told.stderr.splitlines()[-1].startswith("error: .scratch: expected a folder to save the merged model in")

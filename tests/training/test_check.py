@@ -139,6 +139,14 @@ def _not_finite(folder: Path) -> None:
     change(folder / WEIGHTS, lambda tensors: tensors["model.mm_projector.0.bias"].fill_(float("inf")))
 
 
+def _all_zero(folder: Path) -> None:
+    change(folder / WEIGHTS, lambda tensors: tensors["model.mm_projector.0.weight"].zero_())
+
+
+def _zero_bias(folder: Path) -> None:
+    change(folder / WEIGHTS, lambda tensors: tensors["model.mm_projector.0.bias"].zero_())
+
+
 def _own_head(folder: Path) -> None:
     def add(tensors: Tensors) -> None:
         tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"] + 1
@@ -165,6 +173,7 @@ def _not_mlp2x(folder: Path) -> None:
         (_stranger, r"files: model\.safetensors: the index does not name model\.resampler\.weight"),
         (_misshapen, r"tensors: model\.mm_projector\.0\.bias has shape \[3\], expected \[16\]"),
         (_not_finite, r"tensors: model\.mm_projector\.0\.bias is not finite"),
+        (_all_zero, r"tensors: model\.mm_projector\.0\.weight is all zero"),
         (_own_head, r"tensors: lm_head\.weight differs from .* tied"),
         (_global_view_without_grid, r"config: .*image_global=True needs image_grid > 1"),
         (_not_mlp2x, r"config: .*expected mm_projector_type mlp2x_gelu"),
@@ -176,6 +185,19 @@ def test_a_published_model_with_a_fault(
     folder = Path(shutil.copytree(made / "MGM-2B", tmp_path / "MGM-2B"))
     spoil(folder)
     assert_fault(folder, message)
+
+
+def test_a_bias_may_be_zero(made: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made / "MGM-2B", tmp_path / "MGM-2B"))
+    _zero_bias(folder)
+    assert rows(check_folder(folder)[1], Verdict.FAULT) == ""
+
+
+def test_a_merged_model_of_zeros_is_none(made: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made / "merged", tmp_path / "merged"))
+    change(folder / WEIGHTS, lambda tensors: [tensor.zero_() for tensor in tensors.values()])
+    faults = rows(check_folder(folder)[1], Verdict.FAULT).splitlines()
+    assert "is all zero" in faults[0] and re.search(r"and \d+ more like it", faults[-1])
 
 
 def assert_fault(folder: Path, message: str) -> None:

@@ -24,6 +24,12 @@ def kind_of(start: Path) -> str:
     Raises:
         UserError: Nothing that training can start from.
     """
+    if not start.is_dir():
+        raise UserError(
+            f"models.start.path: {start}: expected a folder to start from, found "
+            f"{'a file' if start.exists() else 'nothing'}; correct the path, or run `make models` if models.start.hub "
+            "is set"
+        )
     if (start / "adapter_config.json").is_file():
         raise UserError(
             f"models.start.path: {start}: expected a model, found a LoRA adapter, which is none without the model it "

@@ -20,6 +20,7 @@ from recap.rehearsal.count import count_answer, count_caption, count_merge, coun
 from recap.rehearsal.measure import fastest, peak_bytes, peak_operations, reset_peak, timed
 from recap.rehearsal.places import OnDevice
 from recap.rehearsal.profile import Profile
+from recap.runtime.errors import UserError
 from recap.runtime.scratch import SCRATCH_ROOT
 from recap.runtime.timing import hardware
 from recap.training.merging import merge
@@ -136,8 +137,7 @@ class Rehearsal:
         seconds = {"probe": self.seconds(steps.probe, model, batch)}
         _, seconds["fold"] = timed(device, merge, wrapped)
         nn.Module.to(model, profile.dtype)
-        SCRATCH_ROOT.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=SCRATCH_ROOT) as folder:
+        with _scratch_folder() as folder:
             _, seconds["save"] = timed(device, model.save_pretrained, folder)
             # What is loaded takes the place of what was saved.
             del model, wrapped
@@ -201,6 +201,17 @@ class Rehearsal:
 def _operations_a_second(found: float, device: torch.device) -> str:
     peak = peak_operations(device)
     return f"{found / 1e12:.3g} TFLOP/s" + (f", MFU {100 * found / peak:.1f} %" if peak else "")
+
+
+def _scratch_folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        SCRATCH_ROOT.mkdir(exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=SCRATCH_ROOT)
+    except OSError as error:
+        raise UserError(
+            f"{SCRATCH_ROOT}: expected a folder to save the merged model in, found {error.strerror}; "
+            "rehearse where files can be written"
+        ) from None
 
 
 def _load(folder: str, device: torch.device, dtype: torch.dtype) -> Any:

@@ -11,10 +11,12 @@ from recap.runtime.errors import UserError
 
 # Until another process than the first says what it found, if nothing has ended it by then.
 SAY_AFTER_S = 10.0
+# Exit code after Ctrl-C, as a shell gives it: 128 + SIGINT.
+INTERRUPTED = 130
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; a `UserError` becomes one line on stderr and exit code 1.
+    """Run a stage's `main`; a `UserError` becomes one line on stderr and exit code 1, Ctrl-C one and 130.
 
     Sets the environment switches that keep the run offline and its libraries quiet *before* `main`
     imports them: the hub is never asked for anything, and tokenizers do not fork threads.
@@ -38,6 +40,10 @@ def run(main: Callable[[], None]) -> None:
             time.sleep(SAY_AFTER_S)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        if is_first:
+            print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     except Exception:
         if not is_first:
             # Most likely the connection to the first one, which has said why it ended.

@@ -13,6 +13,7 @@ from recap.io import write_jsonl, write_results
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.start import build_start
+from recap.models.starts import kind_of
 from recap.params import MACHINE, FinetuneParams
 from recap.runtime.holding import held
 from recap.runtime.scratch import discard, discard_unheld
@@ -124,6 +125,7 @@ def training_run(
             prepare_deepspeed(compute.device, holding)
         holding.enter_context(joined(compute.device, even_alone=compute.deepspeed is not None))
         with timing_on_rank_zero(args.timing, stage) as timing:
+            from_rank_zero(lambda: kind_of(args.start_from))
             work = from_rank_zero(
                 lambda: checkpoint_folder(
                     stage,

@@ -138,6 +138,11 @@ def test_anything_else_is_refused_in_one_line(tmp_path: Path, files: dict[str, A
     assert "\n" not in str(caught.value)
 
 
+def test_a_folder_that_is_not_there_is_named_as_a_parameter(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^models\.start\.path: .*MGM-2B: .*found nothing; correct the path"):
+        kind_of(tmp_path / "MGM-2B")
+
+
 def test_connectors_of_another_size_are_refused(parts: tuple[Path, Path, Path], tmp_path: Path) -> None:
     save_projector(built(MARKER, parts), tmp_path / "start")
     file = tmp_path / "start" / "projector.safetensors"

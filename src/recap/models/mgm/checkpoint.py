@@ -43,7 +43,7 @@ def weight_files(folder: Path) -> list[Path]:
     """
     for shards_name, file_names in zip(_INDEXES, (_FILES[:2], _FILES[2:]), strict=True):
         if (index := folder / shards_name).is_file():
-            return [folder / shard for shard in sorted(set(read_json(index)["weight_map"].values()))]
+            return [folder / shard for shard in sorted(set(_weight_map(index).values()))]
         for name in file_names:
             if (folder / name).is_file():
                 return [folder / name]
@@ -87,8 +87,25 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     with _reading(path):
         if path.suffix == ".safetensors":
             return load_file(path)
-        stored: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        return stored
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(stored, dict):
+        raise UserError(f"{path}: expected tensors by name, found {type(stored).__name__}; fetch the checkpoint again")
+    for name, tensor in stored.items():
+        if not (isinstance(name, str) and isinstance(tensor, torch.Tensor)):
+            raise UserError(
+                f"{path}: expected tensors by name, found {type(tensor).__name__} as {name!r}; "
+                "fetch the checkpoint again"
+            )
+    return stored
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """Tensor -> file, as an index has it."""
+    content = read_json(index)
+    places = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
+        raise UserError(f"{index}: expected a weight_map from tensor to file, found none; fetch the checkpoint again")
+    return places
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def check_merged(folder: Path, findings: Findings, base: Path | None) -> None:
             wanted = {
                 name: value for name, value in model.state_dict().items() if name not in model.all_tied_weights_keys
             }
-            problems = found.problems + mismatches(found.tensors, shapes(wanted), shown=SHOWN)
+            problems = shortened(found.problems, SHOWN) + mismatches(found.tensors, shapes(wanted), shown=SHOWN)
             findings.faults("tensors", problems, otherwise=found.summary())
     try_model(findings, lambda: load_model(folder), "with from_pretrained")
 

@@ -23,7 +23,8 @@ class Survey:
 
     Attributes:
         tensors: On the meta device, by name.
-        problems: Tensors that are empty or not finite.
+        problems: Tensors that are empty or not finite, and matrices that are all zero. Biases may be zero; LoRA's
+            matrices are judged by the check of adapters.
     """
 
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -50,14 +51,17 @@ def survey(tensors: Iterable[tuple[str, torch.Tensor]]) -> Survey:
             found.problems.append(f"{name} is empty: ZeRO-3 leaves such shells outside its own forward and backward")
         elif not torch.isfinite(tensor).all():
             found.problems.append(f"{name} is not finite")
+        elif tensor.ndim > 1 and tensor.is_floating_point() and ".lora_" not in name and not tensor.any():
+            found.problems.append(f"{name} is all zero")
     return found
 
 
 def shard_problems(folder: Path) -> list[str]:
     """Files that are missing or damaged, and tensors that lie elsewhere than the index says."""
+    files = weight_files(folder)
     weight_map: dict[str, str] = read_json(index)["weight_map"] if (index := index_of(folder)) else {}
     problems = []
-    for file in weight_files(folder):
+    for file in files:
         try:
             names = read_tensors(file).keys()
         except UserError as error:

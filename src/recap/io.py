@@ -25,10 +25,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; when the block ends without an error it becomes `path`.
 
     The block may create a file or a folder there. A reader sees the old output or the whole new one.
+
+    Raises:
+        UserError: Nothing can be written there.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{target}: expected a place to write to, found {error.strerror}: {error.filename}") from None
     try:
         draft = holder / target.name
         yield draft
@@ -65,6 +71,18 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path}: expected UTF-8 text, found byte {error.start} that is not") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from None
+
+
+def read_object(path: str | Path) -> dict[str, Any]:
+    """Parse a JSON file that holds an object.
+
+    Raises:
+        UserError: See `read_json`; or it holds something else.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value
 
 
 def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> int:

@@ -5,7 +5,7 @@ Imports nothing heavy: the first stage asks too, so that a wrong folder stops a 
 
 from pathlib import Path
 
-from recap.io import read_json
+from recap.io import read_object
 from recap.runtime.errors import UserError
 
 # Connectors alone: as Recap saves them, and as the original's first stage does.
@@ -37,9 +37,7 @@ def kind_of(start: Path) -> str:
         )
     if any((start / name).is_file() for name in (WEIGHTS_NAME, ORIGINAL_NAME)):
         return PROJECTOR
-    config = read_json(start / "config.json") if (start / "config.json").is_file() else {}
-    if not isinstance(config, dict):
-        raise UserError(f"{start / 'config.json'}: expected a JSON object, found {type(config).__name__}")
+    config = read_object(start / "config.json") if (start / "config.json").is_file() else {}
     found = config.get("model_type")
     if config.get("start") == PARTS:
         return PARTS

@@ -17,7 +17,7 @@ from recap.data.corpus.images import BadImage
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
 from recap.data.sources.pictures import PictureFinder, copy_images, find_faults
 from recap.data.sources.rejections import Part, Rejection
-from recap.io import read_json, write_json
+from recap.io import read_object, write_json
 from recap.runtime.errors import UserError
 
 
@@ -48,7 +48,7 @@ def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path) -> Part
         image = finder.find(image_id)
         return question_id, image, f"{benchmark.images_folder}/{image_id}{Path(image).suffix}"
 
-    source = _object(questions_file)
+    source = read_object(questions_file)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
     kept, rejections = _take(root, benchmark.name, items, check)
     rows = [question.item for question in kept]
@@ -70,7 +70,7 @@ def take_gqa(benchmark: GQA, questions_file: Path, folder: Path) -> Part:
         image_id = identifier(item, "imageId")
         return "", finder.find(image_id), f"{benchmark.images_folder}/{image_id}.jpg"
 
-    items = ((f"{questions_file.name}:{key}", value) for key, value in _object(questions_file).items())
+    items = ((f"{questions_file.name}:{key}", value) for key, value in read_object(questions_file).items())
     kept, rejections = _take(root, benchmark.name, items, check)
     by_id = {question.where.split(":", 1)[1]: question.item for question in kept}
     write_json(folder / benchmark.questions_files[0], by_id)
@@ -82,7 +82,7 @@ def take_vqa(benchmark: VQA, questions_file: Path, folder: Path) -> Part:
     """Copy the questions of VQAv2 or OK-VQA and, from beside them, their annotations."""
     root = questions_file.parent
     annotations_file = root / benchmark.annotations_file
-    annotation_source = _object(annotations_file)
+    annotation_source = read_object(annotations_file)
     annotations = {
         annotation["question_id"]: annotation
         for annotation in _items(annotation_source, benchmark.annotations_key, annotations_file)
@@ -102,7 +102,7 @@ def take_vqa(benchmark: VQA, questions_file: Path, folder: Path) -> Part:
         official = coco_name(image_id)
         return question_id, finder.find(official, str(image_id)), f"{benchmark.images_folder}/{official}.jpg"
 
-    source = _object(questions_file)
+    source = read_object(questions_file)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
     kept, rejections = _take(root, benchmark.name, items, check)
     rows = [question.item for question in kept]
@@ -142,13 +142,6 @@ def _read(where: str, item: Any, check: Check) -> TakenQuestion | Rejection:
     except (BadRow, BadImage) as fault:
         return Rejection(where, best_effort_id(item, "question_id"), fault.reason, fault.detail)
     return TakenQuestion(where, question_id or where, item, image, target)
-
-
-def _object(path: Path) -> dict[str, Any]:
-    source = read_json(path)
-    if not isinstance(source, dict):
-        raise UserError(f"{path}: expected a JSON object, found {type(source).__name__}")
-    return source
 
 
 def _items(source: dict[str, Any], key: str, path: Path) -> list[Any]:

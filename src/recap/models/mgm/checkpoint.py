@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from transformers import CLIPVisionConfig, ConvNextConfig
 
-from recap.io import read_json
+from recap.io import read_object
 from recap.models.mgm.modeling_mgm import MGMConvNextModel
 from recap.models.mgm.weight_names import convnext_name
 from recap.runtime.errors import UserError
@@ -101,11 +101,15 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _weight_map(index: Path) -> dict[str, str]:
     """Tensor -> file, as an index has it."""
-    content = read_json(index)
-    places = content.get("weight_map") if isinstance(content, dict) else None
-    if not isinstance(places, dict) or not all(isinstance(place, str) for place in places.values()):
+    places = read_object(index).get("weight_map")
+    # A file of the folder itself: an index from elsewhere could name any.
+    if not isinstance(places, dict) or not all(_is_file_name(place) for place in places.values()):
         raise UserError(f"{index}: expected a weight_map from tensor to file, found none; fetch the checkpoint again")
     return places
+
+
+def _is_file_name(place: object) -> bool:
+    return isinstance(place, str) and Path(place).name == place
 
 
 @contextmanager
@@ -166,8 +170,7 @@ def is_openclip(folder: Path) -> bool:
 def openclip_config(folder: Path) -> dict[str, Any]:
     """What an OpenCLIP folder says of its model and its preprocessing; nothing if it says nothing."""
     path = folder / "open_clip_config.json"
-    stored: dict[str, Any] = read_json(path) if path.is_file() else {}
-    return stored
+    return read_object(path) if path.is_file() else {}
 
 
 def openclip_convnext(folder: Path, dtype: torch.dtype) -> MGMConvNextModel:

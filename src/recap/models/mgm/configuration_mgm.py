@@ -4,14 +4,32 @@ In: the configurations of Gemma, CLIP (low resolution) and ConvNeXt (high resolu
 Follows Mini-Gemini (arXiv:2403.18814) and dvlab-research/MGM@769820c, Apache-2.0, without its code.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, CLIPVisionConfig, ConvNextConfig, GemmaConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
 from recap.models.start_kinds import MERGED_TYPE
+from recap.runtime.errors import UserError
 
 ORIGINAL_IMAGE_TOKEN_ID = -200  # What the original puts in `input_ids` for an image; read beside `image_token_id`.
+
+
+@contextmanager
+def readable_config(folder: Path) -> Iterator[None]:
+    """Turn what transformers makes of a folder's wrong sizes into one line.
+
+    Raises:
+        UserError: Its config.json is not one of this model.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        raise UserError(f"{folder / 'config.json'}: {' '.join(str(error).split())}") from None
 
 
 class MGMConfig(PreTrainedConfig):

@@ -14,13 +14,14 @@ import argparse
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModel, GemmaConfig, GenerationConfig
 
-from recap.io import atomic_path, read_json
+from recap.io import atomic_path, read_object
 from recap.models.mgm.build import processor_for
 from recap.models.mgm.checkpoint import (
     clip_config_of,
@@ -29,19 +30,31 @@ from recap.models.mgm.checkpoint import (
     openclip_convnext,
     read_weights,
 )
-from recap.models.mgm.configuration_mgm import MGMConfig
+from recap.models.mgm.configuration_mgm import MGMConfig, readable_config
 from recap.models.mgm.mismatch import mismatches, shapes
 from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
 from recap.models.mgm.placeholder import image_placeholder
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.publish import publish
 from recap.models.mgm.weight_names import is_buffer, mgm_name
-from recap.models.start_kinds import MODEL_TYPES
+from recap.models.start_kinds import MERGED_TYPE, MODEL_TYPES
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
 LAYOUTS = ("recap", "original")
 ACTIVATIONS = ("gelu_pytorch_tanh", "gelu")
+# Files that a folder of a model has, here or as published.
+OF_A_MODEL = (
+    "config.json",
+    "generation_config.json",
+    "*processor_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+)
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 
 _LOW, _AUX = "model.vision_tower.", "model.vision_tower_aux."
@@ -162,7 +175,7 @@ def read_original(source: Path, *, hidden_act: str = ACTIVATIONS[0]) -> Original
         raise UserError(f"{source}: expected a tensor {error.args[0]}, found none; fetch it again") from None
     fields = GemmaConfig.default_config_fields().keys() | {"rope_theta"}
     text = {name: value for name, value in original.items() if name in fields - {"architectures", "dtype"}}
-    try:
+    with readable_config(source):
         config = MGMConfig(
             text_config=text | {"hidden_act": hidden_act},
             vision_config=low_config,
@@ -172,8 +185,6 @@ def read_original(source: Path, *, hidden_act: str = ACTIVATIONS[0]) -> Original
             image_global=original.get("image_global", False),
             vision_feature_layer=original.get("mm_vision_select_layer", -2),
         )
-    except ValueError as error:
-        raise UserError(f"{source / 'config.json'}: {' '.join(str(error).split())}") from None
     tokenizer = _read_tokenizer(source)
     if tokenizer is not None:
         config.image_token_id = image_placeholder(tokenizer, config.text_config.vocab_size)
@@ -181,7 +192,7 @@ def read_original(source: Path, *, hidden_act: str = ACTIVATIONS[0]) -> Original
 
 
 def _read_config(source: Path) -> dict[str, Any]:
-    original: dict[str, Any] = read_json(source / "config.json")
+    original = read_object(source / "config.json")
     expected = {
         "model_type": MODEL_TYPES,
         "mm_projector_type": ("mlp2x_gelu",),
@@ -235,16 +246,16 @@ def _aux_tower(
     return {_AUX + name: tensor for name, tensor in tower.state_dict().items()}, tower.config
 
 
-def _beside(source: Path, recorded: str | None) -> Path | None:
+def _beside(source: Path, recorded: object) -> Path | None:
     """A tower's folder: as config.json has it or by name alone, seen from the checkpoint and the folders above."""
-    if recorded is None:
+    if not isinstance(recorded, str):
         return None
     source, name = source.resolve(), Path(recorded).name
     candidates = [Path(recorded), *(base / path for base in (source, *source.parents) for path in (recorded, name))]
     return next((folder for folder in candidates if folder.is_dir()), None)
 
 
-def _tower_missing(source: Path, kind: str, recorded: str | None) -> str:
+def _tower_missing(source: Path, kind: str, recorded: object) -> str:
     return (
         f"{source}: expected {kind} inside the checkpoint or beside it ({recorded}, as its config.json has it), "
         "found neither; put the tower's folder next to the checkpoint"
@@ -258,13 +269,24 @@ def _read_tokenizer(source: Path) -> Any | None:
     return AutoTokenizer.from_pretrained(source)
 
 
-def _check_target(source: Path, target: Path) -> None:
-    """Refuse to replace what is no earlier output: the source, a folder that holds it, other people's files."""
-    if target.resolve() in (source.resolve(), *source.resolve().parents):
+def _check_folders(source: Path, target: Path) -> None:
+    """Refuse to replace what is no earlier output: the source, a folder with or in it, other people's files."""
+    if not source.is_dir():
+        raise UserError(f"{source}: expected a folder to read, found none; correct the path")
+    ours, theirs = target.resolve(), source.resolve()
+    if ours.is_relative_to(theirs) or theirs.is_relative_to(ours):
         raise UserError(f"{target}: expected a folder to write apart from {source}, which is read; name another")
-    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not (target / "config.json").is_file()):
+    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not _is_earlier_output(target)):
         found = "a file" if target.is_file() else "a folder of other files"
-        raise UserError(f"{target}: expected a new folder, an empty one or a model, found {found}; name another")
+        raise UserError(f"{target}: expected a new folder, an empty one or an MGM, found {found}; name another")
+
+
+def _is_earlier_output(folder: Path) -> bool:
+    """Whether a folder holds an MGM and no file that is none of a model's."""
+    if not all(any(fnmatch(file.name, pattern) for pattern in OF_A_MODEL) for file in folder.iterdir()):
+        return False
+    config = folder / "config.json"
+    return config.is_file() and read_object(config).get("model_type") in (MERGED_TYPE, *MODEL_TYPES)
 
 
 def main() -> None:
@@ -276,7 +298,7 @@ def main() -> None:
         "--layout", choices=LAYOUTS, default=LAYOUTS[0], help="what to write; original: the published layout, from ours"
     )
     args = parser.parse_args()
-    _check_target(args.source, args.target)
+    _check_folders(args.source, args.target)
     if args.layout == "original":
         publish(args.source, args.target)
     else:

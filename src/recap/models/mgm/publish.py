@@ -15,10 +15,10 @@ import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 
-from recap.io import atomic_path, read_json, write_json
+from recap.io import atomic_path, read_object, write_json
 from recap.models.loading import dtype_name
 from recap.models.mgm.checkpoint import stream_weights
-from recap.models.mgm.configuration_mgm import MGMConfig
+from recap.models.mgm.configuration_mgm import MGMConfig, readable_config
 from recap.models.mgm.connectors import CONNECTORS, connector_name
 from recap.models.mgm.mismatch import mismatches
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
@@ -87,12 +87,13 @@ def publish(source: Path, target: Path, *, max_shard_size: str = MAX_SHARD_SIZE)
     Raises:
         UserError: The folder is of another kind, or its tensors are not those of its configuration.
     """
-    if (found := read_json(source / "config.json").get("model_type")) != MGMConfig.model_type:
+    if (found := read_object(source / "config.json").get("model_type")) != MGMConfig.model_type:
         raise UserError(
             f"{source / 'config.json'}: expected model_type {MGMConfig.model_type}, found {found!r}; "
             "only a model of this project can be published"
         )
-    config = MGMConfig.from_pretrained(source)
+    with readable_config(source):
+        config = MGMConfig.from_pretrained(source)
     tensors = _tensors_in_order(source, config)
     shards = split_torch_state_dict_into_shards(
         tensors, filename_pattern="model{suffix}.safetensors", max_shard_size=max_shard_size

@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ ROOT = Path(__file__).parent.parent
 # Properties are about results; how long one example takes depends on what else the machine does.
 settings.register_profile("recap", deadline=None)
 settings.load_profile("recap")
+
+
+def pytest_collection_finish() -> None:
+    """Modules are garbage at no time: the Trainer collects after every run, and would go through all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,16 @@ settings.register_profile("recap", deadline=None)
 settings.load_profile("recap")
 
 
+def pytest_sessionstart() -> None:
+    """Nothing is to be collected while test modules import what they need."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Modules are garbage at no time: the Trainer collects after every run, and would go through all of them."""
+    """What they imported stays: the Trainer collects garbage after every run, and would go through all of it."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A tiny random MGM in three folders, a projector, and training files with a few pictures."""
 
+import copy
 import json
 import shutil
 from dataclasses import dataclass
@@ -124,11 +125,17 @@ def _save_data(world: World) -> None:
     write_json(world.conversations, conversations)
 
 
-@pytest.fixture
-def mgm(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
-    """A new model with random connectors, and its processor."""
+@pytest.fixture(scope="session")
+def built(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
     torch.manual_seed(1)
     return build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX)
+
+
+@pytest.fixture
+def mgm(built: tuple[MGMForConditionalGeneration, MGMProcessor]) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
+    """A new model with random connectors, and its processor."""
+    torch.manual_seed(1)
+    return copy.deepcopy(built)
 
 
 @pytest.fixture

@@ -26,17 +26,17 @@ READ = "recap.comparison.compare.read_revision"
 
 @pytest.fixture(scope="module")
 def read_once() -> Callable[[str], Revision]:
-    """Reads a commit by each of its names once: whichever copy of the repository it is read from, it holds the same."""
+    """Reads the commit of a branch once: whichever copy of the repository it is read from, it holds the same."""
     known: dict[tuple[str, str], Revision] = {}
 
     def read(name: str) -> Revision:
-        command = ["git", "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
-        commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
-        if not commit:  # the workspace, an experiment or nothing
+        branch = Path(".git/refs/heads", name)
+        if not branch.is_file():
             return read_revision(name)
-        if (name, commit) not in known:
-            known[name, commit] = read_revision(name)
-        return known[name, commit]
+        key = name, branch.read_text()
+        if key not in known:
+            known[key] = read_revision(name)
+        return known[key]
 
     return read
 

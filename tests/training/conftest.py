@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -125,17 +126,21 @@ def _save_data(world: World) -> None:
     write_json(world.conversations, conversations)
 
 
-@pytest.fixture(scope="session")
-def built(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
-    torch.manual_seed(1)
-    return build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX)
-
-
 @pytest.fixture
-def mgm(built: tuple[MGMForConditionalGeneration, MGMProcessor]) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
+def mgm(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
     """A new model with random connectors, and its processor."""
+    return new_model(world)
+
+
+def new_model(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
+    """The same at every call, and no two share anything."""
     torch.manual_seed(1)
-    return copy.deepcopy(built)
+    return copy.deepcopy(_built(world))
+
+
+@cache
+def _built(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
+    return build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX)
 
 
 @pytest.fixture

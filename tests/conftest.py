@@ -1,5 +1,6 @@
 """Fixtures that every test may use."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,18 @@ ROOT = Path(__file__).parent.parent
 # Properties are about results; how long one example takes depends on what else the machine does.
 settings.register_profile("recap", deadline=None)
 settings.load_profile("recap")
+
+
+def pytest_sessionstart() -> None:
+    """Nothing is to be collected while test modules import what they need."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What they imported stays: the Trainer collects garbage after every run, and would go through all of it."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

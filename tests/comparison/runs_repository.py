@@ -100,13 +100,12 @@ def write_json(path: Path, value: Any) -> None:
 def commit_run(folder: Path, branch: str, recipe: str, seed: int) -> None:
     git(folder, "checkout", "-q", "-B", branch, "main")
     write_run(folder, recipe, seed)
-    track_outputs(folder)
+    track(folder, *(folder / "data/scores").glob("*.jsonl"), *(folder / "data/details").glob("*.json"))
     git(folder, "add", ".")
     git(folder, "commit", "-qm", branch)
 
 
-def track_outputs(folder: Path) -> None:
-    outputs = [*(folder / "data/scores").glob("*.jsonl"), *(folder / "data/details").glob("*.json")]
+def track(folder: Path, *outputs: Path) -> None:
     with Repo(str(folder)) as repo:
         repo.add([str(path) for path in sorted(outputs)])
 
@@ -119,6 +118,6 @@ def commit_edit(folder: Path, path: str, edit: Callable[[str], str]) -> None:
     target.unlink()  # it may be a link into the cache
     target.write_text(edit(text))
     if path.startswith("data/"):
-        track_outputs(folder)
+        track(folder, target)
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "edit")

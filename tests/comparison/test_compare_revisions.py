@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,14 +15,36 @@ from runs_repository import commit_edit, commit_run, git
 
 from recap.comparison import __main__ as command
 from recap.comparison.compare import compare as compare_revisions
+from recap.comparison.revisions import Revision, read_revision
 from recap.runtime.errors import UserError
 
 BASELINES, BLIP2S = "baseline,baseline-s2,baseline-s3", "blip2,blip2-s2,blip2-s3"
 
 
+READ = "recap.comparison.compare.read_revision"
+
+
+@pytest.fixture(scope="module")
+def read_once() -> Callable[[str], Revision]:
+    """Reads the commit of a branch once: whichever copy of the repository it is read from, it holds the same."""
+    known: dict[tuple[str, str], Revision] = {}
+
+    def read(name: str) -> Revision:
+        branch = Path(".git/refs/heads", name)
+        if not branch.is_file():
+            return read_revision(name)
+        key = name, branch.read_text()
+        if key not in known:
+            known[key] = read_revision(name)
+        return known[key]
+
+    return read
+
+
 @pytest.fixture
-def compare(runs, monkeypatch, capsys):
+def compare(runs, read_once, monkeypatch, capsys):
     """Run the command in the repository; return what it prints, or raise its UserError."""
+    monkeypatch.setattr(READ, read_once)
 
     def run(*arguments: str, folder: Path = runs) -> str:
         monkeypatch.chdir(folder)
@@ -329,7 +352,8 @@ def test_a_side_has_no_seed_twice(compare):
         compare("baseline", "blip2,headline")
 
 
-def test_scores_that_are_not_in_the_cache(compare, copy):
+def test_scores_that_are_not_in_the_cache(compare, copy, monkeypatch):
+    monkeypatch.setattr(READ, read_revision)
     shutil.rmtree(copy / ".dvc/cache")
     with pytest.raises(UserError, match=r"baseline: expected data/\S+ in DVC's cache .*dvc fetch"):
         compare("baseline", "blip2", folder=copy)

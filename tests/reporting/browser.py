@@ -67,7 +67,7 @@ class Tab:
         deadline = time.monotonic() + ANSWER_TIMEOUT_S
         while self.evaluate("document.readyState + location.href") != f"complete{page.as_uri()}":
             assert time.monotonic() < deadline, f"{page} did not load"
-            time.sleep(0.05)
+            time.sleep(0.01)
         self.requests = [url for url in self.requests if url != page.as_uri() and not url.startswith("data:")]
 
     def evaluate(self, expression: str) -> Any:
@@ -103,12 +103,12 @@ def _address(folder: Path, process: subprocess.Popen[bytes]) -> str:
     while not (port_file.is_file() and port_file.read_text().count("\n") >= 1):
         assert process.poll() is None, f"the browser ended with exit code {process.returncode} before it was ready"
         assert time.monotonic() < deadline, f"the browser was not ready in {START_TIMEOUT_S} s"
-        time.sleep(0.05)
+        time.sleep(0.01)
     port = port_file.read_text().split("\n")[0]
     while time.monotonic() < deadline:
         tabs = json.load(urlopen(f"http://127.0.0.1:{port}/json"))
         for tab in tabs:
             if tab["type"] == "page":
                 return str(tab["webSocketDebuggerUrl"])
-        time.sleep(0.05)
+        time.sleep(0.01)
     raise AssertionError("the browser opened no tab")

@@ -1,8 +1,10 @@
 """A tiny random MGM in three folders, a projector, and training files with a few pictures."""
 
+import copy
 import json
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +129,17 @@ def _save_data(world: World) -> None:
 @pytest.fixture
 def mgm(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
     """A new model with random connectors, and its processor."""
+    return new_model(world)
+
+
+def new_model(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
+    """The same at every call, and no two share anything."""
     torch.manual_seed(1)
+    return copy.deepcopy(_built(world))
+
+
+@cache
+def _built(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
     return build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX)
 
 

@@ -22,15 +22,10 @@ from recap.training.merging import check_files, merge_and_prove
 from recap.training.probes import pick_probes
 from recap.training.trainer import trained
 
-from .conftest import IMAGE_SIZE_AUX, World, as_the_original, encoder_for
+from .conftest import IMAGE_SIZE_AUX, World, as_the_original, encoder_for, new_model
 
 LORA = LoraParams(r=4, alpha=8, dropout=0.1, target_modules=["q_proj", "v_proj", "down_proj"])
 CPU = torch.device("cpu")
-
-
-def new_model(world: World) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
-    torch.manual_seed(1)
-    return build_mgm(*world.parts, image_size_aux=IMAGE_SIZE_AUX)
 
 
 def rebuild_of(world: World) -> Callable[[torch.dtype], MGMForConditionalGeneration]:

@@ -1,5 +1,6 @@
 """The reference cases of the original MGM: its weights in our model, its inputs in our form."""
 
+import copy
 import json
 from functools import cache
 from pathlib import Path
@@ -46,7 +47,12 @@ def sizes(folder: Path) -> dict[str, Any]:
 
 
 def build(folder: Path, **changes: Any) -> MGMForConditionalGeneration:
-    """The reference model in eval mode with the original's weights."""
+    """The reference model in eval mode with the original's weights; another at every call."""
+    return copy.deepcopy(_built(folder, **changes))
+
+
+@cache
+def _built(folder: Path, **changes: Any) -> MGMForConditionalGeneration:
     model = MGMForConditionalGeneration(MGMConfig(**{**sizes(folder), "image_token_id": PLACEHOLDER, **changes}))
     load_original(model, read(folder, "weights.safetensors"))
     return model.eval()

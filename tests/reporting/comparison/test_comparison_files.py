@@ -1,5 +1,6 @@
 """A comparison's page from a real repository: what lies in Git, in DVC's cache, and what lies nowhere any more."""
 
+import contextlib
 import re
 import shutil
 import sys
@@ -19,11 +20,23 @@ from recap.runtime.errors import UserError
 JPEG = b"\xff\xd8"
 
 
-@pytest.fixture
-def verdict(repository, monkeypatch):
-    monkeypatch.chdir(repository)
+@pytest.fixture(scope="module")
+def of_two_commits(repository):
     commits = {"baseline": git(repository, "rev-parse", "baseline"), "blip2": git(repository, "rev-parse", "main")}
     return document(commits=commits)
+
+
+@pytest.fixture
+def verdict(of_two_commits, repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    return of_two_commits
+
+
+@pytest.fixture(scope="module")
+def sides(of_two_commits, repository, tmp_path_factory):
+    """The runs of both sides, for tests that change no copy of theirs."""
+    with contextlib.chdir(repository):
+        return read_runs(of_two_commits, tmp_path_factory.mktemp("copies"))
 
 
 def test_page_of_two_revisions(verdict, tmp_path, repository):
@@ -55,8 +68,8 @@ def test_only_the_pictures_that_are_shown_are_copied(verdict, tmp_path):
 
 
 @pytest.mark.parametrize("image", ["../../../params.yaml", "/etc/hostname", "images/no.jpg"])
-def test_pictures_outside_their_folder_are_not_read(verdict, tmp_path, image):
-    _, (blip2,) = read_runs(verdict, tmp_path / "copies")
+def test_pictures_outside_their_folder_are_not_read(sides, image):
+    _, (blip2,) = sides
     assert blip2.artifacts.files.thumbnail(blip2.artifacts.files.corpus, image) is None
     assert blip2.missing == []
 
@@ -94,8 +107,8 @@ def test_missing_pictures_cost_only_themselves(verdict, tmp_path, repository, mo
     assert "✓ blip2 answers" in page.words
 
 
-def test_copies_are_what_the_revision_holds(verdict, tmp_path, repository):
-    (baseline,), (blip2,) = read_runs(verdict, tmp_path)
+def test_copies_are_what_the_revision_holds(sides):
+    (baseline,), (blip2,) = sides
     for run, recipe in ((baseline, "baseline"), (blip2, "blip2")):
         rows = run.artifacts.scores["textvqa"]
         assert {row["prediction"].split()[0] for row in rows} == {recipe}

@@ -299,6 +299,10 @@ class TestReading:
     [
         ("model", "model", "apart from"),
         ("model", ".", "apart from"),
+        ("model", "model/published", "apart from"),
+        ("nothing", "new", "expected a folder to read, found none"),
+        ("model", "gemma", "found a folder of other files"),
+        ("model", "mgm_with_notes", "found a folder of other files"),
         ("model", "notes", "found a folder of other files"),
         ("model", "notes/thesis.txt", "found a file"),
     ],
@@ -306,11 +310,37 @@ class TestReading:
 def test_what_is_no_earlier_output_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, source: str, target: str, told: str
 ) -> None:
-    for file in (tmp_path / "model" / "config.json", tmp_path / "notes" / "thesis.txt"):
-        file.parent.mkdir()
-        file.write_text("{}")
+    files = {
+        "model/config.json": "{}",
+        "notes/thesis.txt": "text",
+        "gemma/config.json": '{"model_type": "gemma"}',
+        "mgm_with_notes/config.json": '{"model_type": "mgm"}',
+        "mgm_with_notes/thesis.txt": "text",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
     monkeypatch.setattr(sys, "argv", ["convert", str(tmp_path / source), str(tmp_path / target), "--layout", layout])
     with pytest.raises(UserError, match=told):
         main()
-    assert (tmp_path / "model" / "config.json").is_file()
-    assert (tmp_path / "notes" / "thesis.txt").is_file()
+    assert {name: (tmp_path / name).read_text() for name in files} == files
+
+
+@pytest.mark.parametrize("layout", ["recap", "original"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[1]",
+        '{"model_type": "mgm_gemma", "mm_projector_type": "mlp2x_gelu", "hidden_size": "big"}',
+        '{"model_type": "mgm", "text_config": 3}',
+    ],
+)
+def test_a_configuration_of_something_else_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str, config: str
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(config)
+    monkeypatch.setattr(sys, "argv", ["convert", str(tmp_path / "model"), str(tmp_path / "new"), "--layout", layout])
+    with pytest.raises(UserError):
+        main()
+    assert not (tmp_path / "new").exists()

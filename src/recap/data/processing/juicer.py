@@ -67,8 +67,9 @@ with _settings_of_pillow_kept():
     from data_juicer.core.data import NestedDataset
     from data_juicer.core.preflight import PipelineConfigError, pre_instantiation_check
     from data_juicer.ops import NON_STATS_FILTERS, OPERATORS, Deduplicator, Filter, Mapper, Selector, load_ops
+    from data_juicer.ops.common import SPECIAL_CHARACTERS, get_words_from_document, words_refinement
     from data_juicer.utils import model_utils
-    from data_juicer.utils.constant import Fields
+    from data_juicer.utils.constant import Fields, HashKeys
     from data_juicer.utils.process_utils import setup_mp
 
 _find_model = model_utils.check_model
@@ -79,14 +80,18 @@ logger.disable("data_juicer")
 __all__ = [
     "NON_STATS_FILTERS",
     "OPERATORS",
+    "SPECIAL_CHARACTERS",
     "Deduplicator",
     "Fields",
     "Filter",
+    "HashKeys",
     "Mapper",
     "NestedDataset",
     "PipelineConfigError",
     "Selector",
+    "get_words_from_document",
     "load_ops",
     "pre_instantiation_check",
     "setup_mp",
+    "words_refinement",
 ]

@@ -19,6 +19,7 @@ from typing import Any
 import datasets
 
 from recap.data.corpus.records import Record, caption_of, dj_text
+from recap.data.processing import leaks  # noqa: F401 - registers its operator
 from recap.data.processing.accounting import Row, Step, account, check_rows
 from recap.data.processing.juicer import (
     NON_STATS_FILTERS,

@@ -6,8 +6,8 @@ import imagehash
 import numpy
 from PIL import Image
 
-SHRUNKEN_SIDE_PX = 64
-"""The shorter side is averaged down to about this before it is looked at: twice what the hash looks at."""
+SHRUNKEN_SIDE_PX = 128
+"""The shorter side is averaged down to about this before it is looked at: four times what the hash looks at."""
 
 
 class PictureFacts(TypedDict):

@@ -3,9 +3,13 @@
 import re
 from collections.abc import Iterable
 
+HTML = r"</?[A-Za-z][A-Za-z0-9]*(\s[^<>]*)?/?>|&([a-z]{2,8}|#[0-9]{1,6});"
+"""Tags, and characters written by name or number."""
+
 PATTERNS = {
     "file_name": re.compile(
-        r"^\s*\S+\.(?:jpe?g|png|gif|webp|bmp|tiff?)\s*$|\b(?:img|dsc[nf]?|dcim|pict|p\d{3})[_-]?\d{3,}\b", re.IGNORECASE
+        r"^\s*\S+\.(?:jpe?g|png|gif|webp|bmp|tiff?)\s*$|\b(?:img|dsc[nf]?|dcim|pict|p\d{3})[_ -]?\d{3,}\b",
+        re.IGNORECASE,
     ),
     "stock_photo": re.compile(
         r"\bstock (?:photo|image|picture|vector|illustration|footage)|\broyalty[ -]free\b|\bclip ?art\b"
@@ -13,7 +17,7 @@ PATTERNS = {
         re.IGNORECASE,
     ),
     "url": re.compile(r"https?://|\bwww\.\w", re.IGNORECASE),
-    "html": re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>|&(?:[a-z]{2,8}|#\d{1,6});", re.IGNORECASE),
+    "html": re.compile(HTML),
     "placeholder": re.compile(
         r"^\W*(?:image|photo|picture|img|untitled|null|none|nan|n/a|undefined|no caption|loading)\W*\d*\W*$",
         re.IGNORECASE,

@@ -121,7 +121,7 @@ BOILERPLATE = {
     "file_name": ("captions that hold a file's name", "recaption: recipe `selective`"),
     "stock_photo": ("captions that speak of agencies and rights", "recaption: they describe the seller"),
     "url": ("captions with web addresses", "`clean_links_mapper` takes them out"),
-    "html": ("captions with HTML", "`clean_html_mapper` takes it out"),
+    "html": ("captions with HTML", "`replace_content_mapper` takes it out"),
     "placeholder": ("captions that only hold a place", "drop: they say nothing"),
 }
 

@@ -57,7 +57,7 @@ def exploration_report(found: Exploration, *, recipe: str, plots: str) -> str:
                 "# The corpus as it comes",
                 _lead(found),
                 *_diagnosis(found.findings, facts),
-                "## What to do\n\nThis recipe is written from the numbers above. `process` takes it as it is: copy it to "
+                "## What to do\n\nThis recipe follows from the numbers above. `process` takes it as it is: copy it to "
                 "`recipes/suggested.yaml`, change what you know better, and run `dvc exp run -S recipe=suggested`.\n\n"
                 f"```yaml\n{recipe}```",
                 *_captions(facts, plots),

@@ -17,7 +17,7 @@ from recap.data.corpus.facts import picture_facts
 from recap.data.corpus.images import DECODING_ERRORS, FORMATS, MAX_PIXELS, BadImage, locate
 
 DIGEST_BYTES = 16
-DRAFT_SIDE_PX = 128
+DRAFT_SIDE_PX = 256
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 

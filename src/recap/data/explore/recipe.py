@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 import pandas
 
+from recap.data.explore.boilerplate import HTML
 from recap.data.explore.rules import REPETITION_LENGTH, Bools, caption_hashes, dropped_by, mapped, text_statistics
 from recap.data.explore.sizes import SMALL_BELOW_PX
 from recap.data.statistics.text import MIN_WORDS
@@ -26,6 +27,12 @@ MAX_ASPECT_RATIO = 3.0
 
 DEDUPLICATION = {"lowercase": True, "ignore_non_character": True}
 """Captions are the same when their letters are: case, digits, punctuation and blanks aside."""
+
+MAPPERS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("replace_content_mapper", {"pattern": HTML, "repl": " "}, "HTML"),
+    ("clean_links_mapper", {}, "web addresses"),
+)
+"""What cleans markup. `clean_html_mapper` would need a package that Recap does not install."""
 
 MAX_SHARE = 0.3
 """A rule that would take more is a decision about the corpus, no cleaning: it is suggested, but not switched on."""
@@ -143,11 +150,11 @@ def _mappers(captions: pandas.Series, left: Bools) -> list[Rule]:
     """Cleaning of markup, and a last rule for captions of which too little remains."""
     rules: list[Rule] = []
     cleaned = captions
-    for operator, reason in (("clean_html_mapper", "HTML"), ("clean_links_mapper", "URLs")):
-        before, cleaned = cleaned, mapped(operator, cleaned)
+    for operator, arguments, reason in MAPPERS:
+        before, cleaned = cleaned, mapped(operator, arguments, cleaned)
         changed = (before != cleaned).to_numpy()
         if changed.any():
-            rules.append(Rule(operator, {}, f"takes {reason} out", changed, changed & left, True, changes=True))
+            rules.append(Rule(operator, arguments, f"takes {reason} out", changed, changed & left, True, changes=True))
     touched = (captions != cleaned).to_numpy()
     short = numpy.zeros(len(captions), dtype=bool)
     short[touched] = dropped_by("words_num_filter", {"min_num": MIN_WORDS}, text_statistics(list(cleaned[touched])))
@@ -181,14 +188,17 @@ def _rule_lines(rule: Rule, rows: int) -> list[str]:
     verb = "changes" if rule.changes else "drops"
     count, new = int(rule.alone.sum()), int(rule.new.sum())
     comment = f"# {verb} {_share(count, rows)} ({count:,} rows, {new:,} new): {rule.reason}"
-    body = _argument_lines(rule.arguments)
-    return [f"  {comment}", f"  - {rule.operator}:", *body]
+    return [f"  {comment}", f"  - {rule.operator}:", *_argument_lines(rule.arguments)]
 
 
 def _argument_lines(arguments: Mapping[str, Any]) -> list[str]:
-    return [
-        f"      {name}: {str(value).lower() if isinstance(value, bool) else value}" for name, value in arguments.items()
-    ]
+    return [f"      {name}: {_yaml(value)}" for name, value in arguments.items()]
+
+
+def _yaml(value: object) -> str:
+    """A number, a truth value or a text as YAML has it."""
+    quoted = str(value).replace("'", "''")
+    return f"'{quoted}'" if isinstance(value, str) else str(value).lower()
 
 
 def _share(count: int, rows: int) -> str:

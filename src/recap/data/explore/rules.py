@@ -94,9 +94,9 @@ def caption_hashes(captions: Iterable[str], arguments: Mapping[str, Any]) -> pan
     return pandas.Series(list(hashes), dtype=object)
 
 
-def mapped(name: str, captions: pandas.Series) -> pandas.Series:
-    """What a mapper without arguments makes of captions."""
-    (operator,) = load_ops([{name: {}}])
+def mapped(name: str, arguments: Mapping[str, Any], captions: pandas.Series) -> pandas.Series:
+    """What a mapper makes of captions."""
+    (operator,) = load_ops([{name: dict(arguments)}])
     texts: list[str] = []
     for start in range(0, len(captions), BATCH_ROWS):
         texts += operator.process_batched({"text": list(captions.iloc[start : start + BATCH_ROWS])})["text"]

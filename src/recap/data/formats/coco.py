@@ -1,4 +1,4 @@
-"""COCO captions: `{"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}`, a row per caption.
+"""COCO captions: `{"images": [{"id", "file_name"}], "annotations": [{"id", "image_id", "caption"}]}`, rows by caption.
 
 https://cocodataset.org/#format-data, section 5.
 """

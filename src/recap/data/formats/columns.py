@@ -57,8 +57,8 @@ class Columns:
             what: The source's name, for messages.
 
         Returns:
-            Role -> columns as text, for people: "text", "text or caption" if rows differ. A role that no row has is left
-            out.
+            Role -> columns as text, for people: "text", "text or caption" if rows differ. Roles that no row has are
+            left out.
 
         Raises:
             UserError: No row has a caption, or an image, or a column that the user named.
@@ -77,7 +77,8 @@ class Columns:
                 names = ", ".join(dict.fromkeys(name for row in rows for name in row.values)) or "none"
                 wanted = repr(self._chosen[role]) if self._chosen[role] else "one of " + ", ".join(USUAL_NAMES[role])
                 raise UserError(
-                    f"{what}: expected a column with the {role}: {wanted}; found {names:.300}; name it in data.columns.{role}"
+                    f"{what}: expected a column with the {role}: {wanted}; found {names:.300}; "
+                    f"name it in data.columns.{role}"
                 )
         return {role: " or ".join(names) for role, names in found.items() if names}
 

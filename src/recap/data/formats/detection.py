@@ -32,6 +32,23 @@ def detect(path: Path) -> str | None:
     return _BY_SUFFIX.get(path.suffix.lower())
 
 
+def holds_pairs(folder: Path, format: str) -> bool:
+    """Whether a folder is a corpus itself, of the format or, for "auto", by what lies in it directly, beside other files.
+
+    A folder of images alone is none, as rows elsewhere may name them: captions have to lie beside them.
+    """
+    files = [file for file in folder.iterdir() if file.is_file()]
+    stems = {file.stem for file in files if file.suffix in (".txt", ".json")}
+    held = {
+        "saved_dataset": any(file.name in _SAVED_DATASET_FILES for file in files),
+        "webdataset": any(map(is_tar, files)),
+        "image_table": any(file.name in METADATA_FILES for file in files),
+        "parquet": any(file.suffix == ".parquet" for file in files),
+        "image_folder": any(is_image(file.name) and file.stem in stems for file in files),
+    }
+    return any(held.values()) if format == "auto" else held.get(format, False) or _detect_folder(folder) == format
+
+
 def _detect_folder(path: Path) -> str | None:
     if any((path / name).is_file() for name in _SAVED_DATASET_FILES):
         return "saved_dataset"

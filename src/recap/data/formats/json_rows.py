@@ -1,4 +1,4 @@
-"""Rows in JSON: an object per line (Data-Juicer's, or plain ones) or one array of them (LLaVA's), whatever the suffix."""
+"""Rows in JSON: an object per line (Data-Juicer's, or plain ones) or an array of them (LLaVA's), whatever the name."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -89,7 +89,7 @@ class JsonWindow:
 
 @contextmanager
 def json_window(path: Path) -> Iterator[JsonWindow]:
-    """Open a file; a byte order mark is dropped. Bytes that are not UTF-8 become surrogates, so they cost their row only.
+    """Open a file. A byte order mark is dropped; bytes that are not UTF-8 become surrogates, which cost their row only.
 
     Raises:
         UserError: The text is broken within the block, or cannot be read.

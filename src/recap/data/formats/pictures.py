@@ -8,12 +8,10 @@ import re
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
 from recap.data.corpus.images import DECODING_ERRORS, FORMATS
-from recap.data.formats.rows import EmbeddedImage
 from recap.data.sources.fields import BadRow, writable
 
 _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
@@ -32,7 +30,7 @@ _SUFFIXES = {
 
 
 def decoded_base64(value: str) -> bytes | None:
-    """The bytes of a picture that a text holds, as a data URI or as bare base64; None if it is something else, a path."""
+    """The picture that a text holds, as a data URI or as bare base64; None if it is something else, such as a path."""
     uri = _DATA_URI.match(value)
     text = value[uri.end() :] if uri else value
     if not uri and (len(text) < _SHORTEST_BASE64 or not _BASE64.fullmatch(text)):
@@ -45,7 +43,7 @@ def decoded_base64(value: str) -> bytes | None:
 
 
 class Pictures:
-    """Brings the images of one source to paths below its root, or to bytes under names of their own."""
+    """Names the images of one source: paths below its root, and names of their own for those that rows hold."""
 
     def __init__(self, root: Path, folders: tuple[str, ...] = (".",)) -> None:
         """Take images of a source.
@@ -58,53 +56,45 @@ class Pictures:
         self._folders = folders
         self._named: dict[bytes, bytes] = {}  # digest of a name -> digest of the bytes that have it
 
-    def take(self, value: Any, where: str) -> str | EmbeddedImage:
-        """The image of the row at `where`.
+    def take(self, value: Any, where: str) -> tuple[str, bytes | None]:
+        """The image of the row at `where`: its path, None; or its name and its bytes.
 
         Raises:
-            BadRow: no_image, several_images, remote_image, or broken_text.
+            BadRow: no_image, several_images or broken_text.
         """
         if isinstance(value, list):
             if len(value) > 1:
                 raise BadRow("several_images", f"expected one image, found {len(value)}")
             value = value[0] if value else None
-        name = None
+        given = None
         if isinstance(value, dict) and {"bytes", "path"} & value.keys():
-            name, value = value.get("path"), value.get("bytes") or value.get("path")
+            given, value = value.get("path"), value.get("bytes") or value.get("path")
         if isinstance(value, bytes):
-            return self.embed(value, where, name)
+            return self._name(value, where, given), value
         if not isinstance(value, str) or not value:
             raise BadRow("no_image", f"expected a path or the bytes of an image, found {value!r:.80}")
-        data = decoded_base64(value)
-        return self._path(writable(value, "image")) if data is None else self.embed(data, where, None)
+        content = decoded_base64(value)
+        return (
+            (self._path(writable(value, "image")), None) if content is None else (self._name(content, where), content)
+        )
 
-    def embed(self, data: bytes, where: str, given: str | None) -> EmbeddedImage:
-        """Name a picture: as the row does, if no other picture of the source has that name, else by its position."""
-        suffix = _suffix(data)
-        if given and (name := _below_root(given)):
-            digest = blake2b(data, digest_size=16).digest()
-            key = blake2b(name.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+    def _name(self, content: bytes, where: str, given: Any = None) -> str:
+        """A name that no other picture of the source has: the row's own if it is free, else its position."""
+        if isinstance(given, str) and (name := _below_root(writable(given, "path"))):
+            key, digest = (blake2b(data, digest_size=16).digest() for data in (name.encode(), content))
             if self._named.setdefault(key, digest) == digest:
-                return EmbeddedImage(name, data)
+                return name
         file, _, position = where.rpartition(":")
-        stem = _below_root(f"{PurePosixPath(file).with_suffix('')}/{position.rpartition(' ')[2]}")
-        return EmbeddedImage(f"{stem}{suffix}", data)
+        stem = f"{PurePosixPath(file).with_suffix('')}/{position.rpartition(' ')[2]}"
+        return f"{_below_root(stem)}{_suffix(content)}"
 
     def _path(self, value: str) -> str:
-        scheme = urlsplit(value).scheme if "://" in value else ""
-        if scheme == "file":
-            value = unquote(urlsplit(value).path)
-        elif scheme:
-            raise BadRow(
-                "remote_image", f"expected a path, found {value:.80}; download the images first, img2dataset does"
-            )
         path = PurePosixPath(value)
-        if path.is_absolute() and path.is_relative_to(self._root.absolute()):
-            path = path.relative_to(self._root.absolute())
         if path.is_absolute() or ".." in path.parts:
             return str(path)
-        found = (PurePosixPath(folder) / path for folder in self._folders)
-        return str(next((name for name in found if os.path.isfile(self._root / name)), path))
+        # "./images/x.jpg" and "images//x.jpg" are images/x.jpg: one image has one name.
+        names = [str(PurePosixPath(folder) / path) for folder in self._folders]
+        return next((name for name in names if os.path.isfile(self._root / name)), str(path))
 
 
 def _suffix(data: bytes) -> str:

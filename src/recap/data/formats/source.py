@@ -1,7 +1,7 @@
-"""Open image-caption pairs of any format that `READERS` names, and iterate over them: nothing is held but the row at hand.
+"""Open image-caption pairs of any format that `READERS` names, and iterate over them, with one row in memory at a time.
 
 source = open_source("train.csv")
-for row in source:              # a SourceRow, or a Rejection with its reason
+for row in source:              # a Sample, or a Rejection with its reason
     ...
 """
 
@@ -18,11 +18,12 @@ from recap.data.formats.detection import METADATA_FILES, detect
 from recap.data.formats.image_folder import read_image_folder
 from recap.data.formats.json_rows import read_json_rows
 from recap.data.formats.pictures import Pictures
-from recap.data.formats.rows import EmbeddedImage, RawRow, SourceRow
+from recap.data.formats.rows import RawRow
 from recap.data.formats.tables import read_table
 from recap.data.formats.values import Fields
 from recap.data.formats.webdataset import read_webdataset
 from recap.data.sources.fields import BadRow, identifier, text, writable
+from recap.data.sources.packing import Sample
 from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
 
@@ -78,7 +79,7 @@ class Source:
         columns = ", ".join(f"{role} from {names}" for role, names in self.columns.items())
         return f"{self.name} read as {self.format}: {columns or 'no row to look at'}"
 
-    def __iter__(self) -> Iterator[SourceRow | Rejection]:
+    def __iter__(self) -> Iterator[Sample | Rejection]:
         """The rows in the source's order, each whole or with the reason why not.
 
         Raises:
@@ -89,18 +90,18 @@ class Source:
         for row in self._read(self._path):
             yield row if isinstance(row, Rejection) else self._pair(row, pictures, fields)
 
-    def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> SourceRow | Rejection:
+    def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> Sample | Rejection:
         values = dict(row.values)
         row_id: str | None = None
         try:
             row_id = self._take_id(values) or row.where
             caption = self._take_caption(row, values)
-            image = self._take_image(row, values, pictures)
+            image, content = self._take_image(row, values, pictures)
         except BadRow as fault:
             return Rejection(row.where, row_id, fault.reason, fault.detail)
         # A column that could have told, and is empty, is no field of its own.
         told = {name: value for name, value in values.items() if has_value(value) or not self._columns.is_usual(name)}
-        return SourceRow(row.where, row_id, caption, image, fields.keep(told))
+        return Sample(row.where, row_id, image, caption, fields.keep(told), content)
 
     def _take_id(self, values: dict[str, Any]) -> str | None:
         name = self._columns.find("id", values)
@@ -125,7 +126,7 @@ class Source:
             raise BadRow("empty_caption", "expected words, found none")
         return caption
 
-    def _take_image(self, row: RawRow, values: dict[str, Any], pictures: Pictures) -> str | EmbeddedImage:
+    def _take_image(self, row: RawRow, values: dict[str, Any], pictures: Pictures) -> tuple[str, bytes | None]:
         if row.image is not None:
             return pictures.take(row.image, row.where)
         name = self._columns.find("image", values)
@@ -161,7 +162,7 @@ def open_source(
 
 
 def _image_folders(path: Path, root: Path, format: str) -> tuple[str, ...]:
-    """Where below the root the paths of images may begin: by the rows themselves, at the root, or as usually unpacked."""
+    """Where below the root paths of images may begin: beside the rows, at the root, or where such data are unpacked."""
     own = path if path.is_dir() else path.parent
     beside = own.relative_to(root).as_posix() if own.is_relative_to(root) else "."
     usual = FOLDERS if format == "coco" else ()

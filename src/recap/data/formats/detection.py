@@ -33,7 +33,7 @@ def detect(path: Path) -> str | None:
 
 
 def holds_pairs(folder: Path, format: str) -> bool:
-    """Whether a folder is a corpus itself, of the format or, for "auto", by what lies in it directly, beside other files.
+    """Whether a folder is a corpus itself: of the format or, for "auto", by what lies in it directly.
 
     A folder of images alone is none, as rows elsewhere may name them: captions have to lie beside them.
     """

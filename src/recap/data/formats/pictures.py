@@ -39,7 +39,7 @@ def decoded_base64(value: str) -> bytes | None:
         data = base64.b64decode(text)
     except (binascii.Error, ValueError):
         return None
-    return data if uri or _suffix(data) else None
+    return data if uri or suffix_of(data) else None
 
 
 class Pictures:
@@ -86,7 +86,7 @@ class Pictures:
                 return name
         file, _, position = where.rpartition(":")
         stem = f"{PurePosixPath(file).with_suffix('')}/{position.rpartition(' ')[2]}"
-        return f"{_below_root(stem)}{_suffix(content)}"
+        return f"{_below_root(stem)}{suffix_of(content)}"
 
     def _path(self, value: str) -> str:
         path = PurePosixPath(value)
@@ -97,7 +97,7 @@ class Pictures:
         return next((name for name in names if os.path.isfile(self._root / name)), str(path))
 
 
-def _suffix(data: bytes) -> str:
+def suffix_of(data: bytes) -> str:
     """What files of a picture's format are called; "" for what is no picture."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:

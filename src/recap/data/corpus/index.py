@@ -83,6 +83,11 @@ class CorpusIndex:
         # Of several rows with one picture the first.
         self._rows = {name: len(names) - 1 - back for back, name in enumerate(reversed(names))}
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the pictures, in the order of their first rows."""
+        return list(dict.fromkeys(self._table["image"].to_pylist()))
+
     def place(self, name: str) -> Place | None:
         """Where the picture of this name lies; None if there is none."""
         if (row := self._rows.get(name)) is None:

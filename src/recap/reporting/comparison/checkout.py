@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexDirError
 
-from recap.data.corpus.index import INDEX, CorpusIndex, index_of, read_place
+from recap.data.corpus.index import INDEX, CorpusIndex, Place, index_of
 from recap.reporting.run import TRAINING_STAGES, RunFiles
 
 BENCHMARKS = "data/benchmarks"
@@ -40,7 +41,6 @@ class Checkout:
         self.root = root
         self.missing: list[str] = []
         self._asked: set[str] = set()
-        self._index: CorpusIndex | None = None
 
     def copy(self, path: str, *, output: str | None = None, target: str | None = None) -> None:
         """Copy a file that the revision has; note it as missing where its content cannot be had.
@@ -65,28 +65,32 @@ class Checkout:
             self._note(output or path)
 
     def copy_picture(self, name: str) -> None:
-        """Copy one picture out of the corpus's shards, to a file of its own."""
-        if name in self._asked:
-            return
-        self._asked.add(name)
-        if self._index is None:
-            # Beside the pictures, an index would have them looked for in shards.
-            self.copy(f"{CORPUS}/{INDEX}", output=CORPUS, target=f"{CORPUS}.index/{INDEX}")
-            self._index = index_of(self.root / f"{CORPUS}.index")
-        place = self._index.place(name) if self._index is not None else None
+        """Copy one picture of the corpus to a file of its own, out of the shard that it lies in."""
+        index = self._corpus_index()
+        place = index.place(name) if index is not None else None
         if place is None:
+            self.copy(f"{CORPUS}/{name}", output=CORPUS)
             return
         target = self.root / CORPUS / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if place.referenced:
-                target.write_bytes(read_place(place))
-                return
-            with self.revision.open(f"{CORPUS}/{place.file.name}", "rb") as shard:
+            with self._open(place) as shard:
                 shard.seek(place.offset)
                 target.write_bytes(shard.read(place.length))
         except UNAVAILABLE:
             self._note(CORPUS)
+
+    def _open(self, place: Place) -> IO[bytes]:
+        if place.referenced:
+            return place.file.open("rb")
+        shard: IO[bytes] = self.revision.open(f"{CORPUS}/{place.file.name}", "rb")
+        return shard
+
+    def _corpus_index(self) -> CorpusIndex | None:
+        # Not beside the pictures, which would be looked for in shards then.
+        own = f"{CORPUS}.index/{INDEX}"
+        self.copy(f"{CORPUS}/{INDEX}", output=CORPUS, target=own)
+        return index_of((self.root / own).parent)
 
     def copy_folder(self, folder: str) -> None:
         """Copy the files of a folder that are tracked one by one."""

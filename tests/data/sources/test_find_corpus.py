@@ -33,8 +33,8 @@ def test_what_is_called_like_a_corpus_and_not_read_is_named(folder, caplog) -> N
     with caplog.at_level(logging.WARNING):
         assert find_corpus(folder.path) == folder.path / "train.jsonl"
         assert find_corpus(folder.path, "csv") == folder.path / "train.csv"
-    assert "the corpus is read from train.jsonl; nobody reads train.csv, train" in caplog.messages[0]
-    assert "the corpus is read from train.csv; nobody reads train.jsonl, train" in caplog.messages[1]
+    assert "the corpus is read from train.jsonl; not read: train.csv, train" in caplog.messages[0]
+    assert "the corpus is read from train.csv; not read: train.jsonl, train" in caplog.messages[1]
 
 
 def test_a_format_that_is_not_there(folder) -> None:

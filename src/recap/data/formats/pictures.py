@@ -4,6 +4,7 @@ import base64
 import binascii
 import io
 import os
+import posixpath
 import re
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
@@ -89,12 +90,12 @@ class Pictures:
         return f"{_below_root(stem)}{suffix_of(content)}"
 
     def _path(self, value: str) -> str:
-        path = PurePosixPath(value)
-        if path.is_absolute() or ".." in path.parts:
-            return str(path)
         # "./images/x.jpg" and "images//x.jpg" are images/x.jpg: one image has one name.
-        names = [str(PurePosixPath(folder) / path) for folder in self._folders]
-        return next((name for name in names if os.path.isfile(self._root / name)), str(path))
+        path = posixpath.normpath(value)
+        if path.startswith(("/", "..")):
+            return path
+        names = (path if folder == "." else f"{folder}/{path}" for folder in self._folders)
+        return next((name for name in names if os.path.isfile(f"{self._root}/{name}")), path)
 
 
 def suffix_of(data: bytes) -> str:

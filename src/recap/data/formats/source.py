@@ -166,4 +166,5 @@ def _image_folders(path: Path, root: Path, format: str) -> tuple[str, ...]:
     own = path if path.is_dir() else path.parent
     beside = own.relative_to(root).as_posix() if own.is_relative_to(root) else "."
     usual = FOLDERS if format == "coco" else ()
-    return tuple(dict.fromkeys((beside, ".", f"{beside}/images", "images", *usual)))
+    below = "images" if beside == "." else f"{beside}/images"
+    return tuple(dict.fromkeys((beside, ".", below, "images", *usual)))

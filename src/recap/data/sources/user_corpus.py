@@ -40,8 +40,8 @@ def find_corpus(source: Path, format: str = "auto") -> Path | None:
         found = source
     left = [str(path.relative_to(source)) for path in called if path != found]
     if left:
-        told = f"is read from {found.name}" if found is not None else "is not among the files"
-        logger.warning("warning: %s: the corpus %s; nobody reads %s", source, told, ", ".join(left))
+        told = f"is read from {found.name}" if found is not None else "is in none of the formats"
+        logger.warning("warning: %s: the corpus %s; not read: %s", source, told, ", ".join(left))
     if found is None and format != "auto":
         raise UserError(
             f"{source}: expected a corpus of data.format {format}: the folder itself, or one of "

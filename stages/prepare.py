@@ -6,6 +6,7 @@ Out: data/corpus, data/finetune, data/benchmarks/<name>, each with a rejected.js
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
 
 from recap.runtime.stage import run
@@ -33,6 +34,7 @@ def main() -> None:
     args = parse_args()
 
     from recap.data.benchmarks.registry import BENCHMARKS, check_chosen
+    from recap.data.formats.source import open_source
     from recap.data.sources.packing import resume_key
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_results
@@ -55,7 +57,7 @@ def main() -> None:
         source_is_world = (args.source / WORLD_FILE).is_file()
         world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
         world = validate(WorldSettings, read_yaml(world_file), world_file)
-        files = {} if source_is_world else user_files(args.source)
+        files = {} if source_is_world else user_files(args.source, params.format)
         if source_is_world:
             logger.info("everything comes from the embedded world %s", args.source)
         else:
@@ -64,7 +66,17 @@ def main() -> None:
         work = scratch_dir("prepare", resume_key(args.source, params))
         with held(work):
             timing.keep_in(work)
-            parts = prepare(files, world, targets, max_rejected=params.max_rejected, work=work, images=params.images)
+            parts = prepare(
+                files,
+                world,
+                targets,
+                max_rejected=params.max_rejected,
+                work=work,
+                images=params.images,
+                open_corpus=partial(
+                    open_source, root=args.source, format=params.format, columns=params.columns.model_dump()
+                ),
+            )
         # What is asked hours later should be readable now: a file of OCR tokens, say, may be missing.
         for name, folder in chosen.items():
             BENCHMARKS[name].load(args.benchmarks / folder)

@@ -30,13 +30,13 @@ PACK = """
 import logging, sys, time
 from pathlib import Path
 from recap.data.sources.packing import Packing, pack
-from recap.data.sources.user_corpus import read_rows
+from recap.data.formats.source import open_source
 
 logging.basicConfig(level=logging.INFO)
 source, folder, moment = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 add = Packing.add
 Packing.add = lambda *args: (time.sleep(moment), add(*args))
-pack(read_rows(source / "train.jsonl"), source, folder, work=folder / "work", shard_bytes=40_000, workers=1)
+pack(open_source(source / "train.jsonl"), source, folder, work=folder / "work", shard_bytes=40_000, workers=1)
 """
 
 

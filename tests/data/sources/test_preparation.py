@@ -10,9 +10,9 @@ import pytest
 from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.corpus.images import open_image
 from recap.data.corpus.index import INDEX
-from recap.data.corpus.records import read_conversations, read_corpus
+from recap.data.corpus.records import Record, read_conversations, read_corpus
 from recap.data.sources.preparation import USER_FILES, Targets, prepare, user_files
-from recap.io import read_jsonl
+from recap.io import read_jsonl, write_json
 from recap.params import read_yaml, validate
 from recap.runtime.errors import UserError
 from recap.world.settings import WorldSettings
@@ -174,3 +174,15 @@ def test_the_stage_refuses_a_folder_that_is_not_there(root, tmp_path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_stage_reads_a_table_with_columns_of_other_names(root, tmp_path, user) -> None:
+    (user.path / "train.csv").write_text("nr;said;pic;score\n1;a red square;images/a.jpg;0.5\n")
+    params = read_yaml(root / "params.yaml")
+    params["data"] |= {"format": "csv", "columns": {"id": "nr", "caption": "said", "image": "pic"}}
+    write_json(tmp_path / "params.yaml", params)
+    done = run_stage(root, tmp_path, user.path, params=tmp_path / "params.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "corpus: train.csv read as csv: id from nr, caption from said, image from pic\n" in done.stderr
+    [record] = read_corpus(tmp_path / "data/corpus/index.parquet")
+    assert record == Record("1", "images/a.jpg", "a red square", {"score": "0.5"})

@@ -50,8 +50,6 @@ def test_accepted_spellings_of_a_pair(user, tmp_path, row) -> None:
         (b"[" * 100_000, "broken_json", None),
         ([1, 2], "not_an_object", None),
         ("text", "not_an_object", None),
-        (without(pair(), "id"), "missing_id", None),
-        (pair(id=""), "missing_id", None),
         (pair(id=True), "missing_id", None),
         (pair(id=["x"]), "missing_id", None),
         (without(pair("x"), "text"), "missing_text", "x"),
@@ -94,6 +92,12 @@ def test_a_fault_costs_its_own_row(user, tmp_path, row, reason: str, row_id: str
     json.dumps(rejection.to_row(), ensure_ascii=False).encode("utf-8")
     with tarfile.open(tmp_path / "out" / "shard-00000.tar") as shard:
         assert shard.getnames() == ["000000001.jpg", "000000001.json", "000000003.png", "000000003.json"]
+
+
+@pytest.mark.parametrize("row", [without(pair(), "id"), pair(id=""), pair(id=None)])
+def test_a_row_without_an_id_is_called_after_its_place(user, tmp_path, row) -> None:
+    _, records = take(user, [pair("1"), row], tmp_path / "out")
+    assert [record.id for record in records] == ["1", "train.jsonl:2"]
 
 
 def test_a_rejected_row_does_not_use_up_its_id(user, tmp_path) -> None:

@@ -407,5 +407,5 @@ def resume_key(source: Path, params: DataParams) -> str:
     when a shard is taken up.
     """
     package = Path(recap.__file__).parent
-    code = [package / "data" / folder for folder in ("corpus", "sources")]
+    code = [package / "data" / folder for folder in ("corpus", "formats", "sources")]
     return fingerprint(inputs=[], params={"source": str(source.absolute()), **params.model_dump()}, code=code)

@@ -13,11 +13,12 @@ from recap.data.benchmarks.mmbench import MMBench
 from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import TextVQA
 from recap.data.benchmarks.vqav2 import VQA
+from recap.data.formats.source import open_source
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
 from recap.data.sources.packing import Images
 from recap.data.sources.rejections import Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
-from recap.data.sources.user_corpus import take_corpus
+from recap.data.sources.user_corpus import CORPUS_FILES, OpenCorpus, find_corpus, take_corpus
 from recap.data.sources.user_mmbench import take_mmbench
 from recap.data.sources.user_questions import take_gqa, take_textvqa, take_vqa
 from recap.io import atomic_path, remove_drafts, write_jsonl
@@ -30,7 +31,7 @@ WORLD_FILE = "world.yaml"
 
 # Part -> names its file may have in a user's folder.
 USER_FILES = {
-    "corpus": ("train.jsonl",),
+    "corpus": CORPUS_FILES,
     "finetune": ("finetune.json",),
     **{name: benchmark.questions_files for name, benchmark in WITH_FILES.items()},
 }
@@ -48,8 +49,8 @@ class Targets:
         return {"corpus": self.corpus, "finetune": self.finetune}.get(part, self.benchmarks / part)
 
 
-def user_files(source: Path) -> dict[str, Path]:
-    """What a user's folder holds: part -> file.
+def user_files(source: Path, format: str = "auto") -> dict[str, Path]:
+    """What a user's folder holds: part -> file; of the corpus, which has `format`, perhaps a folder.
 
     A benchmark's file may lie in the folder itself or in `benchmarks/<name>/`, which comes first.
 
@@ -60,8 +61,11 @@ def user_files(source: Path) -> dict[str, Path]:
         raise UserError(
             f"{source}: expected a folder with a {WORLD_FILE} or your own files; docs/DATA.md describes both"
         )
-    found: dict[str, Path] = {}
+    corpus = find_corpus(source, format)
+    found = {"corpus": corpus} if corpus is not None else {}
     for part, names in USER_FILES.items():
+        if part == "corpus":
+            continue
         folders = (source / "benchmarks" / part, source) if part in WITH_FILES else (source,)
         for path in (folder / name for folder in folders for name in names):
             if path.is_file():
@@ -80,6 +84,7 @@ def prepare(
     max_rejected: float,
     work: Path,
     images: Images = "copy",
+    open_corpus: OpenCorpus = open_source,
 ) -> dict[str, Part]:
     """Write every part: from the user's file if `files` names one, else from the embedded world.
 
@@ -90,6 +95,7 @@ def prepare(
         max_rejected: Percent of a part's rows that may be rejected.
         work: The scratch folder, where a killed run's finished shards lie.
         images: Whether the corpus's pictures are copied, see `recap.data.sources.packing.pack`.
+        open_corpus: Opens the user's corpus, with the parameters that say how.
 
     Returns:
         What became of each part.
@@ -104,7 +110,7 @@ def prepare(
         with atomic_path(target) as draft:
             draft.mkdir()
             if name == "corpus":
-                part = _corpus(files.get(name), world, draft, work=work, images=images)
+                part = _corpus(files.get(name), world, draft, work=work, images=images, open_corpus=open_corpus)
             else:
                 part = _from_user(name, files[name], draft) if name in files else _embedded(name, world, draft)
             listing = [rejection.to_row() for rejection in part.rejections]
@@ -119,10 +125,12 @@ def prepare(
     return parts
 
 
-def _corpus(file: Path | None, world: WorldSettings, folder: Path, *, work: Path, images: Images) -> Part:
+def _corpus(
+    file: Path | None, world: WorldSettings, folder: Path, *, work: Path, images: Images, open_corpus: OpenCorpus
+) -> Part:
     if file is None:
         return Part("embedded", write_corpus(world, folder, work=work), [])
-    return take_corpus(file, folder, work=work, images=images)
+    return take_corpus(file, folder, work=work, images=images, open_corpus=open_corpus)
 
 
 def _from_user(name: str, file: Path, folder: Path) -> Part:

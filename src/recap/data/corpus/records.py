@@ -5,7 +5,8 @@ path relative to the corpus folder. Markers after data_juicer/utils/mm_utils.py 
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,19 @@ def dj_text(caption: str) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """One image-caption pair; `image` is relative to the folder of the corpus."""
+    """One image-caption pair.
+
+    Attributes:
+        id: Unique in its corpus.
+        image: The picture's name in the corpus, see `recap.data.corpus.index`.
+        caption: Without markers.
+        fields: What else the user's row said.
+    """
 
     id: str
     image: str
     caption: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     def to_row(self) -> dict[str, Any]:
         return {"id": self.id, "text": dj_text(self.caption), "images": [self.image]}

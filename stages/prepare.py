@@ -34,11 +34,14 @@ def main() -> None:
     args = parse_args()
 
     from recap.data.benchmarks.registry import BENCHMARKS, check_chosen
+    from recap.data.sources.packing import resume_key
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_results
     from recap.models.presence import only_tests_wiring, require_model
     from recap.models.start_kinds import kind_of
     from recap.params import ModelsParams, load_params, read_yaml, validate
+    from recap.runtime.holding import held
+    from recap.runtime.scratch import discard, discard_unheld, scratch_dir
     from recap.runtime.timing import stage_timing
     from recap.world.settings import WorldSettings
 
@@ -65,7 +68,10 @@ def main() -> None:
                 args.source,
             )
         targets = Targets(args.corpus, args.finetune, args.benchmarks)
-        parts = prepare(files, world, targets, max_rejected=params.max_rejected)
+        work = scratch_dir("prepare", resume_key(args.source, params))
+        with held(work):
+            timing.keep_in(work)
+            parts = prepare(files, world, targets, max_rejected=params.max_rejected, work=work, images=params.images)
         # What is asked hours later should be readable now: a file of OCR tokens, say, may be missing.
         for name, folder in chosen.items():
             BENCHMARKS[name].load(args.benchmarks / folder)
@@ -75,6 +81,8 @@ def main() -> None:
     counts = {name: part.counts() for name, part in parts.items()}
     facts = {"wiring_only": wiring_only, "sources": sources, **counts}
     write_results(args.metrics, args.details, "prepare", facts, headline=HEADLINE)
+    discard(work)
+    discard_unheld(work.parent)
 
 
 if __name__ == "__main__":

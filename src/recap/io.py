@@ -45,6 +45,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(holder, ignore_errors=True)
 
 
+def remove_drafts(path: str | Path) -> None:
+    """Remove what `atomic_path` left beside `path` in a process that was killed. No other may be at work there."""
+    for draft in Path(path).parent.glob(f".{Path(path).name}.*"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     with atomic_path(path) as draft:
         draft.write_text(text, encoding="utf-8")

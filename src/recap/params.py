@@ -43,6 +43,7 @@ class Section(BaseModel):
 
 class DataParams(Section):
     source: str
+    images: Literal["copy", "reference"]
     max_rejected: Percent
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recap.data.corpus.index import index_rows
 from recap.io import read_json, read_jsonl
 from recap.runtime.errors import UserError
 
@@ -59,11 +60,13 @@ class Record:
 
 
 def read_corpus(path: str | Path) -> list[Record]:
-    """Read a corpus that Recap wrote (`data/corpus/train.jsonl`, `data/processed/train.jsonl`), in file order.
+    """Read a corpus that Recap wrote (`data/corpus/index.parquet`, `data/processed/train.jsonl`), in file order.
 
     Raises:
         UserError: The file is missing, or a row is not a pair; the message names file and row.
     """
+    if Path(path).suffix == ".parquet":
+        return [Record(**row) for row in index_rows(path, ["id", "image", "caption", "fields"])]
     records = []
     for number, row in enumerate(read_jsonl(path), start=1):
         try:

@@ -14,12 +14,13 @@ from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import TextVQA
 from recap.data.benchmarks.vqav2 import VQA
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
+from recap.data.sources.packing import Images
 from recap.data.sources.rejections import Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
 from recap.data.sources.user_corpus import take_corpus
 from recap.data.sources.user_mmbench import take_mmbench
 from recap.data.sources.user_questions import take_gqa, take_textvqa, take_vqa
-from recap.io import atomic_path, write_jsonl
+from recap.io import atomic_path, remove_drafts, write_jsonl
 from recap.runtime.errors import UserError
 from recap.world.settings import WorldSettings
 
@@ -71,7 +72,15 @@ def user_files(source: Path) -> dict[str, Path]:
     return found
 
 
-def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, max_rejected: float) -> dict[str, Part]:
+def prepare(
+    files: dict[str, Path],
+    world: WorldSettings,
+    targets: Targets,
+    *,
+    max_rejected: float,
+    work: Path,
+    images: Images = "copy",
+) -> dict[str, Part]:
     """Write every part: from the user's file if `files` names one, else from the embedded world.
 
     Args:
@@ -79,6 +88,8 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
         world: The embedded world.
         targets: Where the parts go. Each gets a `rejected.jsonl`, also when the stage stops.
         max_rejected: Percent of a part's rows that may be rejected.
+        work: The scratch folder, where a killed run's finished shards lie.
+        images: Whether the corpus's pictures are copied, see `recap.data.sources.packing.pack`.
 
     Returns:
         What became of each part.
@@ -89,9 +100,13 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
     parts = {}
     for name in USER_FILES:
         target = targets.folder(name)
+        remove_drafts(target)
         with atomic_path(target) as draft:
             draft.mkdir()
-            part = _from_user(name, files[name], draft) if name in files else _embedded(name, world, draft)
+            if name == "corpus":
+                part = _corpus(files.get(name), world, draft, work=work, images=images)
+            else:
+                part = _from_user(name, files[name], draft) if name in files else _embedded(name, world, draft)
             listing = [rejection.to_row() for rejection in part.rejections]
             write_jsonl(draft / "rejected.jsonl", listing)
             if part.rejections or not part.rows:
@@ -104,12 +119,15 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
     return parts
 
 
+def _corpus(file: Path | None, world: WorldSettings, folder: Path, *, work: Path, images: Images) -> Part:
+    if file is None:
+        return Part("embedded", write_corpus(world, folder, work=work), [])
+    return take_corpus(file, folder, work=work, images=images)
+
+
 def _from_user(name: str, file: Path, folder: Path) -> Part:
-    match name:
-        case "corpus":
-            return take_corpus(file, folder)
-        case "finetune":
-            return take_conversations(file, folder)
+    if name == "finetune":
+        return take_conversations(file, folder)
     return take_benchmark(WITH_FILES[name], file, folder)
 
 
@@ -132,11 +150,5 @@ def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path) -> 
 
 
 def _embedded(name: str, world: WorldSettings, folder: Path) -> Part:
-    match name:
-        case "corpus":
-            rows = write_corpus(world, folder)
-        case "finetune":
-            rows = write_finetune(world, folder)
-        case _:
-            rows = write_benchmark(name, world, folder)
+    rows = write_finetune(world, folder) if name == "finetune" else write_benchmark(name, world, folder)
     return Part("embedded", rows, [])

@@ -8,18 +8,17 @@ what the index says.
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow
 from pyarrow import compute, parquet
 
+from recap.data.corpus.images import BadImage, stored_image
+from recap.data.corpus.index import INDEX, index_of
 from recap.data.processing.columns import json_column, statistics_of, with_column
 from recap.data.processing.juicer import Deduplicator, Fields, Filter, Mapper, Selector, StatsKeys
 from recap.runtime.errors import UserError
-
-INDEX = "index.parquet"
 
 MEASURED = {
     "image_shape_filter": (StatsKeys.image_width, StatsKeys.image_height),
@@ -30,6 +29,7 @@ MEASURED = {
 
 
 def is_indexed(root: str | Path) -> bool:
+    """Whether pictures lie in shards, or in files of the user's that an index names, and not in a folder of files."""
     return (Path(root) / INDEX).is_file()
 
 
@@ -48,30 +48,27 @@ def picture_files(root: str | Path, names: Sequence[str]) -> Iterator[dict[str, 
 
     Args:
         root: The folder of the corpus.
-        names: Of pictures, as rows name them; other strings are left out.
+        names: Of pictures, as rows name them.
 
     Yields:
         Absolute paths by name, each with the name's own suffix.
+
+    Raises:
+        OSError: A picture is not there, or not what it was.
     """
-    places = _places(str(root), (Path(root) / INDEX).stat().st_mtime_ns)
+    index = index_of(root)
+    if index is None:
+        raise FileNotFoundError(f"{Path(root) / INDEX} is gone")
     with TemporaryDirectory(prefix="recap-pictures-") as folder:
         paths = {}
-        for number, name in enumerate(dict.fromkeys(name for name in names if name in places)):
-            shard, offset, length = places[name]
+        for number, name in enumerate(dict.fromkeys(names)):
             path = Path(folder) / f"{number}{Path(name).suffix}"
-            with (Path(root) / shard).open("rb") as stream:
-                stream.seek(offset)
-                path.write_bytes(stream.read(length))
+            try:
+                path.write_bytes(stored_image(index, name))
+            except BadImage as error:
+                raise OSError(str(error)) from None
             paths[name] = str(path)
         yield paths
-
-
-@lru_cache(maxsize=1)
-def _places(root: str, _changed: int) -> dict[str, tuple[str, int, int]]:
-    """Shard, offset and length of every picture."""
-    table = parquet.read_table(Path(root) / INDEX, columns=["image", "shard", "offset", "length"])
-    places = zip(table["shard"].to_pylist(), table["offset"].to_pylist(), table["length"].to_pylist(), strict=True)
-    return dict(zip(table["image"].to_pylist(), places, strict=True))
 
 
 def with_measures(table: pyarrow.Table, operator: str, root: str | Path) -> pyarrow.Table:

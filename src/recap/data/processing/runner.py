@@ -152,7 +152,7 @@ class _Run:
         return step
 
     def _process(self, operator: Operator, op: Any, table: pyarrow.Table, before: Rows) -> tuple[Any, Any]:
-        """The rows with the statistics that a filter judges by, and the rows that are left."""
+        """Of a filter the rows with the statistics that it judges by, and of all the rows that are left."""
         rows, dataset = len(table), as_dataset(table)
         if isinstance(op, Mapper) and op.is_batched_op():
             # Batches of one size whatever the workers, so that chance in them is the same: the workers share what
@@ -162,12 +162,10 @@ class _Run:
             mapped = [
                 _with_processes(op, processes).run(dataset.select(part)) for part, processes in parts if len(part)
             ]
-            result = datasets.concatenate_datasets(mapped)
-            return result, result
+            return None, datasets.concatenate_datasets(mapped)
         _with_processes(op, min(self.workers, rows))
         if not isinstance(op, Filter):
-            result = op.run(dataset)
-            return result, result
+            return None, op.run(dataset)
         # The two halves of Filter.run, apart: rows that vanish without a verdict differ from dropped ones, and the
         # statistics of a dropped row are the reason.
         scored = op.run(dataset, reduce=False)
@@ -176,6 +174,8 @@ class _Run:
 
     def _facts(self, operator: Operator, before: Rows, after: Rows, scored: Any) -> dict[str, Row]:
         """Of the rows that a filter dropped the statistics that it computed, now or when it ran first."""
+        if scored is None:
+            return {}
         known = statistics_of(self.table.slice(0, 1))[0]
         remaining = set(after.ids)
         dropped = [number for number, row_id in enumerate(before.ids) if row_id not in remaining]

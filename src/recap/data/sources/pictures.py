@@ -9,42 +9,49 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from recap.data.corpus.images import BadImage, open_image
+from recap.data.corpus.images import BadImage, decode_image, locate
+from recap.data.corpus.references import SUFFIXES, Links, shortened
 
 logger = logging.getLogger(__name__)
 
-# Suffixes that a question's image may have where its name is given without one, in order of preference.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
-
-def find_faults(root: Path, relatives: Iterable[str], what: str) -> dict[str, BadImage]:
-    """Decode every image once, completely.
+def examine(root: Path, relatives: Iterable[str], what: str, *, links: Links = "inside") -> dict[str, str | BadImage]:
+    """Find and decode every image once, completely.
 
     Args:
-        root: The folder that the paths start from; neither ".." nor a link may leave it.
-        relatives: Paths, repeated ones are opened once.
+        root: The folder that the paths start from.
+        relatives: Paths as rows give them; repeated ones are opened once.
         what: Name of the progress bar.
+        links: See `recap.data.corpus.references.resolve`.
 
     Returns:
-        The images that cannot be used, with the reason.
+        By path as given: the path of the file that it means, or why the image cannot be used.
     """
     unique = list(dict.fromkeys(relatives))
     logger.info("%s: checking %d images below %s", what, len(unique), root)
     # Threads, not processes: Pillow lets go of the interpreter lock while it decodes.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = tqdm(pool.map(lambda name: _fault(root, name), unique), total=len(unique), desc=what, unit="image")
-        return {name: fault for name, fault in zip(unique, found, strict=True) if fault is not None}
+        found = pool.map(lambda name: _examined(root, name, links), unique)
+        return dict(zip(unique, tqdm(found, total=len(unique), desc=what, unit="image"), strict=True))
 
 
-def _fault(root: Path, relative: str) -> BadImage | None:
+def _examined(root: Path, relative: str, links: Links) -> str | BadImage:
     try:
-        open_image(root, relative, links_may_leave=False)
+        path = locate(root, relative, links_may_leave=False, links=links)
+        decode_image(path, shortened(relative))
     except BadImage as fault:
-        return fault
-    return None
+        # Anew, without its traceback: that would keep the pixels of every broken picture.
+        return BadImage(fault.reason, fault.detail)
+    return path.relative_to(root).as_posix()
 
 
-def copy_images(root: Path, targets: dict[str, str], folder: Path) -> None:
+def find_faults(root: Path, relatives: Iterable[str], what: str, *, links: Links = "inside") -> dict[str, BadImage]:
+    """The images that cannot be used, with the reason: see `examine`."""
+    examined = examine(root, relatives, what, links=links)
+    return {name: fault for name, fault in examined.items() if isinstance(fault, BadImage)}
+
+
+def copy_images(root: Path, targets: dict[str, str], folder: Path, *, links: Links = "inside") -> None:
     """Copy `root/source` to `folder/target` for each `source: target`.
 
     Copies, not hard links: DVC makes the files in its cache read-only, and a link would make the user's so too.
@@ -52,7 +59,7 @@ def copy_images(root: Path, targets: dict[str, str], folder: Path) -> None:
     for source, target in tqdm(targets.items(), desc="copying", unit="image"):
         path = folder / target
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / source, path)
+        shutil.copyfile(locate(root, source, links_may_leave=False, links=links), path)
 
 
 class PictureFinder:

@@ -30,6 +30,7 @@ def root(tmp_path) -> Path:
         (".\\images\\b.png", "images/b.png"),
         ("images/b.jpg", "images/b.png"),
         ("images/b", "images/b.png"),
+        ("images/b.png ", "images/b.png"),
         ("Images/A.JPG", "images/a.jpg"),
         ("images/img_7.jpeg", "images/IMG_7.JPG"),
         ("images/two%20words.jpg", "images/two words.jpg"),

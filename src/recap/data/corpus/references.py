@@ -1,7 +1,7 @@
 """Find the file that a user's row means: rows and disks that were written on different systems nearly agree.
 
 A path is taken as it stands if a file is there. Else "\\" is read as "/", and each part is compared without regard to
-capitals, Unicode form and %20; a file's suffix may be another image suffix. What fits exactly one file means that file.
+capitals, Unicode form, %20 and blanks around it; a file's suffix may be another image suffix. What fits exactly one file means that file.
 """
 
 import configparser
@@ -173,7 +173,7 @@ class _Entries:
 
 
 def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
 def _entries(folder: Path) -> _Entries:

@@ -56,13 +56,13 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Parse a JSON file.
+    """Parse a JSON file; a byte order mark is dropped.
 
     Raises:
         UserError: The file is missing, cannot be read or is not JSON; the message names file, line and column.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: expected a JSON file, found nothing; run the stage that writes it") from None
     except OSError as error:
@@ -96,7 +96,7 @@ def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSON Lines file that Recap itself wrote; blank lines are skipped.
+    """Yield the objects of a JSON Lines file that Recap itself wrote; blank lines and a byte order mark are skipped.
 
     For a user's own file, where a bad line costs only itself, see `recap.data.sources`.
 
@@ -105,7 +105,7 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: expected a JSON Lines file, found nothing; run the stage that writes it")
-    with Path(path).open(encoding="utf-8") as stream:
+    with Path(path).open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue

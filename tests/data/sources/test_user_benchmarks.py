@@ -178,5 +178,5 @@ def test_unusable_files_are_one_clear_line(user, tmp_path) -> None:
         take("textvqa", user.json("textvqa_val.json", {"data": 1}), tmp_path / "out")
     with pytest.raises(UserError, match="expected a JSON object, found list"):
         take("gqa", user.json("testdev_balanced_questions.json", []), tmp_path / "out")
-    with pytest.raises(UserError, match=r"v2_mscoco_val2014_annotations\.json: expected a JSON file, found nothing"):
+    with pytest.raises(UserError, match=r"v2_mscoco_val2014_annotations\.json: expected the annotations of v2_Open"):
         take("vqav2", user.json("v2_OpenEnded_mscoco_val2014_questions.json", {"questions": []}), tmp_path / "out")

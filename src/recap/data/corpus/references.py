@@ -151,28 +151,29 @@ class _Entries:
         self._by_key: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name in self.names:
-            self._by_key[_key(name)].append(name)
+            self._by_key[name_key(name)].append(name)
             if PurePosixPath(name).suffix.lower() in SUFFIXES:
-                self._by_stem[_key(PurePosixPath(name).stem)].append(name)
+                self._by_stem[name_key(PurePosixPath(name).stem)].append(name)
 
     def same(self, name: str) -> list[str]:
         """The name itself, else those that differ in capitals, Unicode form or %20 only."""
-        if name in self._by_key.get(_key(name), ()):
+        if name in self._by_key.get(name_key(name), ()):
             return [name]
-        return self._by_key.get(_key(name)) or self._by_key.get(_key(unquote(name)), [])
+        return self._by_key.get(name_key(name)) or self._by_key.get(name_key(unquote(name)), [])
 
     def same_stem(self, name: str) -> list[str]:
         """Images that are called so up to the suffix."""
         pure = PurePosixPath(name)
         stem = pure.stem if pure.suffix.lower() in SUFFIXES else name
-        return self._by_stem.get(_key(stem)) or self._by_stem.get(_key(unquote(stem)), [])
+        return self._by_stem.get(name_key(stem)) or self._by_stem.get(name_key(unquote(stem)), [])
 
     def like(self, name: str) -> list[str]:
         """Names that look alike; not asked of large folders, where that takes long and everything looks alike."""
         return difflib.get_close_matches(name, self.names, n=3, cutoff=0.8) if len(self.names) <= 1000 else []
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """A name without regard to capitals, Unicode form and blanks around it."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 

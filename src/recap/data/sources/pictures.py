@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from recap.data.corpus.images import BadImage, decode_image, locate
-from recap.data.corpus.references import SUFFIXES, Links, shortened
+from recap.data.corpus.references import SUFFIXES, Links, name_key, shortened
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class PictureFinder:
     def __init__(self, root: Path, folders: tuple[str, ...]) -> None:
         """Index the images directly in some folders below `root`; the first folder wins, then the first of SUFFIXES."""
         self._by_stem: dict[str, str] = {}
+        self._by_key: dict[str, str] = {}
         for folder in folders:
             if not (root / folder).is_dir():
                 continue
@@ -75,6 +76,7 @@ class PictureFinder:
             images = [name for name in names if name.suffix.lower() in SUFFIXES]
             for name in sorted(images, key=lambda name: (SUFFIXES.index(name.suffix.lower()), name.name)):
                 self._by_stem.setdefault(name.stem, str(Path(folder) / name))
+                self._by_key.setdefault(name_key(name.stem), str(Path(folder) / name))
         self._folders = ", ".join(folder or "." for folder in folders)
 
     def find(self, *stems: str) -> str:
@@ -84,6 +86,9 @@ class PictureFinder:
             BadImage: missing_image.
         """
         for stem in stems:
-            if stem in self._by_stem:
-                return self._by_stem[stem]
-        raise BadImage("missing_image", f"no image named {' or '.join(stems)!r} in any of {self._folders}")
+            # Some files give the image's whole name.
+            bare = Path(stem).stem if Path(stem).suffix.lower() in SUFFIXES else stem
+            for names, key in ((self._by_stem, stem), (self._by_key, name_key(bare))):
+                if key in names:
+                    return names[key]
+        raise BadImage("missing_image", f"no image named {' or '.join(stems)!r:.200} in any of {self._folders}")

@@ -27,7 +27,9 @@ class Rejection:
     detail: str
 
     def to_row(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON; half of a surrogate pair, which a place or a path may hold, is spelt out."""
+        spelt = {key: value and value.encode("utf-8", "backslashreplace").decode() for key, value in asdict(self).items()}
+        return dict(spelt)
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,27 @@ Every item is kept whole, with whatever fields it has; only what inference and s
 found by its id in the usual folders, and copied under its official name.
 """
 
+import logging
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recap.data.benchmarks.base import Benchmark
 from recap.data.benchmarks.gqa import GQA
-from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA
+from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA, prompts_missing
 from recap.data.benchmarks.vqav2 import VQA, coco_name
 from recap.data.corpus.images import BadImage
+from recap.data.corpus.references import Links
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
 from recap.data.sources.pictures import PictureFinder, copy_images, find_faults
 from recap.data.sources.rejections import Part, Rejection
-from recap.io import read_object, write_json
+from recap.data.sources.user_json import is_writable, read_user_object
+from recap.io import write_json
 from recap.runtime.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class TakenQuestion:
 Check = Callable[[dict[str, Any]], tuple[str, str, str]]  # item -> question id, image path, target path
 
 
-def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path) -> Part:
+def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path, *, links: Links = "inside") -> Part:
     """Copy TextVQA's questions, and the file with OCR tokens if it lies beside them."""
     root = questions_file.parent
     finder = PictureFinder(root, (benchmark.images_folder, "images", ""))
@@ -48,18 +54,23 @@ def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path) -> Part
         image = finder.find(image_id)
         return question_id, image, f"{benchmark.images_folder}/{image_id}{Path(image).suffix}"
 
-    source = read_object(questions_file)
+    source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
-    kept, rejections = _take(root, benchmark.name, items, check)
+    kept, rejections = _take(root, benchmark.name, items, check, links)
     rows = [question.item for question in kept]
-    write_json(folder / benchmark.questions_files[0], {**source, benchmark.rows_key: rows})
-    copy_images(root, {question.image: question.target for question in kept}, folder)
+    write_json(folder / benchmark.questions_files[0], _with_rows(source, benchmark.rows_key, rows))
+    copy_images(root, {question.image: question.target for question in kept}, folder, links=links)
     if (root / OCR_FILE).is_file():
         shutil.copyfile(root / OCR_FILE, folder / OCR_FILE)
+        if missing := prompts_missing(root / OCR_FILE, rows):
+            logger.warning(
+                "warning: %s has no line for %d of %d questions, among them %s: textvqa_ocr cannot be asked",
+                root / OCR_FILE, len(missing), len(rows), missing[0],
+            )  # fmt: skip
     return Part("user", len(kept), rejections)
 
 
-def take_gqa(benchmark: GQA, questions_file: Path, folder: Path) -> Part:
+def take_gqa(benchmark: GQA, questions_file: Path, folder: Path, *, links: Links = "inside") -> Part:
     """Copy GQA's questions, a JSON object from question id to question."""
     root = questions_file.parent
     finder = PictureFinder(root, (benchmark.images_folder, ""))
@@ -70,55 +81,58 @@ def take_gqa(benchmark: GQA, questions_file: Path, folder: Path) -> Part:
         image_id = identifier(item, "imageId")
         return "", finder.find(image_id), f"{benchmark.images_folder}/{image_id}.jpg"
 
-    items = ((f"{questions_file.name}:{key}", value) for key, value in read_object(questions_file).items())
-    kept, rejections = _take(root, benchmark.name, items, check)
+    items = ((f"{questions_file.name}:{key}", value) for key, value in _questions(questions_file, benchmark).items())
+    kept, rejections = _take(root, benchmark.name, items, check, links)
     by_id = {question.where.split(":", 1)[1]: question.item for question in kept}
     write_json(folder / benchmark.questions_files[0], by_id)
-    copy_images(root, {question.image: question.target for question in kept}, folder)
+    copy_images(root, {question.image: question.target for question in kept}, folder, links=links)
     return Part("user", len(kept), rejections)
 
 
-def take_vqa(benchmark: VQA, questions_file: Path, folder: Path) -> Part:
-    """Copy the questions of VQAv2 or OK-VQA and, from beside them, their annotations."""
+def take_vqa(benchmark: VQA, questions_file: Path, folder: Path, *, links: Links = "inside") -> Part:
+    """Copy the questions of VQAv2 or OK-VQA and, from beside them, their annotations. Ids are compared as text."""
     root = questions_file.parent
     annotations_file = root / benchmark.annotations_file
-    annotation_source = read_object(annotations_file)
+    annotation_source = read_user_object(annotations_file, f"the annotations of {questions_file.name}")
     annotations = {
-        annotation["question_id"]: annotation
+        annotation_id: annotation
         for annotation in _items(annotation_source, benchmark.annotations_key, annotations_file)
-        if isinstance(annotation, dict) and isinstance(annotation.get("question_id"), int | str)
+        if (annotation_id := best_effort_id(annotation, "question_id")) is not None
     }
     finder = PictureFinder(root, (benchmark.images_folder, "images", ""))
 
     def check(item: dict[str, Any]) -> tuple[str, str, str]:
         question_id = identifier(item, "question_id")
         _words(item, "question")
-        if item["question_id"] not in annotations:
+        if question_id not in annotations:
             raise BadRow("no_annotation", f"{annotations_file.name} has no question_id {question_id}")
-        _answer_objects(annotations[item["question_id"]].get("answers"))
-        image_id = item.get("image_id")
-        if not isinstance(image_id, int):
-            raise BadRow("broken_question", f"expected 'image_id' to be a whole number, found {image_id!r:.80}")
+        annotation = annotations[question_id]
+        _answer_objects(annotation.get("answers"))
+        if not is_writable(annotation):
+            raise BadRow("broken_text", "its annotation holds half of a surrogate pair")
+        image_id = _whole_number(item, "image_id")
         official = coco_name(image_id)
-        return question_id, finder.find(official, str(image_id)), f"{benchmark.images_folder}/{official}.jpg"
+        # As in val2014, as in val2017, and bare.
+        image = finder.find(official, f"{image_id:012d}", str(image_id))
+        return question_id, image, f"{benchmark.images_folder}/{official}.jpg"
 
-    source = read_object(questions_file)
+    source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
-    kept, rejections = _take(root, benchmark.name, items, check)
-    rows = [question.item for question in kept]
-    chosen = [annotations[row["question_id"]] for row in rows]
-    write_json(folder / benchmark.questions_files[0], {**source, benchmark.rows_key: rows})
-    write_json(folder / annotations_file.name, {**annotation_source, benchmark.annotations_key: chosen})
-    copy_images(root, {question.image: question.target for question in kept}, folder)
+    kept, rejections = _take(root, benchmark.name, items, check, links)
+    rows = [_plain_id(question.item) for question in kept]
+    chosen = [_plain_id(annotations[question.id]) for question in kept]
+    write_json(folder / benchmark.questions_files[0], _with_rows(source, benchmark.rows_key, rows))
+    write_json(folder / annotations_file.name, _with_rows(annotation_source, benchmark.annotations_key, chosen))
+    copy_images(root, {question.image: question.target for question in kept}, folder, links=links)
     return Part("user", len(kept), rejections)
 
 
 def _take(
-    root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check
+    root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check, links: Links
 ) -> tuple[list[TakenQuestion], list[Rejection]]:
     """Check every item, then every image, then that no question id comes twice."""
     rows = [_read(where, item, check) for where, item in items]
-    faults = find_faults(root, (row.image for row in rows if isinstance(row, TakenQuestion)), name)
+    faults = find_faults(root, (row.image for row in rows if isinstance(row, TakenQuestion)), name, links=links)
     kept: list[TakenQuestion] = []
     rejections = []
     seen: set[str] = set()
@@ -139,9 +153,32 @@ def _take(
 def _read(where: str, item: Any, check: Check) -> TakenQuestion | Rejection:
     try:
         question_id, image, target = check(as_object(item))
+        if not is_writable([where, item]):
+            raise BadRow("broken_text", "expected text that UTF-8 can hold, found half of a surrogate pair")
     except (BadRow, BadImage) as fault:
         return Rejection(where, best_effort_id(item, "question_id"), fault.reason, fault.detail)
     return TakenQuestion(where, question_id or where, item, image, target)
+
+
+def _questions(path: Path, benchmark: Benchmark) -> dict[str, Any]:
+    return read_user_object(path, f"{benchmark.title}'s questions")
+
+
+def _with_rows(source: dict[str, Any], key: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A file as the user wrote it with other rows; what stands beside them is kept where it can be written down."""
+    return {name: rows if name == key else value for name, value in source.items() if name == key or is_writable([name, value])}
+
+
+def _plain_id(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose id is no float: 1.0 and 1 are one question, to which readers would give two names."""
+    return {**row, "question_id": int(row["question_id"])} if isinstance(row["question_id"], float) else row
+
+
+def _whole_number(item: dict[str, Any], key: str) -> int:
+    found = best_effort_id(item, key)
+    if found is None or not found.isdecimal():
+        raise BadRow("broken_question", f"expected {key!r} to be a whole number, found {item.get(key)!r:.80}")
+    return int(found)
 
 
 def _items(source: dict[str, Any], key: str, path: Path) -> list[Any]:

@@ -5,6 +5,7 @@ decimals that metrics and details are rounded to, is therefore seen by a stage w
 `dvc repro --force` writes everything anew.
 """
 
+import codecs
 import json
 import math
 import os
@@ -105,12 +106,15 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: expected a JSON Lines file, found nothing; run the stage that writes it")
-    with Path(path).open(encoding="utf-8-sig") as stream:
+    with Path(path).open("rb") as stream:
         for number, line in enumerate(stream, start=1):
-            if not line.strip():
+            text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if not text.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(text.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise UserError(f"{path}:{number}: expected UTF-8 text, found byte {error.start} that is not") from None
             except json.JSONDecodeError as error:
                 raise UserError(f"{path}:{number}: expected a JSON object, {error.msg}") from None
             if not isinstance(row, dict):

@@ -36,8 +36,8 @@ def main() -> None:
     from recap.data.benchmarks.registry import BENCHMARKS, check_chosen
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_results
-    from recap.models.presence import only_tests_wiring, require_model
-    from recap.models.start_kinds import kind_of
+    from recap.models.presence import only_tests_wiring, require_model, require_whole
+    from recap.models.start_kinds import PARTS, kind_of
     from recap.params import ModelsParams, load_params, read_yaml, validate
     from recap.runtime.timing import stage_timing
     from recap.world.settings import WorldSettings
@@ -46,8 +46,11 @@ def main() -> None:
     # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
     check_chosen(chosen)
     # No model is read here; but a run that would miss one an hour later should stop now.
-    kind_of(Path(models.start.path))
-    folders = [require_model(getattr(models, name).path, name) for name in ModelsParams.model_fields]
+    start = kind_of(Path(models.start.path))
+    folders = {name: require_model(getattr(models, name).path, name) for name in ModelsParams.model_fields}
+    for name, folder in folders.items():
+        if (name, start) != ("start", PARTS):
+            require_whole(folder, name.replace("_", " "), tokenizer=name in ("captioner", "language_model"))
     with stage_timing(args.timing, "prepare") as timing:
         source_is_world = (args.source / WORLD_FILE).is_file()
         world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
@@ -57,7 +60,7 @@ def main() -> None:
             logger.info("everything comes from the embedded world %s", args.source)
         else:
             logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
-        wiring_only = only_tests_wiring(folders, source_is_world=source_is_world)
+        wiring_only = only_tests_wiring(folders.values(), source_is_world=source_is_world)
         if wiring_only:
             logger.warning(
                 "warning: the tiny models know nothing but the embedded street world, so on %s this run only tests the "

@@ -34,6 +34,7 @@ def main() -> None:
     args = parse_args()
 
     from recap.data.benchmarks.registry import BENCHMARKS, check_chosen
+    from recap.data.sources.first_look import look
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_results
     from recap.models.presence import only_tests_wiring, require_model, require_whole
@@ -55,10 +56,12 @@ def main() -> None:
         source_is_world = (args.source / WORLD_FILE).is_file()
         world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
         world = validate(WorldSettings, read_yaml(world_file), world_file)
+        unread: list[Path] = []
         files = {} if source_is_world else user_files(args.source)
         if source_is_world:
             logger.info("everything comes from the embedded world %s", args.source)
         else:
+            unread = look(args.source, files, chosen)
             logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
         wiring_only = only_tests_wiring(folders.values(), source_is_world=source_is_world)
         if wiring_only:
@@ -68,7 +71,7 @@ def main() -> None:
                 args.source,
             )
         targets = Targets(args.corpus, args.finetune, args.benchmarks)
-        parts = prepare(files, world, targets, max_rejected=params.max_rejected)
+        parts = prepare(files, world, targets, max_rejected=params.max_rejected, links=params.links)
         # What is asked hours later should be readable now: a file of OCR tokens, say, may be missing.
         for name, folder in chosen.items():
             BENCHMARKS[name].load(args.benchmarks / folder)
@@ -77,6 +80,8 @@ def main() -> None:
     sources = {name: part.origin for name, part in parts.items()}
     counts = {name: part.counts() for name, part in parts.items()}
     facts = {"wiring_only": wiring_only, "sources": sources, **counts}
+    if unread:
+        facts["unread"] = [path.name for path in unread]
     write_results(args.metrics, args.details, "prepare", facts, headline=HEADLINE)
 
 

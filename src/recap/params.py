@@ -43,6 +43,7 @@ class Section(BaseModel):
 
 class DataParams(Section):
     source: str
+    links: Literal["inside", "anywhere"]
     max_rejected: Percent
 
 

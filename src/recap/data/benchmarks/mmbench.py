@@ -126,6 +126,12 @@ def read_table(path: Path, required: Sequence[str]) -> tuple[list[str], list[Row
     return columns, [line.row for line in rows]
 
 
+def read_columns(path: Path) -> list[str]:
+    """The columns of a TSV of MMBench's kind: its first line alone."""
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        return next(csv.reader([stream.readline()], delimiter="\t"), [])
+
+
 @dataclass(frozen=True)
 class Line:
     """A row of a TSV, the number of the line that it begins in, and what is wrong with the line itself."""

@@ -1,8 +1,10 @@
 """Check and copy the images of a user's folder, several at a time."""
 
 import logging
+import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +17,9 @@ from recap.data.corpus.references import SUFFIXES, Links, name_key, shortened
 logger = logging.getLogger(__name__)
 
 
-def examine(root: Path, relatives: Iterable[str], what: str, *, links: Links = "inside") -> dict[str, str | BadImage]:
+def examine(
+    root: Path, relatives: Iterable[str], what: str, *, links: Links = "inside", may_fail: float = math.inf
+) -> dict[str, str | BadImage]:
     """Find and decode every image once, completely.
 
     Args:
@@ -23,16 +27,26 @@ def examine(root: Path, relatives: Iterable[str], what: str, *, links: Links = "
         relatives: Paths as rows give them; repeated ones are opened once.
         what: Name of the progress bar.
         links: See `recap.data.corpus.references.resolve`.
+        may_fail: How many of the paths given may be found wanting; with one more no further image is opened.
 
     Returns:
         By path as given: the path of the file that it means, or why the image cannot be used.
     """
-    unique = list(dict.fromkeys(relatives))
+    rows = Counter(relatives)
+    unique = list(rows)
     logger.info("%s: checking %d images below %s", what, len(unique), root)
     # Threads, not processes: Pillow lets go of the interpreter lock while it decodes.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda name: _examined(root, name, links), unique)
-        return dict(zip(unique, tqdm(found, total=len(unique), desc=what, unit="image"), strict=True))
+        results = pool.map(lambda name: _examined(root, name, links), unique)
+        found: dict[str, str | BadImage] = {}
+        failed = 0
+        for name, result in zip(unique, tqdm(results, total=len(unique), desc=what, unit="image"), strict=True):
+            found[name] = result
+            failed += rows[name] * isinstance(result, BadImage)
+            if failed > may_fail:
+                pool.shutdown(cancel_futures=True)
+                break
+        return found
 
 
 def _examined(root: Path, relative: str, links: Links) -> str | BadImage:

@@ -13,12 +13,13 @@ from recap.data.benchmarks.mmbench import MMBench
 from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import TextVQA
 from recap.data.benchmarks.vqav2 import VQA
+from recap.data.corpus.references import Links
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
 from recap.data.sources.rejections import Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
 from recap.data.sources.user_corpus import take_corpus
 from recap.data.sources.user_mmbench import take_mmbench
-from recap.data.sources.user_questions import take_gqa, take_textvqa, take_vqa
+from recap.data.sources.user_questions import DEFAULT_TERMS, Terms, take_gqa, take_textvqa, take_vqa
 from recap.io import atomic_path, write_jsonl
 from recap.runtime.errors import UserError
 from recap.world.settings import WorldSettings
@@ -30,7 +31,7 @@ WORLD_FILE = "world.yaml"
 # Part -> names its file may have in a user's folder.
 USER_FILES = {
     "corpus": ("train.jsonl",),
-    "finetune": ("finetune.json",),
+    "finetune": ("finetune.json", "finetune.jsonl"),
     **{name: benchmark.questions_files for name, benchmark in WITH_FILES.items()},
 }
 
@@ -71,7 +72,9 @@ def user_files(source: Path) -> dict[str, Path]:
     return found
 
 
-def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, max_rejected: float) -> dict[str, Part]:
+def prepare(
+    files: dict[str, Path], world: WorldSettings, targets: Targets, *, max_rejected: float, links: Links = "inside"
+) -> dict[str, Part]:
     """Write every part: from the user's file if `files` names one, else from the embedded world.
 
     Args:
@@ -79,6 +82,7 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
         world: The embedded world.
         targets: Where the parts go. Each gets a `rejected.jsonl`, also when the stage stops.
         max_rejected: Percent of a part's rows that may be rejected.
+        links: Where symbolic links in the user's folder may lead, see `recap.data.corpus.references.resolve`.
 
     Returns:
         What became of each part.
@@ -87,11 +91,12 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
         UserError: A user's file is unusable as a whole, or too many of its rows are.
     """
     parts = {}
+    terms = Terms(links, max_rejected)
     for name in USER_FILES:
         target = targets.folder(name)
         with atomic_path(target) as draft:
             draft.mkdir()
-            part = _from_user(name, files[name], draft) if name in files else _embedded(name, world, draft)
+            part = _from_user(name, files[name], draft, terms) if name in files else _embedded(name, world, draft)
             listing = [rejection.to_row() for rejection in part.rejections]
             write_jsonl(draft / "rejected.jsonl", listing)
             if part.rejections or not part.rows:
@@ -104,16 +109,18 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
     return parts
 
 
-def _from_user(name: str, file: Path, folder: Path) -> Part:
+def _from_user(name: str, file: Path, folder: Path, terms: Terms) -> Part:
     match name:
         case "corpus":
             return take_corpus(file, folder)
         case "finetune":
-            return take_conversations(file, folder)
-    return take_benchmark(WITH_FILES[name], file, folder)
+            return take_conversations(file, folder, links=terms.links, max_rejected=terms.max_rejected)
+    return take_benchmark(WITH_FILES[name], file, folder, terms)
 
 
-def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path) -> Part:
+def take_benchmark(
+    benchmark: Benchmark, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS
+) -> Part:
     """Copy the usable questions of a user's file, with their images, under the official names.
 
     Raises:
@@ -121,13 +128,13 @@ def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path) -> 
     """
     match benchmark:
         case TextVQA():
-            return take_textvqa(benchmark, questions_file, folder)
+            return take_textvqa(benchmark, questions_file, folder, terms)
         case MMBench():
             return take_mmbench(benchmark, questions_file, folder)
         case VQA():
-            return take_vqa(benchmark, questions_file, folder)
+            return take_vqa(benchmark, questions_file, folder, terms)
         case GQA():
-            return take_gqa(benchmark, questions_file, folder)
+            return take_gqa(benchmark, questions_file, folder, terms)
     raise LookupError(f"{benchmark.name}: expected a format that recap.data.sources can take, found another")
 
 

@@ -11,7 +11,7 @@ from recap.data.corpus.images import BadImage
 from recap.data.corpus.references import Links
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
 from recap.data.sources.pictures import copy_images, examine
-from recap.data.sources.rejections import Part, Rejection
+from recap.data.sources.rejections import Part, Rejection, may_still_fail
 from recap.data.sources.user_json import read_user_list
 from recap.io import write_json
 
@@ -27,7 +27,9 @@ SPEAKERS = {
 }  # fmt: skip
 
 
-def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside") -> Part:
+def take_conversations(
+    rows_file: Path, folder: Path, *, links: Links = "inside", max_rejected: float = 100.0
+) -> Part:
     """Copy the usable conversations of a user's file; ids may repeat, as they do in LLaVA's own sets.
 
     Args:
@@ -35,6 +37,7 @@ def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside"
             "value"}, ...]}` or `{"images", "messages": [{"role", "content"}, ...]}`, paths relative to its folder.
         folder: Gets `train.json` and the images under their own relative names.
         links: See `recap.data.corpus.references.resolve`.
+        max_rejected: Percent of rows; once more are rejected, the rest is not looked at.
 
     Raises:
         UserError: The file as a whole is no list of rows.
@@ -43,16 +46,21 @@ def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside"
     source = read_user_list(rows_file, "conversations")
     rows = [_read(value, where) for where, value in source]
     named = [row["image"] for row in rows if isinstance(row, dict) and "image" in row]
-    examined = examine(root, named, "finetune", links=links)
+    may_fail = may_still_fail(len(rows), sum(isinstance(row, BadRow) for row in rows), max_rejected)
+    examined = examine(root, named, "finetune", links=links, may_fail=may_fail) if may_fail >= 0 else {}
     kept: list[dict[str, Any]] = []
     rejections = []
     for (where, original), row in zip(source, rows, strict=True):
         if isinstance(row, dict) and "image" in row:
+            if row["image"] not in examined:
+                continue
             row = _with_image(row, examined[row["image"]])
         if isinstance(row, dict):
             kept.append(row)
         else:
             rejections.append(Rejection(where, best_effort_id(original), row.reason, row.detail))
+    if len(kept) + len(rejections) < len(rows):
+        return Part("user", 0, rejections, unread=len(rows) - len(rejections))
     copy_images(root, {row["image"]: row["image"] for row in kept if "image" in row}, folder, links=links)
     write_json(folder / "train.json", kept)
     return Part("user", len(kept), rejections)

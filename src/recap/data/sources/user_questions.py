@@ -18,13 +18,29 @@ from recap.data.benchmarks.vqav2 import VQA, coco_name
 from recap.data.corpus.images import BadImage
 from recap.data.corpus.references import Links
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
-from recap.data.sources.pictures import PictureFinder, copy_images, find_faults
-from recap.data.sources.rejections import Part, Rejection
+from recap.data.sources.pictures import PictureFinder, copy_images, examine
+from recap.data.sources.rejections import Part, Rejection, may_still_fail
 from recap.data.sources.user_json import is_writable, read_user_object
 from recap.io import write_json
 from recap.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a user's questions are taken.
+
+    Attributes:
+        links: See `recap.data.corpus.references.resolve`.
+        max_rejected: Percent of rows; once more are rejected, the rest is not looked at.
+    """
+
+    links: Links = "inside"
+    max_rejected: float = 100.0
+
+
+DEFAULT_TERMS = Terms()
 
 
 @dataclass(frozen=True)
@@ -41,7 +57,7 @@ class TakenQuestion:
 Check = Callable[[dict[str, Any]], tuple[str, str, str]]  # item -> question id, image path, target path
 
 
-def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path, *, links: Links = "inside") -> Part:
+def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
     """Copy TextVQA's questions, and the file with OCR tokens if it lies beside them."""
     root = questions_file.parent
     finder = PictureFinder(root, (benchmark.images_folder, "images", ""))
@@ -56,10 +72,10 @@ def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path, *, link
 
     source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
-    kept, rejections = _take(root, benchmark.name, items, check, links)
-    rows = [question.item for question in kept]
+    taken = _take(root, benchmark.name, items, check, terms)
+    rows = [question.item for question in taken.kept]
     write_json(folder / benchmark.questions_files[0], _with_rows(source, benchmark.rows_key, rows))
-    copy_images(root, {question.image: question.target for question in kept}, folder, links=links)
+    copy_images(root, {question.image: question.target for question in taken.kept}, folder, links=terms.links)
     if (root / OCR_FILE).is_file():
         shutil.copyfile(root / OCR_FILE, folder / OCR_FILE)
         if missing := prompts_missing(root / OCR_FILE, rows):
@@ -67,10 +83,10 @@ def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path, *, link
                 "warning: %s has no line for %d of %d questions, among them %s: textvqa_ocr cannot be asked",
                 root / OCR_FILE, len(missing), len(rows), missing[0],
             )  # fmt: skip
-    return Part("user", len(kept), rejections)
+    return taken.part
 
 
-def take_gqa(benchmark: GQA, questions_file: Path, folder: Path, *, links: Links = "inside") -> Part:
+def take_gqa(benchmark: GQA, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
     """Copy GQA's questions, a JSON object from question id to question."""
     root = questions_file.parent
     finder = PictureFinder(root, (benchmark.images_folder, ""))
@@ -82,14 +98,14 @@ def take_gqa(benchmark: GQA, questions_file: Path, folder: Path, *, links: Links
         return "", finder.find(image_id), f"{benchmark.images_folder}/{image_id}.jpg"
 
     items = ((f"{questions_file.name}:{key}", value) for key, value in _questions(questions_file, benchmark).items())
-    kept, rejections = _take(root, benchmark.name, items, check, links)
-    by_id = {question.where.split(":", 1)[1]: question.item for question in kept}
+    taken = _take(root, benchmark.name, items, check, terms)
+    by_id = {question.where.split(":", 1)[1]: question.item for question in taken.kept}
     write_json(folder / benchmark.questions_files[0], by_id)
-    copy_images(root, {question.image: question.target for question in kept}, folder, links=links)
-    return Part("user", len(kept), rejections)
+    copy_images(root, {question.image: question.target for question in taken.kept}, folder, links=terms.links)
+    return taken.part
 
 
-def take_vqa(benchmark: VQA, questions_file: Path, folder: Path, *, links: Links = "inside") -> Part:
+def take_vqa(benchmark: VQA, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
     """Copy the questions of VQAv2 or OK-VQA and, from beside them, their annotations. Ids are compared as text."""
     root = questions_file.parent
     annotations_file = root / benchmark.annotations_file
@@ -118,36 +134,50 @@ def take_vqa(benchmark: VQA, questions_file: Path, folder: Path, *, links: Links
 
     source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
-    kept, rejections = _take(root, benchmark.name, items, check, links)
-    rows = [_plain_id(question.item) for question in kept]
-    chosen = [_plain_id(annotations[question.id]) for question in kept]
+    taken = _take(root, benchmark.name, items, check, terms)
+    rows = [_plain_id(question.item) for question in taken.kept]
+    chosen = [_plain_id(annotations[question.id]) for question in taken.kept]
     write_json(folder / benchmark.questions_files[0], _with_rows(source, benchmark.rows_key, rows))
     write_json(folder / annotations_file.name, _with_rows(annotation_source, benchmark.annotations_key, chosen))
-    copy_images(root, {question.image: question.target for question in kept}, folder, links=links)
-    return Part("user", len(kept), rejections)
+    copy_images(root, {question.image: question.target for question in taken.kept}, folder, links=terms.links)
+    return taken.part
 
 
-def _take(
-    root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check, links: Links
-) -> tuple[list[TakenQuestion], list[Rejection]]:
+@dataclass(frozen=True)
+class Taken:
+    """What became of a file's questions: none is kept where some were left unread."""
+
+    kept: list[TakenQuestion]
+    rejections: list[Rejection]
+    unread: int = 0
+
+    @property
+    def part(self) -> Part:
+        return Part("user", len(self.kept), self.rejections, self.unread)
+
+
+def _take(root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check, terms: Terms) -> Taken:
     """Check every item, then every image, then that no question id comes twice."""
     rows = [_read(where, item, check) for where, item in items]
-    faults = find_faults(root, (row.image for row in rows if isinstance(row, TakenQuestion)), name, links=links)
+    rejected = sum(isinstance(row, Rejection) for row in rows)
+    may_fail = may_still_fail(len(rows), rejected, terms.max_rejected)
+    named = [row.image for row in rows if isinstance(row, TakenQuestion)]
+    examined = examine(root, named, name, links=terms.links, may_fail=may_fail) if may_fail >= 0 else {}
     kept: list[TakenQuestion] = []
     rejections = []
     seen: set[str] = set()
     for row in rows:
         if isinstance(row, Rejection):
             rejections.append(row)
-        elif row.image in faults:
-            fault = faults[row.image]
+        elif isinstance(fault := examined.get(row.image), BadImage):
             rejections.append(Rejection(row.where, row.id, fault.reason, fault.detail))
         elif row.id in seen:
             rejections.append(Rejection(row.where, row.id, "duplicate_id", "an earlier question has this question_id"))
-        else:
+        elif row.image in examined:
             seen.add(row.id)
             kept.append(row)
-    return kept, rejections
+    unread = len(rows) - len(kept) - len(rejections)
+    return Taken([], rejections, unread + len(kept)) if unread else Taken(kept, rejections)
 
 
 def _read(where: str, item: Any, check: Check) -> TakenQuestion | Rejection:

@@ -133,13 +133,13 @@ def _require_tokenizer(folder: Path, what: str) -> None:
     largest = _largest_token(read_object(folder / "tokenizer.json"))
     if isinstance(rows, int) and largest is not None and largest >= rows:
         raise UserError(
-            f"{folder}: expected the tokenizer of the {what}, whose config.json has a vocabulary of {rows}, found one with "
-            f"token {largest}: it is another model's; {AGAIN}"
+            f"{folder}: expected the tokenizer of the {what}, whose config.json has a vocabulary of {rows}, found one "
+            f"with token {largest}: it is another model's; {AGAIN}"
         )
 
 
 def _largest_token(tokenizer: dict[str, Any]) -> int | None:
-    """The largest id of a fast tokenizer, whichever model it is of; None where the file says nothing that is understood."""
+    """The largest id of a fast tokenizer; None where the file says nothing that is understood."""
     try:
         vocabulary = tokenizer["model"]["vocab"]
         ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))

@@ -81,7 +81,7 @@ def test_paths_do_not_leave_the_folder(root, tmp_path) -> None:
             with pytest.raises(Unresolved) as error:
                 resolve(root, written, links=links)
             assert error.value.reason == "path_leaves_root", written
-    with pytest.raises(BadImage, match="data.links: anywhere") as error:
+    with pytest.raises(BadImage, match=r"data\.links: anywhere") as error:
         locate(root, "images/link.jpg", links_may_leave=False)
     assert error.value.reason == "path_leaves_root"
     assert locate(root, "images/link.jpg", links_may_leave=False, links="anywhere").is_file()
@@ -156,7 +156,7 @@ def test_what_people_bring(shared, tmp_path, case: str) -> None:
     for row in map(json.loads, rows.read_text(encoding="utf-8").splitlines()):
         image = row.get("image") or row["images"][0]
         if image.startswith("https:"):
-            with pytest.raises(BadImage, match="missing_image: .* the URL"):
+            with pytest.raises(BadImage, match=r"missing_image: .* the URL"):
                 open_image(rows.parent, image, links_may_leave=False)
             continue
         assert open_image(rows.parent, image, links_may_leave=False), image

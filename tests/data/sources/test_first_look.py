@@ -6,13 +6,13 @@ import shutil
 import pytest
 from PIL import Image
 
+from recap.data.benchmarks.registry import BENCHMARKS
 from recap.data.sources.first_look import look
 from recap.data.sources.pictures import examine
 from recap.data.sources.preparation import user_files
 from recap.data.sources.rejections import Part, may_still_fail, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
 from recap.data.sources.user_questions import Terms, take_gqa
-from recap.data.benchmarks.registry import BENCHMARKS
 from recap.runtime.errors import UserError
 
 PAIR = {"id": 1, "text": "a red square", "image": "images/a.jpg"}
@@ -111,7 +111,9 @@ def conversation(image: str) -> dict:
 def test_images_are_not_opened_once_too_many_are_missing(user, tmp_path) -> None:
     for number in range(200):
         shutil.copy(user.path / "images/a.jpg", user.path / "images" / f"{number}.jpg")
-    rows = [conversation(f"gone{number}") for number in range(30)] + [conversation(str(number)) for number in range(170)]
+    rows = [conversation(f"gone{number}") for number in range(30)] + [
+        conversation(str(number)) for number in range(170)
+    ]
     part = take_conversations(user.json("finetune.json", rows), tmp_path / "out", max_rejected=10.0)
     assert (part.rows, len(part.rejections), part.unread, part.total) == (0, 21, 179, 200)
     with pytest.raises(UserError, match=r"found 21 of 200 rejected \(10\.5 %: missing_image 21; the others were not"):

@@ -196,7 +196,9 @@ def vqa_annotation(number: object = 1, **more) -> dict:
     return {"question_id": number, "answers": [{"answer": "red", "answer_id": 1}], **more}
 
 
-@pytest.mark.parametrize("name", ["COCO_val2014_000000000007.jpg", "000000000007.png", "7.jpeg", "coco_VAL2014_000000000007.JPG"])
+@pytest.mark.parametrize(
+    "name", ["COCO_val2014_000000000007.jpg", "000000000007.png", "7.jpeg", "coco_VAL2014_000000000007.JPG"]
+)
 @pytest.mark.parametrize(("asked", "annotated", "image"), [(1, "1", "7"), ("1", 1, 7), (1.0, 1, 7.0), (1, 1.0, "7")])
 def test_vqa_ids_are_compared_as_text_and_images_found_by_any_usual_name(
     user, tmp_path, name: str, asked, annotated, image
@@ -257,7 +259,10 @@ def test_a_benchmark_may_begin_with_a_byte_order_mark(user, tmp_path) -> None:
 
 
 def test_missing_lines_of_tokens_are_said(user, tmp_path, caplog) -> None:
-    line = {"question_id": "a", "text": "what?\nReference OCR token: RED\nAnswer the question using a single word or phrase."}
+    line = {
+        "question_id": "a",
+        "text": "what?\nReference OCR token: RED\nAnswer the question.",
+    }
     (user.path / OCR_FILE).write_bytes(b"\xef\xbb\xbf" + json.dumps(line).encode() + b"\n")
     take("textvqa", user.json("textvqa_val.json", {"data": [textvqa_item(1)]}), tmp_path / "one")
     assert caplog.text == ""

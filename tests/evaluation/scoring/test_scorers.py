@@ -167,7 +167,10 @@ def test_end_marks_are_no_part_of_an_answer(vqav2_folder: Path, mark: str) -> No
 @pytest.mark.parametrize(
     ("lost", "message"),
     [
-        ("prompt", "answer 1: expected 'question_id' and 'prompt' to join the answer by, found the fields question_id, text"),
+        (
+            "prompt",
+            "answer 1: expected 'question_id' and 'prompt' to join the answer by, found the fields question_id, text",
+        ),
         ("question_id", "answer 1: expected 'question_id' and 'prompt'"),
         ("text", "answer 1: expected an answer under 'text', found the fields question_id, prompt"),
     ],

@@ -171,7 +171,7 @@ def _rows(lines: Sequence[str], columns: Sequence[str]) -> Iterator[Line]:
         cells = next(reader, [])
         taken = reader.line_num
         fault = None
-        # A quotation mark that opens a cell and is never closed swallows whole rows: where one follows, it is the fault.
+        # A quotation mark that opens a cell and is never closed swallows whole rows; it is the fault where one follows.
         if taken > 1 and any(line.count("\t") == len(columns) - 1 for line in lines[start + 1 : start + taken]):
             cells, taken = lines[start].rstrip("\r\n").split("\t"), 1
             fault = "expected a cell that opens with a quotation mark to close with one, found none before the next row"

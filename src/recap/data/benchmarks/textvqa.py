@@ -38,7 +38,9 @@ class TextVQA(Benchmark):
 
     def read(self, folder: Path) -> list[Question]:
         images = ImageNames(folder, self.images_folder)
-        return [self._question(row, text, images.path(str(row["image_id"]))) for row, text in self._rows_and_prompts(folder)]
+        return [
+            self._question(row, text, images.path(str(row["image_id"]))) for row, text in self._rows_and_prompts(folder)
+        ]
 
     def _rows_and_prompts(self, folder: Path) -> list[tuple[dict[str, Any], str]]:
         rows = read_json(folder / self.questions_files[0])[self.rows_key]
@@ -135,7 +137,9 @@ def _ocr_prompts(path: Path) -> dict[tuple[str, str], str]:
         }
     except (KeyError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
-        raise UserError(f"{path}: expected lines with question_id and text, as LLaVA's file has, found {problem}") from None
+        raise UserError(
+            f"{path}: expected lines with question_id and text, as LLaVA's file has, found {problem}"
+        ) from None
 
 
 def _prompt_key(row: dict[str, Any]) -> tuple[str, str]:

@@ -24,8 +24,8 @@ MAX_ASPECT_RATIO = 100
 # MPO, a camera's several pictures in one file, is opened by JPEG's decoder.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
-# Profiles and comments in a PNG are read and never used. Pillow takes one beyond a megabyte for a bomb, though cameras and
-# editors write such; its limit for all of a file together stays.
+# Profiles and comments in a PNG are read and never used. Pillow takes one beyond a megabyte for a bomb, though
+# cameras and editors write such; its limit for all of a file together stays.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 # What Pillow's decoders raise on damaged files.
@@ -113,7 +113,9 @@ def decode_image(source: Path | BinaryIO, name: str, *, max_pixels: int = MAX_PI
                 raise BadImage("image_too_large", f"{name}: {size}, at most {max_pixels} pixels are allowed")
             if max(image.size) > MAX_ASPECT_RATIO * min(image.size):
                 size = f"{image.width}x{image.height}"
-                raise BadImage("image_too_thin", f"{name}: {size}, sides may differ by {MAX_ASPECT_RATIO} times at most")
+                raise BadImage(
+                    "image_too_thin", f"{name}: {size}, sides may differ by {MAX_ASPECT_RATIO} times at most"
+                )
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:

@@ -1,7 +1,8 @@
 """Find the file that a user's row means: rows and disks that were written on different systems nearly agree.
 
 A path is taken as it stands if a file is there. Else "\\" is read as "/", and each part is compared without regard to
-capitals, Unicode form, %20 and blanks around it; a file's suffix may be another image suffix. What fits exactly one file means that file.
+capitals, Unicode form, %20 and blanks around it; a file's suffix may be another image suffix. What fits exactly one
+file means that file.
 """
 
 import configparser
@@ -59,7 +60,9 @@ def resolve(root: Path, written: str, *, links: Links = "inside") -> str:
     if looks_like_base64(written):
         raise Unresolved("base64_image", f"expected the path of a file, found base64 of {len(written)} characters")
     if _URL.match(written):
-        raise Unresolved("missing_image", f"expected the path of a file, found the URL {shown}; Recap downloads nothing")
+        raise Unresolved(
+            "missing_image", f"expected the path of a file, found the URL {shown}; Recap downloads nothing"
+        )
     try:
         relative = _below(root, written)
         if not (root / relative).is_file():
@@ -82,7 +85,7 @@ def shortened(written: str) -> str:
 
 
 def looks_like_base64(written: str) -> bool:
-    """Whether a row holds the picture itself where a path belongs: a data URI, or what no file name can be as long as."""
+    """Whether a row holds the picture itself where a path belongs: a data URI, or more than a file name can hold."""
     return written.startswith("data:") or (len(written) > 255 and _BASE64.fullmatch(written[:4096]) is not None)
 
 
@@ -98,7 +101,11 @@ def _below(root: Path, written: str) -> str:
             if not _has_drive(pure) and folded.is_relative_to(base.absolute()):
                 return folded.relative_to(base.absolute()).as_posix()
         # "/images/a.jpg": the folder's own root was meant.
-        if pure.is_absolute() and ".." not in pure.parts and _entries(root).same(pure.parts[1] if pure.parts[1:] else ""):
+        if (
+            pure.is_absolute()
+            and ".." not in pure.parts
+            and _entries(root).same(pure.parts[1] if pure.parts[1:] else "")
+        ):
             return pure.relative_to("/").as_posix()
         raise Unresolved(
             "path_leaves_root",
@@ -194,9 +201,8 @@ def _own_places(root: Path) -> tuple[Path, ...]:
     """Where the links of a user's folder may end: in itself, and where tools put the files that they link into it."""
     root = root.resolve()
     places = [root]
-    for snapshots in [root, *root.parents]:
-        if snapshots.name == "snapshots" and (snapshots.parent / "blobs").is_dir():
-            places.append((snapshots.parent / "blobs").resolve())
+    hubs = [folder.parent for folder in [root, *root.parents] if folder.name == "snapshots"]
+    places += [(hub / "blobs").resolve() for hub in hubs if (hub / "blobs").is_dir()]
     repository = next((folder for folder in [root, *root.parents] if (folder / ".dvc").is_dir()), None)
     if repository is not None:
         places += _dvc_caches(repository / ".dvc")

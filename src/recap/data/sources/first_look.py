@@ -1,7 +1,7 @@
 """What can be told about a user's folder at once: looked at before anything large is read.
 
-Files that no part reads are named, so that nobody takes the embedded world's questions for his own; files that cannot be
-what their names say, and benchmarks that are not complete, stop the run.
+Files that no part reads are named, so that nobody takes the embedded world's questions for his own; files that cannot
+be what their names say, and benchmarks that are not complete, stop the run.
 """
 
 import logging

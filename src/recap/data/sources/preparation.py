@@ -118,9 +118,7 @@ def _from_user(name: str, file: Path, folder: Path, terms: Terms) -> Part:
     return take_benchmark(WITH_FILES[name], file, folder, terms)
 
 
-def take_benchmark(
-    benchmark: Benchmark, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS
-) -> Part:
+def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
     """Copy the usable questions of a user's file, with their images, under the official names.
 
     Raises:

@@ -28,8 +28,9 @@ class Rejection:
 
     def to_row(self) -> dict[str, Any]:
         """As JSON; half of a surrogate pair, which a place or a path may hold, is spelt out."""
-        spelt = {key: value and value.encode("utf-8", "backslashreplace").decode() for key, value in asdict(self).items()}
-        return dict(spelt)
+        return {
+            key: value and value.encode("utf-8", "backslashreplace").decode() for key, value in asdict(self).items()
+        }
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A user's LLaVA conversations into `data/finetune/`.
 
-A row is accepted if it trains (`recap.models.mgm.conversation.training_text`), and written as it will: what the original
-leaves out of a conversation, a first message of the model and a last one of the human, is left out here.
+A row is accepted if it trains (`recap.models.mgm.conversation.training_text`), and written as it will: what the
+original leaves out of a conversation, a first message of the model and a last one of the human, is left out here.
 """
 
 from pathlib import Path, PurePosixPath
@@ -27,9 +27,7 @@ SPEAKERS = {
 }  # fmt: skip
 
 
-def take_conversations(
-    rows_file: Path, folder: Path, *, links: Links = "inside", max_rejected: float = 100.0
-) -> Part:
+def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside", max_rejected: float = 100.0) -> Part:
     """Copy the usable conversations of a user's file; ids may repeat, as they do in LLaVA's own sets.
 
     Args:
@@ -50,15 +48,18 @@ def take_conversations(
     examined = examine(root, named, "finetune", links=links, may_fail=may_fail) if may_fail >= 0 else {}
     kept: list[dict[str, Any]] = []
     rejections = []
+    judged: dict[str, Any] | BadRow | BadImage
     for (where, original), row in zip(source, rows, strict=True):
         if isinstance(row, dict) and "image" in row:
             if row["image"] not in examined:
                 continue
-            row = _with_image(row, examined[row["image"]])
-        if isinstance(row, dict):
-            kept.append(row)
+            judged = _with_image(row, examined[row["image"]])
         else:
-            rejections.append(Rejection(where, best_effort_id(original), row.reason, row.detail))
+            judged = row
+        if isinstance(judged, dict):
+            kept.append(judged)
+        else:
+            rejections.append(Rejection(where, best_effort_id(original), judged.reason, judged.detail))
     if len(kept) + len(rejections) < len(rows):
         return Part("user", 0, rejections, unread=len(rows) - len(rejections))
     copy_images(root, {row["image"]: row["image"] for row in kept if "image" in row}, folder, links=links)
@@ -124,7 +125,9 @@ def _conversation(row: dict[str, Any], *, has_image: bool) -> list[dict[str, str
     speakers = [message["from"] for message in messages]
     if not messages or speakers != ["human", "gpt"] * (len(messages) // 2):
         heard = [message["from"] for message in map(_speaker, value)]
-        raise BadRow("broken_conversation", f"expected human and gpt in alternation and an answer, found {heard!s:.120}")
+        raise BadRow(
+            "broken_conversation", f"expected human and gpt in alternation and an answer, found {heard!s:.120}"
+        )
     if not all(message["value"].strip() for message in messages[1::2]):
         raise BadRow("broken_conversation", "expected every gpt message to say something, found an empty one")
     _check_images(messages, has_image=has_image)
@@ -155,7 +158,9 @@ def _message(message: Any, number: int) -> dict[str, str]:
         raise BadRow("broken_conversation", f"message {number}: expected text under 'value', found {said!r:.80}")
     for mark in TEMPLATE_MARKS:
         if mark in said:
-            raise BadRow("broken_conversation", f"message {number}: expected no {mark!r} in it, which is the template's")
+            raise BadRow(
+                "broken_conversation", f"message {number}: expected no {mark!r} in it, which is the template's"
+            )
     return {"from": speaker, "value": writable(said, "value")}
 
 
@@ -169,7 +174,9 @@ def _joined(parts: list[Any], number: int) -> str:
         elif kind == "text" and isinstance(part.get("text"), str):
             texts.append(part["text"])
         else:
-            raise BadRow("broken_conversation", f"message {number}: expected parts of text or image, found {part!r:.80}")
+            raise BadRow(
+                "broken_conversation", f"message {number}: expected parts of text or image, found {part!r:.80}"
+            )
     return "".join(texts)
 
 

@@ -27,7 +27,9 @@ def read_text(path: Path, what: str) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: expected {what}, found nothing; add your file, docs/DATA.md shows its place") from None
+        raise UserError(
+            f"{path}: expected {what}, found nothing; add your file, docs/DATA.md shows its place"
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: expected {what}, found what cannot be read: {error.strerror}") from None
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -75,7 +77,7 @@ def read_user_list(path: Path, what: str) -> list[tuple[str, Any | BadRow]]:
 
 
 def is_writable(value: Any) -> bool:
-    """Whether all text in a value can be written as UTF-8: JSON can spell half of a surrogate pair, no file can hold it."""
+    """Whether all text in a value fits UTF-8: JSON can spell half of a surrogate pair, which no file can hold."""
     try:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:

@@ -73,8 +73,8 @@ def _tell_of_rotations(tsv: Path, rows: list[Row]) -> None:
     missing, questions = rotations_missing(rows), len({_group(row) for row in rows})
     if missing:
         logger.warning(
-            "warning: %s lacks rotations of %d of %d questions: for these MMBench's score is plain accuracy, higher than "
-            "the circular one that papers give; rows at index + k * %d make it circular",
+            "warning: %s lacks rotations of %d of %d questions: for these MMBench's score is plain accuracy, higher "
+            "than the circular one that papers give; rows at index + k * %d make it circular",
             tsv, missing, questions, ROTATION_STRIDE,
         )  # fmt: skip
 

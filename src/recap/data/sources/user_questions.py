@@ -196,7 +196,11 @@ def _questions(path: Path, benchmark: Benchmark) -> dict[str, Any]:
 
 def _with_rows(source: dict[str, Any], key: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """A file as the user wrote it with other rows; what stands beside them is kept where it can be written down."""
-    return {name: rows if name == key else value for name, value in source.items() if name == key or is_writable([name, value])}
+    return {
+        name: rows if name == key else value
+        for name, value in source.items()
+        if name == key or is_writable([name, value])
+    }
 
 
 def _plain_id(row: dict[str, Any]) -> dict[str, Any]:

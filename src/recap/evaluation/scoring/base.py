@@ -42,8 +42,8 @@ class Scorer(ABC):
 
         Args:
             questions: The benchmark's, all of them.
-            answers: Rows of an answer file: `key` (or, from other tools, `question_id`), `prompt`, `text`. A text that is
-                null or no text is no answer.
+            answers: Rows of an answer file: `key` (or, from other tools, `question_id`), `prompt`, `text`. Null and
+                what is no text are no answer.
 
         Returns:
             Metrics (percent 0-100) and one row per question: `key`, `image` (equal for questions that share one),
@@ -87,7 +87,9 @@ class Scorer(ABC):
             key = answer["key"] if "key" in answer else foreign.get(foreign_id)
             if key not in prompts:
                 found = key if "key" in answer else foreign_id
-                raise UserError(f"{where}: expected the key of a question, found {found!r}; answer this benchmark again")
+                raise UserError(
+                    f"{where}: expected the key of a question, found {found!r}; answer this benchmark again"
+                )
             if key in matched:
                 raise UserError(f"{where}: expected one answer per question, found a second one for {key!r}")
             if "key" in answer and answer.get("prompt") != prompts[key]:
@@ -103,9 +105,9 @@ class Scorer(ABC):
         try:
             return self.foreign_id_of_answer(answer)
         except (KeyError, TypeError, AttributeError):
+            fields = " and ".join(map(repr, self.foreign_fields))
             raise UserError(
-                f"{where}: expected {' and '.join(map(repr, self.foreign_fields))} to join the answer by, found the fields "
-                f"{', '.join(answer)}"
+                f"{where}: expected {fields} to join the answer by, found the fields {', '.join(answer)}"
             ) from None
         except UserError as error:
             raise UserError(f"{where}: {error}") from None

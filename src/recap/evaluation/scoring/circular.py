@@ -75,7 +75,9 @@ class CircularScorer(Scorer):
         incomplete = sum(not group.complete for group in groups)
         if not incomplete:
             return self.convention
-        share = "" if incomplete == len(groups) else f" for {incomplete} of {len(groups)} questions, circular for the rest"
+        share = (
+            "" if incomplete == len(groups) else f" for {incomplete} of {len(groups)} questions, circular for the rest"
+        )
         return f"{PLAIN}, as the file lacks rotations{share}; {self.convention.removeprefix('circular, ')}"
 
     def accuracy(self, question: Question, prediction: str) -> float:

@@ -7,6 +7,7 @@ is not. Each rule is tried on the real dvc.yaml, and on a copy that breaks it.
 import ast
 import copy
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,9 @@ from recap.params import MACHINE, AnswerParams, MachineParams, Params, load_all,
 
 ROOT = Path(__file__).parent.parent
 Stages = dict[str, dict[str, Any]]
+
+# Sections that a stage reads to refuse what would stop a later one; they change nothing that it writes.
+ONLY_REFUSES = {("prepare", "models")}
 
 # Modules that no stage declares, because none of them can change a result: a better error message re-runs nothing.
 # Every other module that a stage reaches has to be under one of its dependencies.
@@ -121,7 +125,7 @@ def reached_files(script: Path) -> set[Path]:
 
 
 def script_of(stage: dict[str, Any]) -> str:
-    return next(word for word in stage["cmd"].split() if word.endswith(".py"))
+    return next(word for word in shlex.split(stage["cmd"]) if word.endswith(".py"))
 
 
 def read_sections(script: Path) -> set[str]:
@@ -176,7 +180,7 @@ def undeclared_paths(stages: Stages) -> list[str]:
     problems = []
     for name, stage in stages.items():
         declared = [Path(path) for path in [*paths(stage["deps"]), *outputs(stage)]]
-        for word in stage["cmd"].split():
+        for word in shlex.split(stage["cmd"]):
             path = Path(word)
             if "/" in word and not any(path == d or d in path.parents or path in d.parents for d in declared):
                 problems.append(f"{name}: {word} is in the command but neither a dependency nor an output")
@@ -186,7 +190,7 @@ def undeclared_paths(stages: Stages) -> list[str]:
 def paths_without_flag(stages: Stages) -> list[str]:
     problems = []
     for name, stage in stages.items():
-        words = [Path(word) for word in stage["cmd"].split() if "/" in word]
+        words = [Path(word) for word in shlex.split(stage["cmd"]) if "/" in word]
         for output in outputs(stage):
             path = Path(output)
             if not any(path == word or word in path.parents for word in words):
@@ -199,7 +203,8 @@ def undeclared_params(stages: Stages) -> list[str]:
     for name, stage in stages.items():
         declared = {entry.split(".")[0] for entry in stage.get("params", [])}
         read = read_sections(ROOT / script_of(stage)) - {MACHINE}
-        problems += [f"{name}: reads {section} but does not declare it" for section in sorted(read - declared)]
+        undeclared = {section for section in read - declared if (name, section) not in ONLY_REFUSES}
+        problems += [f"{name}: reads {section} but does not declare it" for section in sorted(undeclared)]
         problems += [f"{name}: {section} is no parameter" for section in sorted(declared - set(Params.model_fields))]
     return problems
 
@@ -338,9 +343,9 @@ def test_every_parameter_section_is_some_stages(stages: Stages) -> None:
     declared = {
         entry.split(".")[0] for name, stage in stages.items() if name != "report" for entry in stage.get("params", [])
     }
-    # The recipe travels in process's command and dependency, the benchmarks in the names of answer and score; the
-    # machine's section changes nothing.
-    assert declared | {"recipe", "benchmarks", MACHINE} == set(Params.model_fields)
+    # The recipe travels in process's command and dependency, models in commands and dependencies, the benchmarks in the
+    # names of answer and score; the machine's section changes nothing.
+    assert declared | {"recipe", "models", "benchmarks", MACHINE} == set(Params.model_fields)
 
 
 def test_every_value_of_the_machine_is_read() -> None:
@@ -368,6 +373,7 @@ def test_a_training_seed_makes_nothing_before_training_stale(stages: Stages) -> 
 def test_another_start_makes_training_and_merge_stale(stages: Stages) -> None:
     start = load_all(ROOT / "params.yaml").models.start.path
     assert {name for name, stage in stages.items() if start in paths(stage["deps"])} == {
+        "check",
         "pretrain",
         "finetune",
         "merge",

@@ -122,6 +122,7 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
         headline = HEADLINES.get(subject, SCORE_HEADLINE)
         write_results(metrics / f"{subject}.json", details / f"{subject}.json", subject, values, headline=headline)
 
+    write("check", {"wiring_only": False})
     write("process", funnel(recipe))
     short = {"title": "captions that are too short", "rows": 94, "percent": 3.916667}
     advice = "drop, or recaption them: recipe `selective`"
@@ -138,7 +139,6 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
     write(
         "prepare",
         {
-            "wiring_only": False,
             "sources": {"corpus": "user", "finetune": "embedded", "gqa": "embedded"},
             "corpus": {"rows": 2400, "rejected": 2},
         },

@@ -13,13 +13,16 @@ from recap.data.benchmarks.mmbench import MMBench
 from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import TextVQA
 from recap.data.benchmarks.vqav2 import VQA
+from recap.data.corpus.references import Links
+from recap.data.formats.source import open_source
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
+from recap.data.sources.packing import Images
 from recap.data.sources.rejections import Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
-from recap.data.sources.user_corpus import take_corpus
+from recap.data.sources.user_corpus import CORPUS_FILES, OpenCorpus, find_corpus, take_corpus
 from recap.data.sources.user_mmbench import take_mmbench
-from recap.data.sources.user_questions import take_gqa, take_textvqa, take_vqa
-from recap.io import atomic_path, write_jsonl
+from recap.data.sources.user_questions import DEFAULT_TERMS, Terms, take_gqa, take_textvqa, take_vqa
+from recap.io import atomic_path, remove_drafts, write_jsonl
 from recap.runtime.errors import UserError
 from recap.world.settings import WorldSettings
 
@@ -29,8 +32,8 @@ WORLD_FILE = "world.yaml"
 
 # Part -> names its file may have in a user's folder.
 USER_FILES = {
-    "corpus": ("train.jsonl",),
-    "finetune": ("finetune.json",),
+    "corpus": CORPUS_FILES,
+    "finetune": ("finetune.json", "finetune.jsonl"),
     **{name: benchmark.questions_files for name, benchmark in WITH_FILES.items()},
 }
 
@@ -47,8 +50,8 @@ class Targets:
         return {"corpus": self.corpus, "finetune": self.finetune}.get(part, self.benchmarks / part)
 
 
-def user_files(source: Path) -> dict[str, Path]:
-    """What a user's folder holds: part -> file.
+def user_files(source: Path, format: str = "auto") -> dict[str, Path]:
+    """What a user's folder holds: part -> file; of the corpus, which has `format`, perhaps a folder.
 
     A benchmark's file may lie in the folder itself or in `benchmarks/<name>/`, which comes first.
 
@@ -59,8 +62,11 @@ def user_files(source: Path) -> dict[str, Path]:
         raise UserError(
             f"{source}: expected a folder with a {WORLD_FILE} or your own files; docs/DATA.md describes both"
         )
-    found: dict[str, Path] = {}
+    corpus = find_corpus(source, format)
+    found = {"corpus": corpus} if corpus is not None else {}
     for part, names in USER_FILES.items():
+        if part == "corpus":
+            continue
         folders = (source / "benchmarks" / part, source) if part in WITH_FILES else (source,)
         for path in (folder / name for folder in folders for name in names):
             if path.is_file():
@@ -71,7 +77,17 @@ def user_files(source: Path) -> dict[str, Path]:
     return found
 
 
-def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, max_rejected: float) -> dict[str, Part]:
+def prepare(
+    files: dict[str, Path],
+    world: WorldSettings,
+    targets: Targets,
+    *,
+    max_rejected: float,
+    work: Path,
+    links: Links = "inside",
+    images: Images = "copy",
+    open_corpus: OpenCorpus = open_source,
+) -> dict[str, Part]:
     """Write every part: from the user's file if `files` names one, else from the embedded world.
 
     Args:
@@ -79,6 +95,10 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
         world: The embedded world.
         targets: Where the parts go. Each gets a `rejected.jsonl`, also when the stage stops.
         max_rejected: Percent of a part's rows that may be rejected.
+        work: The scratch folder, where a killed run's finished shards lie.
+        links: Where symbolic links in the user's folder may lead, see `recap.data.corpus.references.resolve`.
+        images: Whether the corpus's pictures are copied, see `recap.data.sources.packing.pack`.
+        open_corpus: Opens the user's corpus, with the parameters that say how.
 
     Returns:
         What became of each part.
@@ -87,11 +107,18 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
         UserError: A user's file is unusable as a whole, or too many of its rows are.
     """
     parts = {}
+    terms = Terms(links, max_rejected)
     for name in USER_FILES:
         target = targets.folder(name)
+        remove_drafts(target)
         with atomic_path(target) as draft:
             draft.mkdir()
-            part = _from_user(name, files[name], draft) if name in files else _embedded(name, world, draft)
+            if name == "corpus":
+                part = _corpus(
+                    files.get(name), world, draft, work=work, links=links, images=images, open_corpus=open_corpus
+                )
+            else:
+                part = _from_user(name, files[name], draft, terms) if name in files else _embedded(name, world, draft)
             listing = [rejection.to_row() for rejection in part.rejections]
             write_jsonl(draft / "rejected.jsonl", listing)
             if part.rejections or not part.rows:
@@ -104,16 +131,28 @@ def prepare(files: dict[str, Path], world: WorldSettings, targets: Targets, *, m
     return parts
 
 
-def _from_user(name: str, file: Path, folder: Path) -> Part:
-    match name:
-        case "corpus":
-            return take_corpus(file, folder)
-        case "finetune":
-            return take_conversations(file, folder)
-    return take_benchmark(WITH_FILES[name], file, folder)
+def _corpus(
+    file: Path | None,
+    world: WorldSettings,
+    folder: Path,
+    *,
+    work: Path,
+    links: Links,
+    images: Images,
+    open_corpus: OpenCorpus,
+) -> Part:
+    if file is None:
+        return Part("embedded", write_corpus(world, folder, work=work), [])
+    return take_corpus(file, folder, work=work, links=links, images=images, open_corpus=open_corpus)
 
 
-def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path) -> Part:
+def _from_user(name: str, file: Path, folder: Path, terms: Terms) -> Part:
+    if name == "finetune":
+        return take_conversations(file, folder, links=terms.links, max_rejected=terms.max_rejected)
+    return take_benchmark(WITH_FILES[name], file, folder, terms)
+
+
+def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
     """Copy the usable questions of a user's file, with their images, under the official names.
 
     Raises:
@@ -121,22 +160,16 @@ def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path) -> 
     """
     match benchmark:
         case TextVQA():
-            return take_textvqa(benchmark, questions_file, folder)
+            return take_textvqa(benchmark, questions_file, folder, terms)
         case MMBench():
             return take_mmbench(benchmark, questions_file, folder)
         case VQA():
-            return take_vqa(benchmark, questions_file, folder)
+            return take_vqa(benchmark, questions_file, folder, terms)
         case GQA():
-            return take_gqa(benchmark, questions_file, folder)
+            return take_gqa(benchmark, questions_file, folder, terms)
     raise LookupError(f"{benchmark.name}: expected a format that recap.data.sources can take, found another")
 
 
 def _embedded(name: str, world: WorldSettings, folder: Path) -> Part:
-    match name:
-        case "corpus":
-            rows = write_corpus(world, folder)
-        case "finetune":
-            rows = write_finetune(world, folder)
-        case _:
-            rows = write_benchmark(name, world, folder)
+    rows = write_finetune(world, folder) if name == "finetune" else write_benchmark(name, world, folder)
     return Part("embedded", rows, [])

@@ -243,3 +243,27 @@ def test_an_image_token_in_a_caption_is_text(folder: Folder) -> None:
     assert rejected == []
     assert [row.caption for row in rows] == ["the <image> tag", "<image> of a cat"]
     assert rows[0].fields == {"prompt": "<image>\nwhat?"}
+
+
+def test_splits_that_nobody_trains_on_are_not_read(folder: Folder, caplog) -> None:
+    for split in ("train-0", "train-1", "validation-0", "test-0", "testimonials"):
+        rows = [{"text": split, "image": "c.png"}]
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder.path / f"{split}.parquet")
+    rows, _ = read(open_source(folder.path))
+    assert [row.caption for row in rows] == ["testimonials", "train-0", "train-1"]
+    assert "test-0.parquet is no split for training; not read: 2 file(s)" in caplog.text
+
+
+def test_a_folder_of_images_beside_benchmarks(folder: Folder) -> None:
+    folder.text("c.txt", "words")
+    folder.binary("benchmarks/gqa/images/q.png", picture(5))
+    folder.binary(".cache/x.png", picture(5))
+    rows, rejected = read(folder.path)
+    assert [row.where for row in rows] == ["c.png"]
+    assert [row.where for row in rejected] == ["images/a.png", "images/b.png"]
+
+
+def test_paths_from_the_roots_own_root(folder: Folder) -> None:
+    rows = [{"text": "words", "image": str(folder.path / "images/a.png")}, {"text": "words", "image": "/etc/passwd"}]
+    taken, _ = read(folder.lines("train.jsonl", rows))
+    assert [row.image for row in taken] == ["images/a.png", "/etc/passwd"]

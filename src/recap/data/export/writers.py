@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from webdataset import ShardWriter
 from recap.data.corpus.records import dj_text
 from recap.data.export.pairs import Pair
 from recap.data.formats.llava import PROMPT, conversation
-from recap.data.formats.pictures import suffix_of
+from recap.data.formats.pictures import below_root, suffix_of
 
 # A tar is closed when it has as many bytes of content.
 SHARD_BYTES = 256 * 10**6
@@ -65,11 +66,12 @@ def write_webdataset(pairs: Iterable[Pair], folder: Path, *, shard_bytes: int = 
 def _with_files(pairs: Iterable[Pair], folder: Path) -> Iterator[Pair]:
     """The pairs, each with its picture written below `folder`."""
     for pair in pairs:
-        path = folder / pair.image
-        if not path.exists():
+        # A name may be a path that leads elsewhere before it leads back.
+        name = below_root(pair.image)
+        if not (path := folder / name).exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(pair.content)
-        yield pair
+        yield replace(pair, image=name)
 
 
 def _json(value: Any) -> str:

@@ -7,16 +7,12 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from recap.data.formats.files import shards
 from recap.data.formats.rows import RawRow
 from recap.runtime.errors import UserError
 
 # Pictures stand in the rows, so a batch is small.
 ROWS_AT_A_TIME = 64
-
-
-def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or all Parquet files of a folder, in the order of their names."""
-    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
 
 
 def read_parquet(path: Path) -> Iterator[RawRow]:
@@ -25,8 +21,7 @@ def read_parquet(path: Path) -> Iterator[RawRow]:
     Raises:
         UserError: A file is no whole Parquet file.
     """
-    for file in parquet_files(path):
-        name = str(file.relative_to(path)) if path.is_dir() else file.name
+    for name, file in shards(path, lambda file: file.suffix == ".parquet"):
         try:
             with pyarrow.parquet.ParquetFile(file) as table:
                 yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)

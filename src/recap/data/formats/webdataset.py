@@ -8,6 +8,7 @@ from typing import Any
 
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
+from recap.data.formats.files import shards
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
 from recap.data.sources.pictures import SUFFIXES
@@ -24,19 +25,13 @@ def is_tar(path: Path) -> bool:
     return path.name.lower().endswith(TAR_SUFFIXES)
 
 
-def tar_files(path: Path) -> list[Path]:
-    """The file itself, or all tars of a folder, in the order of their names."""
-    return sorted(file for file in path.rglob("*") if is_tar(file)) if path.is_dir() else [path]
-
-
 def read_webdataset(path: Path) -> Iterator[RawRow | Rejection]:
     """The samples of a tar, or of all tars of a folder.
 
     Raises:
         UserError: A tar is truncated or is none.
     """
-    for file in tar_files(path):
-        name = str(file.relative_to(path)) if path.is_dir() else file.name
+    for name, file in shards(path, is_tar):
         try:
             with file.open("rb") as stream:
                 # Each picture is read when its sample comes, none is extracted to the disk.

@@ -1,8 +1,7 @@
 """Write what a run works on: corpus, finetune set and benchmarks, from a world or from the user's own files.
 
 In: a folder with a world.yaml or with the user's files, and the embedded world that serves for what those lack.
-Out: data/corpus, data/finetune, data/benchmarks/<name>, each with a rejected.jsonl; counts, reasons, and whether the
-run can only test the wiring (bundled tiny models on the user's own data).
+Out: data/corpus, data/finetune, data/benchmarks/<name>, each with a rejected.jsonl; counts and reasons.
 """
 
 import argparse
@@ -39,7 +38,7 @@ def main() -> None:
     from recap.data.sources.packing import resume_key
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_results
-    from recap.models.presence import only_tests_wiring, require_model
+    from recap.models.presence import require_model
     from recap.models.start_kinds import kind_of
     from recap.params import ModelsParams, load_params, read_yaml, validate
     from recap.runtime.holding import held
@@ -50,9 +49,10 @@ def main() -> None:
     params, models, chosen = (load_params(name, args.params) for name in ("data", "models", "benchmarks"))
     # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
     check_chosen(chosen)
-    # No model is read here; but a run that would miss one an hour later should stop now.
+    # No model is read here; but a run that would miss one an hour later should stop before a corpus is read.
     kind_of(Path(models.start.path))
-    folders = [require_model(getattr(models, name).path, name) for name in ModelsParams.model_fields]
+    for name in ModelsParams.model_fields:
+        require_model(getattr(models, name).path, name)
     with stage_timing(args.timing, "prepare") as timing:
         source_is_world = (args.source / WORLD_FILE).is_file()
         world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
@@ -62,13 +62,6 @@ def main() -> None:
             logger.info("everything comes from the embedded world %s", args.source)
         else:
             logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
-        wiring_only = only_tests_wiring(folders, source_is_world=source_is_world)
-        if wiring_only:
-            logger.warning(
-                "warning: the tiny models know nothing but the embedded street world, so on %s this run only tests the "
-                "wiring, and its scores mean nothing; `make profile P=mgm-2b` brings models for photographs",
-                args.source,
-            )
         targets = Targets(args.corpus, args.finetune, args.benchmarks)
         work = scratch_dir("prepare", resume_key(args.source, params))
         with held(work):
@@ -91,7 +84,7 @@ def main() -> None:
 
     sources = {name: part.origin for name, part in parts.items()}
     counts = {name: part.counts() for name, part in parts.items()}
-    facts = {"wiring_only": wiring_only, "sources": sources, **counts}
+    facts = {"sources": sources, **counts}
     write_results(args.metrics, args.details, "prepare", facts, headline=HEADLINE)
     discard(work)
     discard_unheld(work.parent)

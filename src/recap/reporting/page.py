@@ -59,7 +59,7 @@ def render(run: Run, changes: Changes | None) -> str:
             recipe=run.params.recipe,
             seed=run.params.seed,
             changes=changes,
-            wiring_only=run.metrics.get("prepare", {}).get("wiring_only", False),
+            wiring_only=run.metrics.get("check", {}).get("wiring_only", False),
             headline=headline(run),
             scores=scores,
             blanked=any(score.get("blank_accuracy") is not None for _, score in scores),
@@ -72,7 +72,7 @@ def render(run: Run, changes: Changes | None) -> str:
             merge=run.metrics.get("merge", {}),
             tolerance=run.params.merge.tolerance,
             answers=answer_examples(run),
-            given=flatten(run.metrics.get("prepare", {})),
+            given=flatten(run.metrics.get("check", {})),
             embedded=parts_from(run, "embedded"),
             own=parts_from(run, "user"),
             parameters=flatten(run.params.model_dump(exclude={MACHINE})),
@@ -120,7 +120,7 @@ def _rows_trained_on(run: Run) -> Fact | None:
 
 def parts_from(run: Run, origin: str) -> list[str]:
     """The parts of the data (corpus, finetune, each benchmark) that came from the user or the embedded world."""
-    sources = run.metrics.get("prepare", {}).get("sources", {})
+    sources = run.metrics.get("check", {}).get("sources", {})
     return [part for part, found in sources.items() if found == origin]
 
 

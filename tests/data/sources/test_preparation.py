@@ -141,7 +141,6 @@ def test_the_stage_twice_gives_the_same_bytes(root, tmp_path) -> None:
     details = json.loads((tmp_path / "one/data/details/prepare.json").read_text())["prepare"]
     assert set(details["sources"].values()) == {"embedded"}
     assert details["corpus"] == {"rows": 64, "rejected_percent": 0.0}
-    assert details["wiring_only"] is False and "wiring" not in done.stderr
     assert (tmp_path / "one/data/timings/prepare.json").is_file()
 
 
@@ -153,11 +152,6 @@ def test_the_stage_counts_reasons_and_stops_in_one_line(root, tmp_path, user) ->
     assert json.loads((tmp_path / "metrics/prepare.json").read_text()) == {"prepare": {"corpus": {"rejected": 1}}}
     details = json.loads((tmp_path / "data/details/prepare.json").read_text())["prepare"]
     assert details["corpus"] == {"rows": 39, "rejected_percent": 2.5, "reasons": {"duplicate_id": 1}}
-
-    # The tiny models of params.yaml have never seen a photograph: one line says so.
-    assert details["wiring_only"] is True
-    warned = [line for line in done.stderr.splitlines() if "only tests the wiring" in line]
-    assert len(warned) == 1 and str(user.path) in warned[0] and "make profile P=mgm-2b" in warned[0]
 
     user.lines("train.jsonl", [good(0), good(0)])
     done = run_stage(root, tmp_path, user.path)

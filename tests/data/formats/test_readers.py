@@ -5,6 +5,7 @@ import datetime
 import json
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import datasets
 import pyarrow
@@ -15,6 +16,7 @@ from recap.data.corpus.records import dj_text
 from recap.data.formats.source import READERS, open_source
 from recap.data.sources.packing import Sample
 from recap.params import DataParams
+from recap.runtime.errors import UserError
 from tests.format_files import Folder, picture, read
 
 CAPTIONS = ["a red bus", 'a "blue" tram, late', "ein grünes Rad\nam Fluss"]
@@ -140,6 +142,31 @@ def test_every_format_gives_the_same_pairs(folder: Folder, kind: str) -> None:
         fields = [{name: value for name, value in row.fields.items() if name != "prompt"} for row in rows]
         assert fields == [{"width": str(8 + n) if format == "csv" else 8 + n} for n in range(3)]
     assert sorted(read(source)[0], key=lambda row: row.id) == rows, "a second reading gives other rows"
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_damage_is_a_rejection_or_one_line(tmp_path: Path, kind: str) -> None:
+    random = Random(kind)
+    told = 0
+    for number in range(12):
+        folder = Folder(tmp_path / str(number))
+        path = WRITERS[kind][1](folder)
+        files = sorted(file for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+        damaged = random.choice(files)
+        content = bytearray(damaged.read_bytes())
+        place = random.randrange(len(content))
+        if number % 2:
+            content[place : place + 4] = random.randbytes(4)
+        else:
+            del content[place:]
+        damaged.write_bytes(content)
+        try:
+            _, rejected = read(path, format=WRITERS[kind][0])
+            told += bool(rejected)
+        except UserError as error:
+            assert "\n" not in str(error) and len(str(error)) < 800
+            told += 1
+    assert told, "nothing was damaged"
 
 
 def test_the_formats_of_the_parameter_are_those_that_are_read() -> None:

@@ -25,8 +25,8 @@ def read_parquet(path: Path) -> Iterator[RawRow]:
         try:
             with pyarrow.parquet.ParquetFile(file) as table:
                 yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise UserError(f"{file}: expected a Parquet file, found: {' '.join(str(error).split())}") from None
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            raise UserError(f"{file}: expected a Parquet file, found: {' '.join(str(error).split()):.300}") from None
 
 
 def read_saved_dataset(path: Path) -> Iterator[RawRow]:
@@ -39,8 +39,8 @@ def read_saved_dataset(path: Path) -> Iterator[RawRow]:
 
     try:
         dataset = load_from_disk(str(path))
-    except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split())}") from None
+    except Exception as error:  # whatever its parsers of descriptions meet
+        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split()):.300}") from None
     if isinstance(dataset, DatasetDict):
         split = "train" if "train" in dataset else next(iter(dataset), "") if len(dataset) == 1 else None
         if not split:
@@ -51,13 +51,15 @@ def read_saved_dataset(path: Path) -> Iterator[RawRow]:
     batches = dataset.with_format("arrow").iter(batch_size=ROWS_AT_A_TIME)
     try:
         yield from _rows(batches, path.name)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split())}") from None
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split()):.300}") from None
 
 
 def _rows(batches: Iterator[Any], name: str) -> Iterator[RawRow]:
     number = 0
     for batch in batches:
+        # Arrow follows offsets without looking: those of a damaged file lead out of memory.
+        batch.validate(full=True)
         for values in batch.to_pylist():
             number += 1
             # A table has every column in every row: one without a value says nothing.

@@ -38,7 +38,7 @@ def read_webdataset(path: Path) -> Iterator[RawRow | Rejection]:
                 members = tar_file_expander([{"url": name, "stream": stream}], handler=_stop)
                 for sample in group_by_keys(members, handler=_stop):
                     yield _row(f"{name}:{sample['__key__']}", sample)
-        except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+        except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, zlib.error) as error:
             # webdataset puts the stream behind what went wrong.
             found = str(error.args[0] if error.args else error).partition(" @ ")[0]
             raise UserError(f"{file}: expected a whole tar of samples, found: {' '.join(found.split())}") from None

@@ -23,7 +23,7 @@ def write_data_juicer(pairs: Iterable[Pair], folder: Path) -> int:
     with (folder / "train.jsonl").open("w", encoding="utf-8") as stream:
         for pair in _with_files(pairs, folder):
             row = {"id": pair.id, "text": dj_text(pair.caption), "images": [pair.image]}
-            stream.write(_json({**row, **pair.fields, **row}) + "\n")
+            stream.write(_json(row, pair.fields) + "\n")
             count += 1
     return count
 
@@ -37,7 +37,7 @@ def write_llava(pairs: Iterable[Pair], folder: Path) -> int:
             prompt = fields.pop(PROMPT, None)
             said = conversation(pair.caption, prompt if isinstance(prompt, str) else None)
             row = {"id": pair.id, "image": pair.image, "conversations": said}
-            stream.write((",\n" if count else "[\n") + _json({**row, **fields, **row}))
+            stream.write((",\n" if count else "[\n") + _json(row, fields))
             count += 1
         stream.write("\n]\n" if count else "[]\n")
     return count
@@ -46,7 +46,7 @@ def write_llava(pairs: Iterable[Pair], folder: Path) -> int:
 def write_webdataset(pairs: Iterable[Pair], folder: Path, *, shard_bytes: int = SHARD_BYTES) -> int:
     """Tars `train-00000.tar`, ...: of each pair the picture, its caption as .txt, and the rest as .json."""
     count = 0
-    pattern = str(folder / "train-%05d.tar").replace("%", "%%").replace("%%05d", "%05d")
+    pattern = f"{str(folder).replace('%', '%%')}/train-%05d.tar"
     # A date of its own would make the bytes differ from run to run.
     with ShardWriter(pattern, maxcount=10**6, maxsize=shard_bytes, verbose=0, mtime=0) as shards:
         for pair in pairs:
@@ -56,7 +56,7 @@ def write_webdataset(pairs: Iterable[Pair], folder: Path, *, shard_bytes: int = 
                     "__key__": f"{count:09d}",
                     suffix_of(pair.content).removeprefix(".") or "jpg": pair.content,
                     "txt": pair.caption.encode(),
-                    "json": _json({**row, **pair.fields, **row}).encode(),
+                    "json": _json(row, pair.fields).encode(),
                 }
             )
             count += 1
@@ -74,5 +74,6 @@ def _with_files(pairs: Iterable[Pair], folder: Path) -> Iterator[Pair]:
         yield replace(pair, image=name)
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+def _json(own: dict[str, Any], fields: dict[str, Any]) -> str:
+    """A row: its own keys first, and no further field in their place."""
+    return json.dumps({**own, **fields, **own}, ensure_ascii=False, allow_nan=False)

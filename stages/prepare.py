@@ -8,6 +8,7 @@ import argparse
 import logging
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from recap.runtime.stage import run
 
@@ -35,11 +36,12 @@ def main() -> None:
 
     from recap.data.benchmarks.registry import BENCHMARKS, check_chosen
     from recap.data.formats.source import open_source
+    from recap.data.sources.first_look import look
     from recap.data.sources.packing import resume_key
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import write_results
-    from recap.models.presence import require_model
-    from recap.models.start_kinds import kind_of
+    from recap.models.presence import require_model, require_whole
+    from recap.models.start_kinds import PARTS, kind_of
     from recap.params import ModelsParams, load_params, read_yaml, validate
     from recap.runtime.holding import held
     from recap.runtime.scratch import discard, discard_unheld, scratch_dir
@@ -50,17 +52,21 @@ def main() -> None:
     # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
     check_chosen(chosen)
     # No model is read here; but a run that would miss one an hour later should stop before a corpus is read.
-    kind_of(Path(models.start.path))
+    start = kind_of(Path(models.start.path))
     for name in ModelsParams.model_fields:
-        require_model(getattr(models, name).path, name)
+        folder = require_model(getattr(models, name).path, name)
+        if (name, start) != ("start", PARTS):
+            require_whole(folder, name.replace("_", " "), tokenizer=name in ("captioner", "language_model"))
     with stage_timing(args.timing, "prepare") as timing:
         source_is_world = (args.source / WORLD_FILE).is_file()
         world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
         world = validate(WorldSettings, read_yaml(world_file), world_file)
+        unread: list[Path] = []
         files = {} if source_is_world else user_files(args.source, params.format)
         if source_is_world:
             logger.info("everything comes from the embedded world %s", args.source)
         else:
+            unread = look(args.source, files, chosen)
             logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
         targets = Targets(args.corpus, args.finetune, args.benchmarks)
         work = scratch_dir("prepare", resume_key(args.source, params))
@@ -72,6 +78,7 @@ def main() -> None:
                 targets,
                 max_rejected=params.max_rejected,
                 work=work,
+                links=params.links,
                 images=params.images,
                 open_corpus=partial(
                     open_source, root=args.source, format=params.format, columns=params.columns.model_dump()
@@ -84,7 +91,9 @@ def main() -> None:
 
     sources = {name: part.origin for name, part in parts.items()}
     counts = {name: part.counts() for name, part in parts.items()}
-    facts = {"sources": sources, **counts}
+    facts: dict[str, Any] = {"sources": sources, **counts}
+    if unread:
+        facts["unread"] = [path.name for path in unread]
     write_results(args.metrics, args.details, "prepare", facts, headline=HEADLINE)
     discard(work)
     discard_unheld(work.parent)

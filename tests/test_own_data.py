@@ -1,6 +1,8 @@
 """A user's own folder, run to the end: real photographs in official formats, and one with nothing but a corpus."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,21 @@ def test_a_folder_with_only_a_corpus_borrows_the_rest(tmp_path: Path) -> None:
     assert metrics["corpus"]["rejected"] == 1
     rejected = (clone.root / "data/corpus/rejected.jsonl").read_text(encoding="utf-8")
     assert json.loads(rejected)["reason"] == "missing_image"
+
+
+def test_paths_may_hold_blanks_and_apostrophes(tmp_path: Path) -> None:
+    """As DVC puts them into commands, and as a shell reads those."""
+    clone = Clone(tmp_path)
+    odd = "models/the user's own models"
+    shutil.copytree(clone.root / "models/tiny/captioner", clone.root / odd / "captioner")
+    mine = clone.root / "data of mine" / "the user's"
+    shutil.copytree(clone.root / "worlds/hamlet", mine)
+    params = (clone.root / "params.yaml").read_text()
+    (source,) = re.findall(r"^  source: .*$", params, re.MULTILINE)
+    params = params.replace(source, '  source: "data of mine/the user\'s"')
+    params = params.replace("path: models/tiny/captioner", f'path: "{odd}/captioner"')
+    (clone.root / "params.yaml").write_text(params)
+    clone.dvc("repro", "--single-item", "prepare")
+    assert (clone.root / "data/finetune/train.json").is_file()
+    clone.dvc("repro", "--single-item", "caption")
+    assert (clone.root / "data/captions.jsonl").is_file()

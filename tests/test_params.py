@@ -109,3 +109,18 @@ def test_a_missing_file_and_a_missing_section(tmp_path: Path) -> None:
         load_all(tmp_path / "params.yaml")
     with pytest.raises(UserError, match="asked for 'lorra'"):
         load_params("lorra", ROOT / "params.yaml")
+
+
+@pytest.mark.parametrize("path", ["a 'b' c", "données", "a#b", "a;b&c|d"])
+def test_paths_are_free_up_to_what_a_shell_reads_between_quotes(tmp_path: Path, values: Any, path: str) -> None:
+    values["data"]["source"] = path
+    assert load_params("data", written(tmp_path, values)).source == path
+
+
+@pytest.mark.parametrize("path", ['a"b', "a$b", "a`b", "a\\b", "a\nb"])
+def test_other_paths_are_one_line(tmp_path: Path, values: Any, path: str) -> None:
+    values["data"]["source"] = values["models"]["captioner"]["path"] = path
+    with pytest.raises(
+        UserError, match=r"2 problem\(s\): data.source: a path cannot hold .*; models.captioner.path: a"
+    ):
+        load_all(written(tmp_path, values))

@@ -7,6 +7,7 @@ is not. Each rule is tried on the real dvc.yaml, and on a copy that breaks it.
 import ast
 import copy
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -124,7 +125,7 @@ def reached_files(script: Path) -> set[Path]:
 
 
 def script_of(stage: dict[str, Any]) -> str:
-    return next(word for word in stage["cmd"].split() if word.endswith(".py"))
+    return next(word for word in shlex.split(stage["cmd"]) if word.endswith(".py"))
 
 
 def read_sections(script: Path) -> set[str]:
@@ -179,7 +180,7 @@ def undeclared_paths(stages: Stages) -> list[str]:
     problems = []
     for name, stage in stages.items():
         declared = [Path(path) for path in [*paths(stage["deps"]), *outputs(stage)]]
-        for word in stage["cmd"].split():
+        for word in shlex.split(stage["cmd"]):
             path = Path(word)
             if "/" in word and not any(path == d or d in path.parents or path in d.parents for d in declared):
                 problems.append(f"{name}: {word} is in the command but neither a dependency nor an output")
@@ -189,7 +190,7 @@ def undeclared_paths(stages: Stages) -> list[str]:
 def paths_without_flag(stages: Stages) -> list[str]:
     problems = []
     for name, stage in stages.items():
-        words = [Path(word) for word in stage["cmd"].split() if "/" in word]
+        words = [Path(word) for word in shlex.split(stage["cmd"]) if "/" in word]
         for output in outputs(stage):
             path = Path(output)
             if not any(path == word or word in path.parents for word in words):

@@ -5,6 +5,7 @@ decimals that metrics and details are rounded to, is therefore seen by a stage w
 `dvc repro --force` writes everything anew.
 """
 
+import codecs
 import json
 import math
 import os
@@ -62,13 +63,13 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Parse a JSON file.
+    """Parse a JSON file; a byte order mark is dropped.
 
     Raises:
         UserError: The file is missing, cannot be read or is not JSON; the message names file, line and column.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: expected a JSON file, found nothing; run the stage that writes it") from None
     except OSError as error:
@@ -102,7 +103,7 @@ def write_jsonl(path: str | Path, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSON Lines file that Recap itself wrote; blank lines are skipped.
+    """Yield the objects of a JSON Lines file that Recap itself wrote; blank lines and a byte order mark are skipped.
 
     For a user's own file, where a bad line costs only itself, see `recap.data.sources`.
 
@@ -111,12 +112,15 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: expected a JSON Lines file, found nothing; run the stage that writes it")
-    with Path(path).open(encoding="utf-8") as stream:
+    with Path(path).open("rb") as stream:
         for number, line in enumerate(stream, start=1):
-            if not line.strip():
+            text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if not text.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(text.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise UserError(f"{path}:{number}: expected UTF-8 text, found byte {error.start} that is not") from None
             except json.JSONDecodeError as error:
                 raise UserError(f"{path}:{number}: expected a JSON object, {error.msg}") from None
             if not isinstance(row, dict):

@@ -8,7 +8,7 @@ follows YAML 1.2, as DVC does (`1e-4` is a number; PyYAML would call it a string
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from recap.runtime.errors import UserError
@@ -32,6 +32,16 @@ def _auto_or_positive(value: Any) -> Any:
     return value
 
 
+def _fit_for_commands(path: str) -> str:
+    # dvc.yaml puts paths into commands between double quotes, where blanks and apostrophes are themselves, these not.
+    if found := [character for character in '"$`\\\n' if character in path]:
+        raise ValueError(
+            f"a path cannot hold {' or '.join(map(repr, found))}, found {path!r}; link or rename the folder"
+        )
+    return path
+
+
+FolderPath = Annotated[str, AfterValidator(_fit_for_commands)]
 AutoOrPositiveInt = Annotated[Literal["auto"] | int, BeforeValidator(_auto_or_positive)]
 
 
@@ -48,17 +58,18 @@ class ColumnsParams(Section):
 
 
 class DataParams(Section):
-    source: str
+    source: FolderPath
     format: Literal[
         "auto", "json", "csv", "parquet", "webdataset", "image_folder", "image_table", "saved_dataset", "coco"
     ]
     columns: ColumnsParams
+    links: Literal["inside", "anywhere"]
     images: Literal["copy", "reference"]
     max_rejected: Percent
 
 
 class ModelSource(Section):
-    path: str
+    path: FolderPath
     hub: str | None
     revision: str | None
 

@@ -1,11 +1,16 @@
-"""Whether a pretrained model is there, and whether it knows the data: asked by the first stage for all models.
+"""Whether a pretrained model is there, whole, and knows the data: asked by the first stage for all models.
 
-The stages that load one ask again whether it is there.
+Only names, sizes and headers are looked at, so this takes no time and imports nothing heavy. The stages that load a
+model ask again whether it is there.
 """
 
+import json
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from recap.io import read_object
 from recap.runtime.errors import UserError
 
 # The models that come with the project; they have seen nothing but the embedded street world.
@@ -38,3 +43,106 @@ def only_tests_wiring(models: Iterable[str | Path], *, source_is_world: bool) ->
     """
     bundled = BUNDLED.resolve()
     return not source_is_world and any(Path(model).resolve().is_relative_to(bundled) for model in models)
+
+
+# Where weights lie, safetensors first, as loaders prefer them: (index of shards, names of a single file).
+LAYOUTS = (
+    ("model.safetensors.index.json", ("model.safetensors", "open_clip_model.safetensors", "projector.safetensors")),
+    ("pytorch_model.bin.index.json", ("pytorch_model.bin", "open_clip_pytorch_model.bin", "mm_projector.bin")),
+)
+# Any of these sets of files is a tokenizer.
+TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",), ("spiece.model",), ("vocab.json", "merges.txt"))
+
+AGAIN = "fetch it again (`make models` for a hub model)"
+
+
+def require_whole(folder: Path, what: str, *, tokenizer: bool = False) -> None:
+    """Check that a model's files are all there and whole.
+
+    Args:
+        folder: As `require_model` gives it.
+        what: What the model is to the reader of an error.
+        tokenizer: Whether it has to bring a tokenizer, which must fit its vocabulary.
+
+    Raises:
+        UserError: Weights or a shard are missing, cut off, or a pointer of Git LFS; no tokenizer, or another model's.
+    """
+    files = _weight_files(folder)
+    if not files:
+        names = ", ".join(name for _, singles in LAYOUTS for name in singles[:1])
+        raise UserError(f"{folder}: expected the weights of the {what} ({names} or shards), found none; {AGAIN}")
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"{file}: expected a shard of the {what}, which its index names, found none; {AGAIN}")
+        _require_whole_file(file)
+    if tokenizer:
+        _require_tokenizer(folder, what)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    for index, singles in LAYOUTS:
+        if (folder / index).is_file():
+            shards = read_object(folder / index).get("weight_map")
+            if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
+                raise UserError(f"{folder / index}: expected a weight_map from tensors to shards, found none; {AGAIN}")
+            return [folder / shard for shard in sorted(set(shards.values()))]
+        for name in singles:
+            if (folder / name).is_file():
+                return [folder / name]
+    return []
+
+
+def _require_whole_file(file: Path) -> None:
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        head = stream.read(64)
+    if head.startswith(b"version https://git-lfs"):
+        raise UserError(f"{file}: expected weights, found a pointer of Git LFS; run `git lfs pull` where it came from")
+    if file.suffix == ".safetensors":
+        expected = _safetensors_size(file)
+        if expected != size:
+            found = "no safetensors" if expected is None else f"{size} bytes where its header says {expected}"
+            raise UserError(f"{file}: expected whole weights, found {found}; {AGAIN}")
+    elif head[:2] == b"PK" and not zipfile.is_zipfile(file):
+        raise UserError(f"{file}: expected whole weights, found a file that is cut off; {AGAIN}")
+    elif head[:2] not in (b"PK", b"\x80\x02"):  # a zip, or a pickle of older PyTorch
+        raise UserError(f"{file}: expected PyTorch weights, found {size} bytes that are none; {AGAIN}")
+
+
+def _safetensors_size(file: Path) -> int | None:
+    """How long a safetensors file has to be, by its header (8 bytes with its length, JSON, then tensors)."""
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        try:
+            header = json.loads(stream.read(min(length, 100_000_000)))
+            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+            return 8 + length + max(ends, default=0)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return None
+
+
+def _require_tokenizer(folder: Path, what: str) -> None:
+    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
+        names = ", ".join(" with ".join(names) for names in TOKENIZERS)
+        raise UserError(f"{folder}: expected the tokenizer of the {what} ({names}), found none; {AGAIN}")
+    if not (folder / "tokenizer.json").is_file():
+        return
+    config = read_object(folder / "config.json")
+    text_config = config.get("text_config")
+    rows = config.get("vocab_size") or (text_config.get("vocab_size") if isinstance(text_config, dict) else None)
+    largest = _largest_token(read_object(folder / "tokenizer.json"))
+    if isinstance(rows, int) and largest is not None and largest >= rows:
+        raise UserError(
+            f"{folder}: expected the tokenizer of the {what}, whose config.json has a vocabulary of {rows}, found one "
+            f"with token {largest}: it is another model's; {AGAIN}"
+        )
+
+
+def _largest_token(tokenizer: dict[str, Any]) -> int | None:
+    """The largest id of a fast tokenizer; None where the file says nothing that is understood."""
+    try:
+        vocabulary = tokenizer["model"]["vocab"]
+        ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+        return max([*ids, *(token["id"] for token in tokenizer.get("added_tokens") or ())], default=None)
+    except (LookupError, TypeError):
+        return None

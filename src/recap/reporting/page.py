@@ -63,6 +63,7 @@ def render(run: Run, changes: Changes | None) -> str:
             headline=headline(run),
             scores=scores,
             blanked=any(score.get("blank_accuracy") is not None for _, score in scores),
+            explore=run.metrics.get("explore", {}),
             process=run.metrics.get("process", {}),
             captions=caption_examples(run),
             dropped=dropped_examples(run),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recap.data.benchmarks.registry import BENCHMARKS, WITH_FILES
+from recap.data.benchmarks.textvqa import OCR_FILE
 from recap.data.sources.embedded import write_benchmark
 from recap.data.sources.preparation import take_benchmark
 from recap.params import read_yaml, validate
@@ -178,5 +179,162 @@ def test_unusable_files_are_one_clear_line(user, tmp_path) -> None:
         take("textvqa", user.json("textvqa_val.json", {"data": 1}), tmp_path / "out")
     with pytest.raises(UserError, match="expected a JSON object, found list"):
         take("gqa", user.json("testdev_balanced_questions.json", []), tmp_path / "out")
-    with pytest.raises(UserError, match=r"v2_mscoco_val2014_annotations\.json: expected a JSON file, found nothing"):
+    with pytest.raises(UserError, match=r"v2_mscoco_val2014_annotations\.json: expected the annotations of v2_Open"):
         take("vqav2", user.json("v2_OpenEnded_mscoco_val2014_questions.json", {"questions": []}), tmp_path / "out")
+
+
+def vqa_folder(user, questions: list[dict], annotations: list[dict], **more) -> Path:
+    user.json("mscoco_val2014_annotations.json", {"annotations": annotations, **more})
+    return user.json("OpenEnded_mscoco_val2014_questions.json", {"questions": questions, **more})
+
+
+def vqa_question(number: object = 1, image: object = 7, **more) -> dict:
+    return {"question": "what?", "question_id": number, "image_id": image, **more}
+
+
+def vqa_annotation(number: object = 1, **more) -> dict:
+    return {"question_id": number, "answers": [{"answer": "red", "answer_id": 1}], **more}
+
+
+@pytest.mark.parametrize(
+    "name", ["COCO_val2014_000000000007.jpg", "000000000007.png", "7.jpeg", "coco_VAL2014_000000000007.JPG"]
+)
+@pytest.mark.parametrize(("asked", "annotated", "image"), [(1, "1", "7"), ("1", 1, 7), (1.0, 1, 7.0), (1, 1.0, "7")])
+def test_vqa_ids_are_compared_as_text_and_images_found_by_any_usual_name(
+    user, tmp_path, name: str, asked, annotated, image
+) -> None:
+    shutil.copy(user.path / "images" / "a.jpg", user.path / "images" / name)
+    path = vqa_folder(user, [vqa_question(asked, image)], [vqa_annotation(annotated)])
+    assert take("okvqa", path, tmp_path / "out").rejections == []
+    (question,) = BENCHMARKS["okvqa"].load(tmp_path / "out")
+    assert (question.key, question.references) == ("1", ("red",))
+    assert (tmp_path / "out" / question.image).is_file()
+
+
+def test_nan_costs_a_question_only_where_it_matters(user, tmp_path) -> None:
+    nan = float("nan")
+    for number in range(1, 5):
+        shutil.copy(user.path / "images" / "a.jpg", user.path / "images" / f"{number}.jpg")
+    questions = [vqa_question(number, number, width=nan) for number in range(1, 4)] + [vqa_question(4, nan)]
+    annotations = [
+        vqa_annotation(1, multiple_choice_answer=nan, confidence=float("inf")),
+        {"question_id": 2, "answers": [{"answer": nan}]},
+        {"question_id": 3, "answers": [{"answer": None}]},
+        vqa_annotation(4),
+    ]
+    part = take("okvqa", vqa_folder(user, questions, annotations, version=nan), tmp_path / "out")
+    assert [(rejection.id, rejection.reason) for rejection in part.rejections] == [
+        ("2", "broken_answers"), ("3", "broken_answers"), ("4", "broken_question"),
+    ]  # fmt: skip
+    kept = json.loads((tmp_path / "out" / "mscoco_val2014_annotations.json").read_text())
+    assert kept["annotations"][0]["multiple_choice_answer"] is None and kept["version"] is None
+    assert len(BENCHMARKS["okvqa"].load(tmp_path / "out")) == 1
+
+
+HALF = "\ud83d"
+
+
+def test_half_a_surrogate_pair_costs_its_question(user, tmp_path) -> None:
+    answers = ["red"] * 9 + [HALF]
+    items = [textvqa_item(1), textvqa_item(2, answers=answers), textvqa_item(3, note={"a": [HALF]})]
+    source = {"data": items, "info": HALF}
+    part = take("textvqa", user.json("textvqa_val.json", source), tmp_path / "out")
+    assert [rejection.reason for rejection in part.rejections] == ["broken_text"] * 2 and part.rows == 1
+
+    gqa = {"question": "what?", "answer": "red", "imageId": "a"}
+    part = take("gqa", user.json("testdev_balanced_questions.json", {"1": gqa, HALF: gqa}), tmp_path / "gqa")
+    assert [rejection.reason for rejection in part.rejections] == ["broken_text"]
+    assert part.rejections[0].to_row()["where"] == "testdev_balanced_questions.json:\\ud83d"
+
+    shutil.copy(user.path / "images" / "a.jpg", user.path / "images" / "7.jpg")
+    path = vqa_folder(user, [vqa_question()], [vqa_annotation(note=HALF)])
+    assert [rejection.reason for rejection in take("okvqa", path, tmp_path / "okvqa").rejections] == ["broken_text"]
+
+
+def test_a_benchmark_may_begin_with_a_byte_order_mark(user, tmp_path) -> None:
+    path = user.path / "textvqa_val.json"
+    for encoding in ("utf-8-sig", "utf-16"):
+        path.write_bytes(json.dumps({"data": [textvqa_item(1)]}).encode(encoding))
+        assert take("textvqa", path, tmp_path / encoding).rows == 1
+
+
+def test_missing_lines_of_tokens_are_said(user, tmp_path, caplog) -> None:
+    line = {
+        "question_id": "a",
+        "text": "what?\nReference OCR token: RED\nAnswer the question.",
+    }
+    (user.path / OCR_FILE).write_bytes(b"\xef\xbb\xbf" + json.dumps(line).encode() + b"\n")
+    take("textvqa", user.json("textvqa_val.json", {"data": [textvqa_item(1)]}), tmp_path / "one")
+    assert caplog.text == ""
+    assert len(BENCHMARKS["textvqa_ocr"].load(tmp_path / "one")) == 1
+    items = [textvqa_item(1), textvqa_item(2, question="who?")]
+    take("textvqa", user.json("textvqa_val.json", {"data": items}), tmp_path / "two")
+    assert "no line for 1 of 2 questions, among them 2: textvqa_ocr cannot be asked" in caplog.text
+
+
+def test_mmbench_cells_as_pandas_writes_them(user, tmp_path) -> None:
+    """Absent cells as nan, whole numbers with a point."""
+    rows = tsv_rows(user)
+    for row in rows:
+        row.update({"hint": "nan", "C": "NaN", "D": "nan", "category": "nan", "index": f"{row['index']}.0"})
+        row["image"] = row["image"] if len(row["image"]) > 64 else f"{row['image']}.0"
+    assert take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out").rejections == []
+    questions = BENCHMARKS["mmbench"].load(tmp_path / "out")
+    assert [question.key for question in questions] == ["1", "2", "1000001", "1000002"]
+    assert questions[0].text.split("\n")[:3] == ["what?", "A. x", "B. y"] and "nan" not in questions[0].text
+    assert "category" not in questions[0].groups and len({question.image for question in questions}) == 1
+
+
+def test_a_quotation_mark_that_never_closes_costs_its_own_question(user, tmp_path) -> None:
+    rows = [row | {"index": str(int(row["index"]) + 10 * copy), "image": rows[0]["image"]}
+            for rows in [tsv_rows(user)] for copy in range(5) for row in rows]  # fmt: skip
+    rows[0]["hint"] = 'two "lines"\nand\ta tab'  # quoted as it should be
+    path = write_tsv(user.path / "mmbench_dev.tsv", rows)
+    lines = path.read_text().split("\n")
+    assert rows[4]["index"] == "11" and lines[6].startswith("11\twhat?")
+    lines[6] = lines[6].replace("what?", '"what?')
+    path.write_text("\n".join(lines))
+    part = take("mmbench", path, tmp_path / "out")
+    assert part.total == len(rows)
+    assert {(rejection.id, rejection.reason) for rejection in part.rejections} == {
+        ("11", "broken_row"), ("1000011", "broken_row"),
+    }  # fmt: skip
+    assert "line 7: expected a cell that opens with a quotation mark" in part.rejections[0].detail
+    assert BENCHMARKS["mmbench"].load(tmp_path / "out")[0].text.startswith('two "lines"\nand\ta tab')
+
+
+def test_a_row_with_too_many_cells_is_none(user, tmp_path) -> None:
+    path = write_tsv(user.path / "mmbench_dev.tsv", tsv_rows(user))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:-1], lines[-1] + "\tmore"]) + "\n")
+    part = take("mmbench", path, tmp_path / "out")
+    assert {rejection.reason for rejection in part.rejections} == {"broken_row"} and part.rows == 2
+
+
+def test_missing_rotations_are_said(user, tmp_path, caplog) -> None:
+    take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", tsv_rows(user)), tmp_path / "out")
+    assert caplog.text == ""
+    take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", tsv_rows(user)[:3]), tmp_path / "out")
+    assert "lacks rotations of 1 of 2 questions: for these MMBench's score is plain accuracy" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("case", "name", "rows", "reasons"),
+    [
+        ("14-nan-in-questions", "textvqa", 24, {}),
+        ("15-surrogate-in-answer", "textvqa", 23, {"broken_text": 1}),
+        ("21-mmbench-nan-text", "mmbench", 30, {}),
+        ("22-mmbench-float-index", "mmbench", 24, {}),
+        ("26b-mmbench-raw-quote", "mmbench", 20, {"broken_row": 4}),
+        ("28-mmbench-no-rotations", "mmbench", 20, {}),
+        ("32-vqav2-coco2017-names", "vqav2", 12, {}),
+        ("33-vqav2-string-ids", "vqav2", 12, {}),
+        ("34d-vqav2-nan-and-null", "vqav2", 11, {"broken_answers": 1}),
+    ],
+)
+def test_what_people_bring(shared, tmp_path, case: str, name: str, rows: int, reasons: dict[str, int]) -> None:
+    folder = shared / "cases" / case
+    (path,) = (folder / file for file in BENCHMARKS[name].questions_files if (folder / file).is_file())
+    part = take(name, path, tmp_path / "out")
+    assert (part.rows, part.by_reason()) == (rows, reasons)
+    assert len(BENCHMARKS[name].load(tmp_path / "out")) == rows

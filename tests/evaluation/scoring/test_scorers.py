@@ -12,6 +12,7 @@ from recap.data.benchmarks.questions import Question
 from recap.data.benchmarks.registry import BENCHMARKS
 from recap.evaluation.scoring.aggregation import breakdown
 from recap.evaluation.scoring.registry import SCORERS, scorer_of
+from recap.io import read_jsonl
 from recap.runtime.errors import UserError
 
 
@@ -137,3 +138,95 @@ def test_answers_that_do_not_fit_are_refused(vqav2_folder: Path, change: dict[st
         answers[0]["prompt"] = answers[1]["prompt"]
     with pytest.raises(UserError, match=message):
         scorer_of(BENCHMARKS["vqav2"]).score(questions, answers)
+
+
+def foreign(questions: list[Question], texts: list[Any]) -> list[dict[str, Any]]:
+    """Answers as other tools write them: no key, no metadata."""
+    return [
+        {"question_id": str(question.question_id), "prompt": question.text, "text": text}
+        for question, text in zip(questions, texts, strict=True)
+    ]
+
+
+def test_what_other_tools_could_not_answer_is_unanswered(textvqa_folder: Path) -> None:
+    questions = BENCHMARKS["textvqa"].load(textvqa_folder)
+    metrics, rows = scorer_of(BENCHMARKS["textvqa"]).score(questions, foreign(questions, [None, ["stop"], "stop</s>"]))
+    assert [row["unanswered"] for row in rows] == ["no_text", "no_text", None]
+    assert metrics["unanswered"] == {"no_text": 2} and metrics["num_unanswered"] == 2
+    assert [row["prediction"] for row in rows] == ["", "", "stop"]
+
+
+@pytest.mark.parametrize("mark", ["</s>", "<eos>", " <end_of_turn>\n<eos>", "<|im_end|>\n"])
+def test_end_marks_are_no_part_of_an_answer(vqav2_folder: Path, mark: str) -> None:
+    questions = BENCHMARKS["vqav2"].load(vqav2_folder)
+    _, rows = scorer_of(BENCHMARKS["vqav2"]).score(questions, foreign(questions, [f"yes{mark}", "2", "a</s>b"]))
+    assert rows[0]["score"] == 1.0
+    assert rows[2]["score"] == 0.0  # inside an answer a mark is text
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        (
+            "prompt",
+            "answer 1: expected 'question_id' and 'prompt' to join the answer by, found the fields question_id, text",
+        ),
+        ("question_id", "answer 1: expected 'question_id' and 'prompt'"),
+        ("text", "answer 1: expected an answer under 'text', found the fields question_id, prompt"),
+    ],
+)
+def test_answers_that_lack_a_field_are_one_line(textvqa_folder: Path, lost: str, message: str) -> None:
+    questions = BENCHMARKS["textvqa"].load(textvqa_folder)
+    answers = foreign(questions, ["a", "b", "c"])
+    del answers[0][lost]
+    with pytest.raises(UserError, match=message):
+        scorer_of(BENCHMARKS["textvqa"]).score(questions, answers)
+
+
+def test_without_rotations_the_rule_is_called_plain_accuracy(mmbench_folder: Path) -> None:
+    questions = BENCHMARKS["mmbench"].load(mmbench_folder)
+    scorer = scorer_of(BENCHMARKS["mmbench"])
+    mixed, _ = scorer.score(questions, answers_of(questions, ["B", "A", "D", "C", "A"]))
+    assert mixed["convention"] == (
+        "plain accuracy, as the file lacks rotations for 1 of 2 questions, circular for the rest; exact matching, "
+        "vlmevalkit e8e78f05"
+    )
+    alone = [question for question in questions if question.key == "2"]
+    plain, _ = scorer.score(alone, answers_of(alone, ["A"]))
+    assert plain["convention"] == "plain accuracy, as the file lacks rotations; exact matching, vlmevalkit e8e78f05"
+    whole = [question for question in questions if question.key != "2"]
+    circular, _ = scorer.score(whole, answers_of(whole, ["B", "A", "D", "C"]))
+    assert circular["convention"] == scorer.convention
+
+
+def test_other_tools_files(shared: Path) -> None:
+    """Scored, or one line."""
+    for file in sorted((shared / "cases/43-foreign-answers").iterdir()):
+        try:
+            rows = list(read_jsonl(file))
+        except UserError as error:
+            assert "\n" not in str(error)
+            continue
+        if not rows:
+            continue
+        scorer = scorer_of(BENCHMARKS[file.name.split("_")[0].removesuffix(".jsonl")])
+        questions = _questions_of(rows)
+        try:
+            metrics, _ = scorer.score(questions, rows)
+        except UserError as error:
+            assert "\n" not in str(error), file
+        else:
+            assert metrics["num_expected"] == len(questions), file
+
+
+def _questions_of(rows: list[dict[str, Any]]) -> list[Question]:
+    """Questions that answers with these ids and prompts could belong to."""
+    unique = {str(row.get("question_id")): row for row in rows}
+    return [
+        Question(
+            key=key, question_id=key, image="a.jpg", image_id="a.jpg", text=row.get("prompt", ""),
+            question=row.get("prompt", "").split("\n")[0], references=("a",) * 10,
+            row={"index": key, "answer": "A", **dict(zip("ABCD", row.get("options", ()), strict=False))},
+        )
+        for key, row in unique.items()
+    ]  # fmt: skip

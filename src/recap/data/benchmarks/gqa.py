@@ -41,7 +41,7 @@ class GQA(Benchmark):
     def read(self, folder: Path) -> list[Question]:
         images = ImageNames(folder, self.images_folder)
         return [
-            _question(key, row, images.path(row["imageId"]))
+            _question(key, row, images.path(str(row["imageId"])))
             for key, row in read_json(folder / self.questions_files[0]).items()
             if row.get("isBalanced", True)
         ]

@@ -3,12 +3,15 @@
 File: `mmbench_dev.tsv` with images in base64. Rotation k of a question shows in column X what column X+k showed; it is
 a row of its own, at the question's index plus k million, and its image column holds the index of the row whose picture
 it shares (VLMEvalKit@e8e78f05 vlmeval/dataset/image_mcq.py). Read as text throughout: an option may well be called
-"None" or "01".
+"None" or "01". A cell that reads "nan" is one that a table's writer found empty.
 """
 
 import base64
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +38,11 @@ REQUIRED = ("index", "question", "A", "B", "answer", "image")
 MAX_REFERENCE_CHARS = 64
 # Rotation k of question i stands in row i + k * 1,000,000.
 ROTATION_STRIDE = 1_000_000
+
+# Columns that hold the index of a row.
+INDICES = ("index", "g_index", "image")
+# An index as pandas writes it where a column has gaps.
+_FLOAT = re.compile(r"\d+\.0")
 
 Row = dict[str, str]
 
@@ -92,6 +100,14 @@ def base_index(row: Mapping[str, Any]) -> int:
     return int(row.get("g_index") or int(row["index"]) % ROTATION_STRIDE)
 
 
+def rotations_missing(rows: Iterable[Mapping[str, Any]]) -> int:
+    """How many questions do not have a row for each rotation of their options."""
+    members: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        members.setdefault(base_index(row), []).append(row)
+    return sum(len(group) < len(present_options(group[0])) for group in members.values())
+
+
 def holds_image(row: Row) -> bool:
     """Whether a row holds an image itself, and not the index of the row that does."""
     return len(row["image"]) > MAX_REFERENCE_CHARS
@@ -101,21 +117,75 @@ def read_table(path: Path, required: Sequence[str]) -> tuple[list[str], list[Row
     """Read a TSV of MMBench's kind: its columns, and its rows, each with all of them.
 
     Raises:
+        UserError: It is missing, is no such text, or lacks a required column; or a line is no row.
+    """
+    columns, rows = read_lines(path, required)
+    for line in rows:
+        if line.fault is not None:
+            raise UserError(f"{path}:{line.number}: {line.fault}")
+    return columns, [line.row for line in rows]
+
+
+def read_columns(path: Path) -> list[str]:
+    """The columns of a TSV of MMBench's kind: its first line alone."""
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+        return next(csv.reader([stream.readline()], delimiter="\t"), [])
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a TSV, the number of the line that it begins in, and what is wrong with the line itself."""
+
+    number: int
+    row: Row
+    fault: str | None
+
+
+def read_lines(path: Path, required: Sequence[str]) -> tuple[list[str], list[Line]]:
+    """Read a TSV of MMBench's kind, where a line that is no row costs no other.
+
+    A cell that reads "nan", as pandas writes what is absent, is empty, and an index of 10.0 is 10.
+
+    Raises:
         UserError: It is missing, is no such text, or lacks a required column.
     """
     csv.field_size_limit(2**31 - 1)  # an image is longer than the default 128 KiB
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, delimiter="\t", restval="")
-            columns = list(reader.fieldnames or ())
-            missing = [column for column in required if column not in columns]
-            if missing:
-                raise UserError(f"{path}: expected the columns of MMBench, found no {', '.join(missing)}")
-            return columns, [{column: row[column] for column in columns} for row in reader]
+            lines = stream.readlines()
+        columns = next(csv.reader(lines[:1], delimiter="\t"), [])
+        missing = [column for column in required if column not in columns]
+        if missing:
+            raise UserError(f"{path}: expected the columns of MMBench, found no {', '.join(missing)}")
+        return columns, list(_rows(lines, columns))
     except FileNotFoundError:
         raise UserError(f"{path}: expected MMBench's TSV, found nothing") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: expected tab-separated UTF-8 text, {error}") from None
+
+
+def _rows(lines: Sequence[str], columns: Sequence[str]) -> Iterator[Line]:
+    start = 1
+    while start < len(lines):
+        reader = csv.reader((lines[number] for number in range(start, len(lines))), delimiter="\t")
+        cells = next(reader, [])
+        taken = reader.line_num
+        fault = None
+        # A quotation mark that opens a cell and is never closed swallows whole rows; it is the fault where one follows.
+        if taken > 1 and any(line.count("\t") == len(columns) - 1 for line in lines[start + 1 : start + taken]):
+            cells, taken = lines[start].rstrip("\r\n").split("\t"), 1
+            fault = "expected a cell that opens with a quotation mark to close with one, found none before the next row"
+        elif len(cells) > len(columns) and any(cells[len(columns) :]):
+            fault = f"expected {len(columns)} cells, found {len(cells)}"
+        if any(cells):
+            yield Line(start + 1, _row_of(cells, columns), fault)
+        start += taken
+
+
+def _row_of(cells: Sequence[str], columns: Sequence[str]) -> Row:
+    row = dict(zip_longest(columns, cells[: len(columns)], fillvalue=""))
+    row = {name: "" if cell.strip().lower() == "nan" else cell for name, cell in row.items()}
+    return row | {name: row[name].removesuffix(".0") for name in INDICES if _FLOAT.fullmatch(row.get(name, ""))}
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:

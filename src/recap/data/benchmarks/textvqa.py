@@ -5,6 +5,7 @@ Files: `TextVQA_0.5.1_val.json`, `train_images/`, and for prompts with OCR token
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,9 @@ class TextVQA(Benchmark):
 
     def read(self, folder: Path) -> list[Question]:
         images = ImageNames(folder, self.images_folder)
-        return [self._question(row, text, images.path(row["image_id"])) for row, text in self._rows_and_prompts(folder)]
+        return [
+            self._question(row, text, images.path(str(row["image_id"]))) for row, text in self._rows_and_prompts(folder)
+        ]
 
     def _rows_and_prompts(self, folder: Path) -> list[tuple[dict[str, Any], str]]:
         rows = read_json(folder / self.questions_files[0])[self.rows_key]
@@ -74,14 +77,29 @@ class TextVQAWithTokens(TextVQA):
     note = "its prompts hold what an OCR engine read in the picture, which is worth about twelve points"
 
     def _rows_and_prompts(self, folder: Path) -> list[tuple[dict[str, Any], str]]:
+        rows = [row for row, _ in super()._rows_and_prompts(folder)]
+        require_prompts(folder / OCR_FILE, rows)
         prompts = _ocr_prompts(folder / OCR_FILE)
-        found = []
-        for row, _ in super()._rows_and_prompts(folder):
-            text = prompts.get((row["image_id"], row["question"].lower()))
-            if not text:
-                raise UserError(f"{folder / OCR_FILE}: expected a line for question {row['question_id']}, found none")
-            found.append((row, text))
-        return found
+        return [(row, prompts[_prompt_key(row)]) for row in rows]
+
+
+def require_prompts(ocr_file: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Check that a file of OCR tokens speaks of every question.
+
+    Raises:
+        UserError: It does not, or is not there.
+    """
+    if missing := prompts_missing(ocr_file, rows):
+        raise UserError(
+            f"{ocr_file}: expected a line for question {missing[0]}, found none (so for {len(missing)} of {len(rows)} "
+            "questions); add them, or take textvqa_ocr out of the parameter benchmarks"
+        )
+
+
+def prompts_missing(ocr_file: Path, rows: Sequence[dict[str, Any]]) -> list[Any]:
+    """The ids of the questions that a file of OCR tokens has no line for."""
+    prompts = _ocr_prompts(ocr_file)
+    return [row["question_id"] for row in rows if not prompts.get(_prompt_key(row))]
 
 
 def question_in_prompt(prompt: str) -> str:
@@ -113,7 +131,19 @@ def _ocr_prompts(path: Path) -> dict[tuple[str, str], str]:
             f"{path}: textvqa_ocr asks with the benchmark's OCR tokens, but their file is missing; add it, or take "
             "textvqa_ocr out of the parameter benchmarks"
         )
-    return {(row["question_id"], question_in_prompt(row["text"]).lower()): row["text"] for row in read_jsonl(path)}
+    try:
+        return {
+            (str(row["question_id"]), question_in_prompt(row["text"]).lower()): row["text"] for row in read_jsonl(path)
+        }
+    except (KeyError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{path}: expected lines with question_id and text, as LLaVA's file has, found {problem}"
+        ) from None
+
+
+def _prompt_key(row: dict[str, Any]) -> tuple[str, str]:
+    return str(row["image_id"]), row["question"].lower()
 
 
 def _image_id(scene: "Scene") -> str:

@@ -30,7 +30,7 @@ def coco_name(image_id: int) -> str:
 
 
 class VQA(Benchmark):
-    """A file of questions and one of annotations; both must be about the same set of question ids.
+    """A file of questions and one of annotations; both must be about the same set of question ids, compared as text.
 
     Attributes:
         annotations_file: Its official name.
@@ -52,15 +52,15 @@ class VQA(Benchmark):
     def read(self, folder: Path) -> list[Question]:
         rows = read_json(folder / self.questions_files[0])[self.rows_key]
         annotated = read_json(folder / self.annotations_file)[self.annotations_key]
-        annotations = {row["question_id"]: row for row in annotated}
-        unmatched = {row["question_id"] for row in rows} ^ annotations.keys()
+        annotations = {str(row["question_id"]): row for row in annotated}
+        unmatched = {str(row["question_id"]) for row in rows} ^ annotations.keys()
         if unmatched:
             raise UserError(
                 f"{folder / self.annotations_file}: expected annotations for exactly the questions of "
                 f"{self.questions_files[0]}, found {len(unmatched)} unmatched ids, among them {min(unmatched)}"
             )
         images = ImageNames(folder, self.images_folder)
-        return [_question(row, annotations[row["question_id"]], images) for row in rows]
+        return [_question(row, annotations[str(row["question_id"])], images) for row in rows]
 
     def write(self, world: "StreetWorld", folder: Path) -> int:
         asked = world.ask(self.name, self.families, self.annotators)
@@ -151,7 +151,7 @@ class OKVQA(VQA):
 
 
 def _question(row: dict[str, Any], annotation: dict[str, Any], images: ImageNames) -> Question:
-    image = images.path(coco_name(row["image_id"]))
+    image = images.path(coco_name(int(row["image_id"])))
     return Question(
         key=str(row["question_id"]),
         question_id=row["question_id"],
@@ -160,7 +160,7 @@ def _question(row: dict[str, Any], annotation: dict[str, Any], images: ImageName
         question=row["question"],
         text=f"{row['question']}\n{SHORT_ANSWER}",
         references=tuple(answer["answer"] for answer in annotation["answers"]),
-        groups={"answer_type": annotation["answer_type"], "question_type": annotation["question_type"]},
+        groups={group: annotation[group] for group in ("answer_type", "question_type") if annotation.get(group)},
     )
 
 

@@ -10,16 +10,25 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import numpy
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from recap.data.corpus.index import CorpusIndex, digest_of, index_of, read_place
+from recap.data.corpus.references import Links, Unresolved, resolve
 
 # Pillow's own limit against decompression bombs: a quarter of a gigabyte of RGB.
 MAX_PIXELS = 89_478_485
 
+# Longer side to shorter. Of a thinner picture nothing is left when its longer side is brought to what a model sees, and
+# padding it to a square asks for gigabytes.
+MAX_ASPECT_RATIO = 100
+
 # Formats whose decoders are plain parsers. EPS, for one, would start another program on an untrusted file.
 # MPO, a camera's several pictures in one file, is opened by JPEG's decoder.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+# Profiles and comments in a PNG are read and never used. Pillow takes one beyond a megabyte for a bomb, though
+# cameras and editors write such; its limit for all of a file together stays.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 # What Pillow's decoders raise on damaged files.
 DECODING_ERRORS = (
@@ -32,7 +41,8 @@ class BadImage(Exception):
     """An image that cannot be used.
 
     Attributes:
-        reason: One of missing_image, broken_image, image_too_large, path_leaves_root, changed_image.
+        reason: One of missing_image, base64_image, broken_image, image_too_large, image_too_thin, path_leaves_root,
+            changed_image.
         detail: One line for a person.
     """
 
@@ -42,28 +52,31 @@ class BadImage(Exception):
         self.detail = detail
 
 
-def locate(root: str | Path, relative: str, *, links_may_leave: bool = True) -> Path:
+def locate(root: str | Path, relative: str, *, links_may_leave: bool = True, links: Links = "inside") -> Path:
     """The path of a file that a row names, kept below its root.
 
     Args:
         root: The folder that `relative` starts from.
         relative: What the row says, with "/" between parts.
         links_may_leave: Whether symbolic links may point out of the root. True suits stage outputs, whose files
-            DVC may link into its cache; a user's own files are read with False.
+            DVC may link into its cache; a user's own files are read with False, and names that nearly fit are taken.
+        links: With False: see `recap.data.corpus.references.resolve`.
 
     Raises:
-        BadImage: path_leaves_root or missing_image.
+        BadImage: path_leaves_root, missing_image or base64_image.
     """
+    if not links_may_leave:
+        try:
+            return Path(root) / resolve(Path(root), relative, links=links)
+        except Unresolved as fault:
+            raise BadImage(fault.reason, fault.detail) from None
     if PurePosixPath(relative).is_absolute() or ".." in PurePosixPath(relative).parts:
         raise BadImage("path_leaves_root", f"expected a path below {root}, found {relative!r}")
     path = Path(root) / relative
     try:
-        inside = links_may_leave or path.resolve().is_relative_to(Path(root).resolve())
         is_file = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL byte, a loop of links
         raise BadImage("missing_image", f"{relative!r}: {error}") from None
-    if not inside:
-        raise BadImage("path_leaves_root", f"{relative!r} is a link out of {root}")
     if not is_file:
         raise BadImage("missing_image", f"{relative!r}: no such file below {root}")
     return path
@@ -114,13 +127,18 @@ def decode_image(source: Path | BinaryIO, name: str, *, max_pixels: int = MAX_PI
     """Decode an image completely from a file or from bytes: see `open_image`.
 
     Raises:
-        BadImage: broken_image or image_too_large; `name` is what the detail calls the image.
+        BadImage: broken_image, image_too_large or image_too_thin; `name` is what the detail calls the image.
     """
     try:
         with Image.open(source, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 size = f"{image.width}x{image.height}"
                 raise BadImage("image_too_large", f"{name}: {size}, at most {max_pixels} pixels are allowed")
+            if max(image.size) > MAX_ASPECT_RATIO * min(image.size):
+                size = f"{image.width}x{image.height}"
+                raise BadImage(
+                    "image_too_thin", f"{name}: {size}, sides may differ by {MAX_ASPECT_RATIO} times at most"
+                )
             image.load()
             return _to_rgb(ImageOps.exif_transpose(image))
     except Image.DecompressionBombError as error:

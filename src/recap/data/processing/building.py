@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from recap.data.processing import leaks  # noqa: F401 - registers its operator
 from recap.data.processing.juicer import (
     OPERATORS,
     Deduplicator,

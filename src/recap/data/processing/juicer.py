@@ -91,6 +91,7 @@ with _settings_of_pillow_kept():
         Selector,
         load_ops,
     )
+    from data_juicer.ops.common import SPECIAL_CHARACTERS, get_words_from_document, words_refinement
     from data_juicer.utils import model_utils
     from data_juicer.utils.constant import Fields, HashKeys, StatsKeys
     from data_juicer.utils.process_utils import setup_mp
@@ -115,6 +116,7 @@ logger.disable("data_juicer")
 __all__ = [
     "NON_STATS_FILTERS",
     "OPERATORS",
+    "SPECIAL_CHARACTERS",
     "UNFORKABLE",
     "Deduplicator",
     "Fields",
@@ -125,8 +127,10 @@ __all__ = [
     "PipelineConfigError",
     "Selector",
     "StatsKeys",
+    "get_words_from_document",
     "load_ops",
     "pre_instantiation_check",
     "sampling",
     "start_workers_by",
+    "words_refinement",
 ]

@@ -53,6 +53,8 @@ def identifier(row: dict[str, Any], key: str = "id") -> str:
         BadRow: missing_id.
     """
     value = row.get(key)
+    if isinstance(value, float) and value.is_integer():  # a table's column with gaps holds no whole numbers
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise BadRow("missing_id", f"expected {key!r} to be text or a whole number, found {value!r:.80}")
     return writable(str(value), key)

@@ -31,6 +31,7 @@ import recap
 from recap.data.corpus.facts import picture_facts
 from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
 from recap.data.corpus.index import INDEX, SCHEMA, digest_of
+from recap.data.corpus.references import Links
 from recap.data.sources.rejections import Part, Rejection
 from recap.data.sources.shards import SHARD_BYTES, SUFFIXES, ShardWriter, shard_name
 from recap.io import read_json, write_json
@@ -77,6 +78,18 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Files:
+    """The files that rows name: below `root`, links as far as `links` lets them."""
+
+    root: Path
+    links: Links
+
+    def locate(self, image: str) -> Path:
+        """Raises: BadImage: See `recap.data.corpus.images.locate`."""
+        return locate(self.root, image, links_may_leave=False, links=self.links)
+
+
+@dataclass(frozen=True)
 class Picture:
     """A sound picture.
 
@@ -113,6 +126,7 @@ def pack(
     folder: Path,
     *,
     work: Path,
+    links: Links = "inside",
     images: Images = "copy",
     shard_bytes: int = SHARD_BYTES,
     workers: int | None = None,
@@ -124,6 +138,7 @@ def pack(
         root: The folder that pictures' paths start from.
         folder: Gets shards and index.
         work: The scratch folder of this source, these parameters and this code.
+        links: Where symbolic links below `root` may lead, see `recap.data.corpus.references.resolve`.
         images: "copy" puts pictures into the shards; "reference" leaves files where they are: the index points there.
         shard_bytes: A shard is closed when it has as many.
         workers: Processes that decode; one per CPU if None.
@@ -131,10 +146,11 @@ def pack(
     Returns:
         What became of the rows.
     """
+    files = Files(root, links)
     packing = Packing(work, images=images, shard_bytes=shard_bytes)
-    left = packing.resume(iter(rows), root)
+    left = packing.resume(iter(rows), files)
     with tqdm(desc="corpus", unit="row", initial=packing.rows_read) as bar:
-        for row, found in _examined(left, root, packing.known, workers or len(os.sched_getaffinity(0))):
+        for row, found in _examined(left, files, packing.known, workers or len(os.sched_getaffinity(0))):
             packing.add(row, found)
             bar.update()
     return packing.publish(folder)
@@ -159,13 +175,13 @@ class Packing:
         self._ids: set[str] = set()
         self._begin_part()
 
-    def resume(self, source: Iterator[Sample | Rejection], root: Path) -> Iterator[Sample | Rejection]:
+    def resume(self, source: Iterator[Sample | Rejection], files: Files) -> Iterator[Sample | Rejection]:
         """Take up an interrupted run's shards, as far as rows and files are the same; returns the rows left to do."""
         while (marker := self._file("json")).is_file():
             part = read_json(marker)
             rows = list(islice(source, part["rows"]))
             for row in rows:
-                self._stamp(row, partial(_file_of, root))
+                self._stamp(row, partial(_state_of, files))
             if self._stamps.hexdigest() != part["stamps"]:
                 self._begin_part()
                 return chain(rows, source)
@@ -301,7 +317,7 @@ class Packing:
 
 
 def _examined(
-    rows: Iterator[Sample | Rejection], root: Path, known: dict[str, dict[str, Any] | Fault], workers: int
+    rows: Iterator[Sample | Rejection], files: Files, known: dict[str, dict[str, Any] | Fault], workers: int
 ) -> Iterator[tuple[Sample | Rejection, Found | None]]:
     """Each row with what became of its picture, or None where `known` has it by the time that the row's turn comes."""
     head = list(islice(rows, WORTH_PROCESSES))
@@ -322,7 +338,7 @@ def _examined(
                     samples = [row for name, row in new.items() if name not in asked]
                     asked.update(new)
                     names = [row.image for row in samples]
-                    pending.append((head, names, submit(_examine, root, samples)))
+                    pending.append((head, names, submit(_examine, files, samples)))
             if not pending:
                 return
             chunk, names, future = pending.popleft()
@@ -333,7 +349,7 @@ def _examined(
                     yield row, None
                 else:
                     # Not at hand where the row that brought the picture was rejected for another reason.
-                    yield row, found.pop(row.image, None) or _examine(root, [row])[0]
+                    yield row, found.pop(row.image, None) or _examine(files, [row])[0]
 
 
 def _at_once(work: Callable[..., list[Found]], *args: Any) -> "Future[list[Found]]":
@@ -342,16 +358,16 @@ def _at_once(work: Callable[..., list[Found]], *args: Any) -> "Future[list[Found
     return future
 
 
-def _examine(root: Path, samples: list[Sample]) -> list[Found]:
-    return [_examine_one(root, sample) for sample in samples]
+def _examine(files: Files, samples: list[Sample]) -> list[Found]:
+    return [_examine_one(files, sample) for sample in samples]
 
 
-def _examine_one(root: Path, sample: Sample) -> Found:
+def _examine_one(files: Files, sample: Sample) -> Found:
     file: File = None
     try:
         path = None
         if (content := sample.content) is None:
-            path = locate(root, sample.image, links_may_leave=False)
+            path = files.locate(sample.image)
             content, status = path.read_bytes(), path.stat()
             file = (status.st_size, status.st_mtime_ns)
         facts = _facts(content, repr(sample.image))
@@ -389,12 +405,12 @@ def _link(file: Path, target: Path) -> None:
         shutil.copyfile(file, target)
 
 
-def _file_of(root: Path, row: Sample) -> File:
+def _state_of(files: Files, row: Sample) -> File:
     """Size and date of a row's file, None where it has none."""
     if row.content is not None:
         return None
     try:
-        status = locate(root, row.image, links_may_leave=False).stat()
+        status = files.locate(row.image).stat()
     except (BadImage, OSError):
         return None
     return status.st_size, status.st_mtime_ns

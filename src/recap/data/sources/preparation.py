@@ -13,6 +13,7 @@ from recap.data.benchmarks.mmbench import MMBench
 from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import TextVQA
 from recap.data.benchmarks.vqav2 import VQA
+from recap.data.corpus.references import Links
 from recap.data.formats.source import open_source
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
 from recap.data.sources.packing import Images
@@ -20,7 +21,7 @@ from recap.data.sources.rejections import Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
 from recap.data.sources.user_corpus import CORPUS_FILES, OpenCorpus, find_corpus, take_corpus
 from recap.data.sources.user_mmbench import take_mmbench
-from recap.data.sources.user_questions import take_gqa, take_textvqa, take_vqa
+from recap.data.sources.user_questions import DEFAULT_TERMS, Terms, take_gqa, take_textvqa, take_vqa
 from recap.io import atomic_path, remove_drafts, write_jsonl
 from recap.runtime.errors import UserError
 from recap.world.settings import WorldSettings
@@ -32,7 +33,7 @@ WORLD_FILE = "world.yaml"
 # Part -> names its file may have in a user's folder.
 USER_FILES = {
     "corpus": CORPUS_FILES,
-    "finetune": ("finetune.json",),
+    "finetune": ("finetune.json", "finetune.jsonl"),
     **{name: benchmark.questions_files for name, benchmark in WITH_FILES.items()},
 }
 
@@ -83,6 +84,7 @@ def prepare(
     *,
     max_rejected: float,
     work: Path,
+    links: Links = "inside",
     images: Images = "copy",
     open_corpus: OpenCorpus = open_source,
 ) -> dict[str, Part]:
@@ -94,6 +96,7 @@ def prepare(
         targets: Where the parts go. Each gets a `rejected.jsonl`, also when the stage stops.
         max_rejected: Percent of a part's rows that may be rejected.
         work: The scratch folder, where a killed run's finished shards lie.
+        links: Where symbolic links in the user's folder may lead, see `recap.data.corpus.references.resolve`.
         images: Whether the corpus's pictures are copied, see `recap.data.sources.packing.pack`.
         open_corpus: Opens the user's corpus, with the parameters that say how.
 
@@ -104,15 +107,18 @@ def prepare(
         UserError: A user's file is unusable as a whole, or too many of its rows are.
     """
     parts = {}
+    terms = Terms(links, max_rejected)
     for name in USER_FILES:
         target = targets.folder(name)
         remove_drafts(target)
         with atomic_path(target) as draft:
             draft.mkdir()
             if name == "corpus":
-                part = _corpus(files.get(name), world, draft, work=work, images=images, open_corpus=open_corpus)
+                part = _corpus(
+                    files.get(name), world, draft, work=work, links=links, images=images, open_corpus=open_corpus
+                )
             else:
-                part = _from_user(name, files[name], draft) if name in files else _embedded(name, world, draft)
+                part = _from_user(name, files[name], draft, terms) if name in files else _embedded(name, world, draft)
             listing = [rejection.to_row() for rejection in part.rejections]
             write_jsonl(draft / "rejected.jsonl", listing)
             if part.rejections or not part.rows:
@@ -126,20 +132,27 @@ def prepare(
 
 
 def _corpus(
-    file: Path | None, world: WorldSettings, folder: Path, *, work: Path, images: Images, open_corpus: OpenCorpus
+    file: Path | None,
+    world: WorldSettings,
+    folder: Path,
+    *,
+    work: Path,
+    links: Links,
+    images: Images,
+    open_corpus: OpenCorpus,
 ) -> Part:
     if file is None:
         return Part("embedded", write_corpus(world, folder, work=work), [])
-    return take_corpus(file, folder, work=work, images=images, open_corpus=open_corpus)
+    return take_corpus(file, folder, work=work, links=links, images=images, open_corpus=open_corpus)
 
 
-def _from_user(name: str, file: Path, folder: Path) -> Part:
+def _from_user(name: str, file: Path, folder: Path, terms: Terms) -> Part:
     if name == "finetune":
-        return take_conversations(file, folder)
-    return take_benchmark(WITH_FILES[name], file, folder)
+        return take_conversations(file, folder, links=terms.links, max_rejected=terms.max_rejected)
+    return take_benchmark(WITH_FILES[name], file, folder, terms)
 
 
-def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path) -> Part:
+def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
     """Copy the usable questions of a user's file, with their images, under the official names.
 
     Raises:
@@ -147,13 +160,13 @@ def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path) -> 
     """
     match benchmark:
         case TextVQA():
-            return take_textvqa(benchmark, questions_file, folder)
+            return take_textvqa(benchmark, questions_file, folder, terms)
         case MMBench():
             return take_mmbench(benchmark, questions_file, folder)
         case VQA():
-            return take_vqa(benchmark, questions_file, folder)
+            return take_vqa(benchmark, questions_file, folder, terms)
         case GQA():
-            return take_gqa(benchmark, questions_file, folder)
+            return take_gqa(benchmark, questions_file, folder, terms)
     raise LookupError(f"{benchmark.name}: expected a format that recap.data.sources can take, found another")
 
 

@@ -27,7 +27,10 @@ class Rejection:
     detail: str
 
     def to_row(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON; half of a surrogate pair, which a place or a path may hold, is spelt out."""
+        return {
+            key: value and value.encode("utf-8", "backslashreplace").decode() for key, value in asdict(self).items()
+        }
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,21 @@ class Part:
         origin: Whose rows they are.
         rows: How many were written.
         rejections: Those that were not, in file order.
+        unread: Those that were left aside, because too many others had been rejected.
     """
 
     origin: Origin
     rows: int
     rejections: list[Rejection]
+    unread: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.rows + len(self.rejections) + self.unread
 
     @property
     def rejected_percent(self) -> float:
-        total = self.rows + len(self.rejections)
-        return 100 * len(self.rejections) / total if total else 0.0
+        return 100 * len(self.rejections) / self.total if self.total else 0.0
 
     def counts(self) -> dict[str, Any]:
         """Numbers for metrics: rows, rejected, rejected_percent and, if there are any, a count by reason."""
@@ -64,6 +72,11 @@ class Part:
         return dict(sorted(Counter(rejection.reason for rejection in self.rejections).items()))
 
 
+def may_still_fail(total: int, rejected: int, max_rejected: float) -> float:
+    """How many more of a part's rows may be rejected; below 0 if there are too many already."""
+    return total * max_rejected / 100 - rejected
+
+
 def require_few_rejections(part: Part, max_rejected: float, what: str, listing: Path) -> None:
     """Stop when too much was rejected, or when nothing is left.
 
@@ -78,10 +91,10 @@ def require_few_rejections(part: Part, max_rejected: float, what: str, listing: 
     """
     if part.rows and part.rejected_percent <= max_rejected:
         return
-    total = part.rows + len(part.rejections)
+    rest = "; the others were not looked at any more" if part.unread else ""
     reasons = ", ".join(f"{reason} {count}" for reason, count in part.by_reason().items()) or "the file is empty"
     raise UserError(
         f"{what}: expected at most {max_rejected:g} % of rows to be rejected and at least one to be kept, found "
-        f"{len(part.rejections)} of {total} rejected ({part.rejected_percent:.1f} %: {reasons}); "
+        f"{len(part.rejections)} of {part.total} rejected ({part.rejected_percent:.1f} %: {reasons}{rest}); "
         f"{listing} lists them; mend the data or raise data.max_rejected"
     )

@@ -1,86 +1,190 @@
-"""A user's LLaVA conversations into `data/finetune/`."""
+"""A user's LLaVA conversations into `data/finetune/`.
+
+A row is accepted if it trains (`recap.models.mgm.conversation.training_text`), and written as it will: what the
+original leaves out of a conversation, a first message of the model and a last one of the human, is left out here.
+"""
 
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text, writable
-from recap.data.sources.pictures import copy_images, find_faults
-from recap.data.sources.rejections import Part, Rejection
-from recap.io import read_json, write_json
-from recap.runtime.errors import UserError
+from recap.data.corpus.images import BadImage
+from recap.data.corpus.references import Links
+from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
+from recap.data.sources.pictures import copy_images, examine
+from recap.data.sources.rejections import Part, Rejection, may_still_fail
+from recap.data.sources.user_json import read_user_list
+from recap.io import write_json
 
 IMAGE_TOKEN = "<image>"
 RESERVED = ("train.json", "rejected.jsonl")
 
+# What Gemma's template closes a round and opens an answer with: inside a message nobody could tell which are learnt.
+TEMPLATE_MARKS = ("<eos>", "<start_of_turn>model\n")
 
-def take_conversations(rows_file: Path, folder: Path) -> Part:
+# Who speaks, by what common formats call them.
+SPEAKERS = {
+    "human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt", "model": "gpt", "chatgpt": "gpt", "bot": "gpt",
+}  # fmt: skip
+
+
+def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside", max_rejected: float = 100.0) -> Part:
     """Copy the usable conversations of a user's file; ids may repeat, as they do in LLaVA's own sets.
 
     Args:
-        rows_file: A JSON list of `{"id", "image" (optional), "conversations": [{"from", "value"}, ...]}`, paths
-            relative to its folder.
+        rows_file: A JSON list, or JSON Lines, of `{"id" (optional), "image" (optional), "conversations": [{"from",
+            "value"}, ...]}` or `{"images", "messages": [{"role", "content"}, ...]}`, paths relative to its folder.
         folder: Gets `train.json` and the images under their own relative names.
+        links: See `recap.data.corpus.references.resolve`.
+        max_rejected: Percent of rows; once more are rejected, the rest is not looked at.
 
     Raises:
-        UserError: The file as a whole is not a JSON list.
+        UserError: The file as a whole is no list of rows.
     """
     root = rows_file.parent
-    source = read_json(rows_file)
-    if not isinstance(source, list):
-        raise UserError(f"{rows_file}: expected a JSON list of conversations, found {type(source).__name__}")
-    rows = [_read(row) for row in source]
-    images = [row["image"] for row in rows if isinstance(row, dict) and "image" in row]
-    faults = find_faults(root, images, "finetune")
+    source = read_user_list(rows_file, "conversations")
+    rows = [_read(value, where) for where, value in source]
+    named = [row["image"] for row in rows if isinstance(row, dict) and "image" in row]
+    may_fail = may_still_fail(len(rows), sum(isinstance(row, BadRow) for row in rows), max_rejected)
+    examined = examine(root, named, "finetune", links=links, may_fail=may_fail) if may_fail >= 0 else {}
     kept: list[dict[str, Any]] = []
     rejections = []
-    for number, (original, row) in enumerate(zip(source, rows, strict=True), start=1):
-        fault = faults.get(row.get("image", "")) if isinstance(row, dict) else row
-        if isinstance(row, dict) and fault is None:
-            kept.append(row)
-        elif fault is not None:
-            where = f"{rows_file.name}:item {number}"
-            rejections.append(Rejection(where, best_effort_id(original), fault.reason, fault.detail))
-    copy_images(root, {row["image"]: row["image"] for row in kept if "image" in row}, folder)
+    judged: dict[str, Any] | BadRow | BadImage
+    for (where, original), row in zip(source, rows, strict=True):
+        if isinstance(row, dict) and "image" in row:
+            if row["image"] not in examined:
+                continue
+            judged = _with_image(row, examined[row["image"]])
+        else:
+            judged = row
+        if isinstance(judged, dict):
+            kept.append(judged)
+        else:
+            rejections.append(Rejection(where, best_effort_id(original), judged.reason, judged.detail))
+    if len(kept) + len(rejections) < len(rows):
+        return Part("user", 0, rejections, unread=len(rows) - len(rejections))
+    copy_images(root, {row["image"]: row["image"] for row in kept if "image" in row}, folder, links=links)
     write_json(folder / "train.json", kept)
     return Part("user", len(kept), rejections)
 
 
-def _read(value: Any) -> dict[str, Any] | BadRow:
+def _read(value: Any, where: str) -> dict[str, Any] | BadRow:
+    if isinstance(value, BadRow):
+        return value
     try:
         row = as_object(value)
-        clean: dict[str, Any] = {"id": identifier(row)}
-        if row.get("image") is not None:
-            clean["image"] = _image(row["image"])
-        clean["conversations"] = _messages(row.get("conversations"))
-        tags = sum(message["value"].count(IMAGE_TOKEN) for message in clean["conversations"])
-        if tags != ("image" in clean):
-            raise BadRow("image_tag_mismatch", f"expected {IMAGE_TOKEN} {int('image' in clean)} time(s), found {tags}")
+        clean: dict[str, Any] = {"id": where if row.get("id") in (None, "") else identifier(row)}
+        image = _image(row)
+        if image is not None:
+            clean["image"] = image
+        clean["conversations"] = _conversation(row, has_image=image is not None)
     except BadRow as fault:
         return fault
     return clean
 
 
-def _image(value: Any) -> str:
+def _with_image(row: dict[str, Any], found: str | BadImage) -> dict[str, Any] | BadRow | BadImage:
+    if isinstance(found, BadImage):
+        return found
+    if found in RESERVED:
+        return BadRow("reserved_name", f"an image cannot be called {found}: the finetune folder needs the name")
+    return {**row, "image": found}
+
+
+def _image(row: dict[str, Any]) -> str | None:
+    """The path of a row's image, None if it has none: alone, in a list of one, or as datasets' {"bytes", "path"}."""
+    key = next((key for key in ("image", "images") if row.get(key) not in (None, [], "")), None)
+    if key is None:
+        return None
+    value = row[key]
     if isinstance(value, list):
-        raise BadRow("several_images", f"expected one path, found a list of {len(value)}")
+        if len(value) > 1:
+            raise BadRow("several_images", f"expected one path, found a list of {len(value)}")
+        value = value[0]
+    if isinstance(value, dict):
+        if value.get("bytes"):
+            raise BadRow("base64_image", f"expected {key!r} to be the path of a file, found a picture's bytes")
+        value = value.get("path")
     if not isinstance(value, str) or not value:
-        raise BadRow("no_image", f"expected 'image' to be a path, found {value!r:.80}")
-    image = str(PurePosixPath(writable(value, "image")))
+        raise BadRow("no_image", f"expected {key!r} to be a path, found {value!r:.80}")
+    image = str(PurePosixPath(writable(value, key)))
     if image in RESERVED:
         raise BadRow("reserved_name", f"an image cannot be called {image}: the finetune folder needs the name")
     return image
 
 
-def _messages(value: Any) -> list[dict[str, str]]:
-    """The turns: a human and a GPT message in alternation, none of them empty."""
-    if not isinstance(value, list) or not value or len(value) % 2:
-        found = f"{len(value)} messages" if isinstance(value, list) else repr(value)[:80]
-        raise BadRow("broken_conversation", f"expected pairs of a human and a gpt message, found {found}")
-    messages = []
-    for number, message in enumerate(value):
-        speaker = ("human", "gpt")[number % 2]
-        said = text(as_object(message), "value", reason="broken_conversation")
-        if message.get("from") != speaker or not said.strip():
-            raise BadRow("broken_conversation", f"message {number + 1}: expected something said by {speaker!r}")
-        messages.append({"from": speaker, "value": said})
+def _conversation(row: dict[str, Any], *, has_image: bool) -> list[dict[str, str]]:
+    """The turns that train: human and gpt in alternation, no answer empty, the image in a turn of the human."""
+    value = row.get("conversations") if row.get("conversations") is not None else row.get("messages")
+    if not isinstance(value, list) or not value:
+        raise BadRow("broken_conversation", f"expected a list of messages under 'conversations', found {value!r:.80}")
+    messages = [_message(message, number) for number, message in enumerate(value, start=1)]
+    if messages[0]["from"] == "gpt":
+        messages = messages[1:]
+    if messages and messages[-1]["from"] == "human":
+        messages = messages[:-1]
+    speakers = [message["from"] for message in messages]
+    if not messages or speakers != ["human", "gpt"] * (len(messages) // 2):
+        heard = [message["from"] for message in map(_speaker, value)]
+        raise BadRow(
+            "broken_conversation", f"expected human and gpt in alternation and an answer, found {heard!s:.120}"
+        )
+    if not all(message["value"].strip() for message in messages[1::2]):
+        raise BadRow("broken_conversation", "expected every gpt message to say something, found an empty one")
+    _check_images(messages, has_image=has_image)
     return messages
+
+
+def _speaker(message: Any) -> dict[str, Any]:
+    """Who speaks, under `from`, whatever the format calls them."""
+    message = as_object(message)
+    said_by = message.get("from") if message.get("from") is not None else message.get("role")
+    return {"from": SPEAKERS.get(said_by.lower(), said_by) if isinstance(said_by, str) else said_by}
+
+
+def _message(message: Any, number: int) -> dict[str, str]:
+    speaker = _speaker(message)["from"]
+    if speaker == "system":
+        raise BadRow(
+            "broken_conversation",
+            f"message {number}: a system message, for which Gemma's template has no place; put its text into the first "
+            "human message",
+        )
+    if speaker not in ("human", "gpt"):
+        raise BadRow("broken_conversation", f"message {number}: expected 'human' or 'gpt', found {speaker!r:.80}")
+    said = message.get("value") if message.get("value") is not None else message.get("content")
+    if isinstance(said, list):
+        said = _joined(said, number)
+    if not isinstance(said, str):
+        raise BadRow("broken_conversation", f"message {number}: expected text under 'value', found {said!r:.80}")
+    for mark in TEMPLATE_MARKS:
+        if mark in said:
+            raise BadRow(
+                "broken_conversation", f"message {number}: expected no {mark!r} in it, which is the template's"
+            )
+    return {"from": speaker, "value": writable(said, "value")}
+
+
+def _joined(parts: list[Any], number: int) -> str:
+    """The parts of a message in chat form, `{"type": "text" or "image", ...}`, as one text."""
+    texts = []
+    for part in parts:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "image":
+            texts.append(f"{IMAGE_TOKEN}\n")
+        elif kind == "text" and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        else:
+            raise BadRow(
+                "broken_conversation", f"message {number}: expected parts of text or image, found {part!r:.80}"
+            )
+    return "".join(texts)
+
+
+def _check_images(messages: list[dict[str, str]], *, has_image: bool) -> None:
+    """Raises: BadRow: image_tag_mismatch. Several `<image>` in one message are one, as the original reads them."""
+    if any(IMAGE_TOKEN in message["value"] for message in messages[1::2]):
+        raise BadRow("image_tag_mismatch", f"expected {IMAGE_TOKEN} in a message of the human, found it in an answer")
+    tagged = sum(IMAGE_TOKEN in message["value"] for message in messages)
+    if tagged != has_image:
+        place = "one human message" if has_image else "no message, as there is no image"
+        raise BadRow("image_tag_mismatch", f"expected {IMAGE_TOKEN} in {place}, found it in {tagged}")

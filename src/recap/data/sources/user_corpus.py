@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from recap.data.corpus.references import Links
 from recap.data.formats.detection import detect, holds_pairs
 from recap.data.formats.source import Source, open_source
 from recap.data.sources.packing import Images, pack
@@ -51,7 +52,13 @@ def find_corpus(source: Path, format: str = "auto") -> Path | None:
 
 
 def take_corpus(
-    corpus: Path, folder: Path, *, work: Path, images: Images, open_corpus: OpenCorpus = open_source
+    corpus: Path,
+    folder: Path,
+    *,
+    work: Path,
+    links: Links = "inside",
+    images: Images = "copy",
+    open_corpus: OpenCorpus = open_source,
 ) -> Part:
     """Pack the usable pairs of a user's file or folder.
 
@@ -59,9 +66,10 @@ def take_corpus(
         corpus: The file or folder.
         folder: Gets the shards and the index.
         work: The scratch folder.
+        links: See `pack`.
         images: See `pack`.
         open_corpus: Opens it, with the user's parameters.
     """
     source = open_corpus(corpus)
     logger.info("corpus: %s", source)
-    return pack(source, source.root, folder, work=work, images=images)
+    return pack(source, source.root, folder, work=work, links=links, images=images)

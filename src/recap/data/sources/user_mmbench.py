@@ -6,6 +6,7 @@ rotations missing would be easier than it should be.
 
 import base64
 import io
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,17 +14,21 @@ from tqdm import tqdm
 
 from recap.data.benchmarks.mmbench import (
     REQUIRED,
+    ROTATION_STRIDE,
     MMBench,
     Row,
     base_index,
     holds_image,
     present_options,
-    read_table,
+    read_lines,
+    rotations_missing,
     write_table,
 )
 from recap.data.corpus.images import BadImage, decode_image
 from recap.data.sources.fields import BadRow
 from recap.data.sources.rejections import Part, Rejection
+
+logger = logging.getLogger(__name__)
 
 
 def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path) -> Part:
@@ -37,25 +42,41 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path) -> Part:
     Raises:
         UserError: A column is missing, or the file is no TSV.
     """
-    columns, rows = read_table(tsv, REQUIRED)
+    columns, lines = read_lines(tsv, REQUIRED)
+    rows = [line.row for line in lines]
     pictures = {row["index"]: row["image"] for row in rows if holds_image(row)}
     broken = {index: fault for index, image in _progress(pictures) if (fault := _image_fault(image)) is not None}
     faults: dict[str, tuple[str, str]] = {}  # group -> reason, and its first faulty row with what is wrong there
     seen: set[str] = set()
-    for number, row in enumerate(rows, start=2):
+    for line in lines:
+        row = line.row
         try:
+            if line.fault is not None:
+                raise BadRow("broken_row", line.fault)
             _check(row, seen, pictures, broken)
         except (BadRow, BadImage) as fault:
-            faults.setdefault(_group(row), (fault.reason, f"row {number}: {fault.detail}"))
+            faults.setdefault(_group(row), (fault.reason, f"line {line.number}: {fault.detail}"))
         seen.add(row["index"])
     kept = [row for row in rows if _group(row) not in faults]
     rejections = [
-        Rejection(f"{tsv.name}:row {number}", row["index"] or None, *faults[_group(row)])
-        for number, row in enumerate(rows, start=2)
-        if _group(row) in faults
+        Rejection(f"{tsv.name}:row {line.number}", line.row["index"] or None, *faults[_group(line.row)])
+        for line in lines
+        if _group(line.row) in faults
     ]
+    _tell_of_rotations(tsv, kept)
     write_table(folder / benchmark.questions_files[0], columns, _with_own_pictures(kept, pictures))
     return Part("user", len(kept), rejections)
+
+
+def _tell_of_rotations(tsv: Path, rows: list[Row]) -> None:
+    """Say what the score will be where questions do not stand under every rotation of their options."""
+    missing, questions = rotations_missing(rows), len({_group(row) for row in rows})
+    if missing:
+        logger.warning(
+            "warning: %s lacks rotations of %d of %d questions: for these MMBench's score is plain accuracy, higher "
+            "than the circular one that papers give; rows at index + k * %d make it circular",
+            tsv, missing, questions, ROTATION_STRIDE,
+        )  # fmt: skip
 
 
 def _group(row: Row) -> str:

@@ -4,21 +4,43 @@ Every item is kept whole, with whatever fields it has; only what inference and s
 found by its id in the usual folders, and copied under its official name.
 """
 
+import logging
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recap.data.benchmarks.base import Benchmark
 from recap.data.benchmarks.gqa import GQA
-from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA
+from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA, prompts_missing
 from recap.data.benchmarks.vqav2 import VQA, coco_name
 from recap.data.corpus.images import BadImage
+from recap.data.corpus.references import Links
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
-from recap.data.sources.pictures import PictureFinder, copy_images, find_faults
-from recap.data.sources.rejections import Part, Rejection
-from recap.io import read_object, write_json
+from recap.data.sources.pictures import PictureFinder, copy_images, examine
+from recap.data.sources.rejections import Part, Rejection, may_still_fail
+from recap.data.sources.user_json import is_writable, read_user_object
+from recap.io import write_json
 from recap.runtime.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a user's questions are taken.
+
+    Attributes:
+        links: See `recap.data.corpus.references.resolve`.
+        max_rejected: Percent of rows; once more are rejected, the rest is not looked at.
+    """
+
+    links: Links = "inside"
+    max_rejected: float = 100.0
+
+
+DEFAULT_TERMS = Terms()
 
 
 @dataclass(frozen=True)
@@ -35,7 +57,7 @@ class TakenQuestion:
 Check = Callable[[dict[str, Any]], tuple[str, str, str]]  # item -> question id, image path, target path
 
 
-def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path) -> Part:
+def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
     """Copy TextVQA's questions, and the file with OCR tokens if it lies beside them."""
     root = questions_file.parent
     finder = PictureFinder(root, (benchmark.images_folder, "images", ""))
@@ -48,18 +70,23 @@ def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path) -> Part
         image = finder.find(image_id)
         return question_id, image, f"{benchmark.images_folder}/{image_id}{Path(image).suffix}"
 
-    source = read_object(questions_file)
+    source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
-    kept, rejections = _take(root, benchmark.name, items, check)
-    rows = [question.item for question in kept]
-    write_json(folder / benchmark.questions_files[0], {**source, benchmark.rows_key: rows})
-    copy_images(root, {question.image: question.target for question in kept}, folder)
+    taken = _take(root, benchmark.name, items, check, terms)
+    rows = [question.item for question in taken.kept]
+    write_json(folder / benchmark.questions_files[0], _with_rows(source, benchmark.rows_key, rows))
+    copy_images(root, {question.image: question.target for question in taken.kept}, folder, links=terms.links)
     if (root / OCR_FILE).is_file():
         shutil.copyfile(root / OCR_FILE, folder / OCR_FILE)
-    return Part("user", len(kept), rejections)
+        if missing := prompts_missing(root / OCR_FILE, rows):
+            logger.warning(
+                "warning: %s has no line for %d of %d questions, among them %s: textvqa_ocr cannot be asked",
+                root / OCR_FILE, len(missing), len(rows), missing[0],
+            )  # fmt: skip
+    return taken.part
 
 
-def take_gqa(benchmark: GQA, questions_file: Path, folder: Path) -> Part:
+def take_gqa(benchmark: GQA, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
     """Copy GQA's questions, a JSON object from question id to question."""
     root = questions_file.parent
     finder = PictureFinder(root, (benchmark.images_folder, ""))
@@ -70,78 +97,122 @@ def take_gqa(benchmark: GQA, questions_file: Path, folder: Path) -> Part:
         image_id = identifier(item, "imageId")
         return "", finder.find(image_id), f"{benchmark.images_folder}/{image_id}.jpg"
 
-    items = ((f"{questions_file.name}:{key}", value) for key, value in read_object(questions_file).items())
-    kept, rejections = _take(root, benchmark.name, items, check)
-    by_id = {question.where.split(":", 1)[1]: question.item for question in kept}
+    items = ((f"{questions_file.name}:{key}", value) for key, value in _questions(questions_file, benchmark).items())
+    taken = _take(root, benchmark.name, items, check, terms)
+    by_id = {question.where.split(":", 1)[1]: question.item for question in taken.kept}
     write_json(folder / benchmark.questions_files[0], by_id)
-    copy_images(root, {question.image: question.target for question in kept}, folder)
-    return Part("user", len(kept), rejections)
+    copy_images(root, {question.image: question.target for question in taken.kept}, folder, links=terms.links)
+    return taken.part
 
 
-def take_vqa(benchmark: VQA, questions_file: Path, folder: Path) -> Part:
-    """Copy the questions of VQAv2 or OK-VQA and, from beside them, their annotations."""
+def take_vqa(benchmark: VQA, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
+    """Copy the questions of VQAv2 or OK-VQA and, from beside them, their annotations. Ids are compared as text."""
     root = questions_file.parent
     annotations_file = root / benchmark.annotations_file
-    annotation_source = read_object(annotations_file)
+    annotation_source = read_user_object(annotations_file, f"the annotations of {questions_file.name}")
     annotations = {
-        annotation["question_id"]: annotation
+        annotation_id: annotation
         for annotation in _items(annotation_source, benchmark.annotations_key, annotations_file)
-        if isinstance(annotation, dict) and isinstance(annotation.get("question_id"), int | str)
+        if (annotation_id := best_effort_id(annotation, "question_id")) is not None
     }
     finder = PictureFinder(root, (benchmark.images_folder, "images", ""))
 
     def check(item: dict[str, Any]) -> tuple[str, str, str]:
         question_id = identifier(item, "question_id")
         _words(item, "question")
-        if item["question_id"] not in annotations:
+        if question_id not in annotations:
             raise BadRow("no_annotation", f"{annotations_file.name} has no question_id {question_id}")
-        _answer_objects(annotations[item["question_id"]].get("answers"))
-        image_id = item.get("image_id")
-        if not isinstance(image_id, int):
-            raise BadRow("broken_question", f"expected 'image_id' to be a whole number, found {image_id!r:.80}")
+        annotation = annotations[question_id]
+        _answer_objects(annotation.get("answers"))
+        if not is_writable(annotation):
+            raise BadRow("broken_text", "its annotation holds half of a surrogate pair")
+        image_id = _whole_number(item, "image_id")
         official = coco_name(image_id)
-        return question_id, finder.find(official, str(image_id)), f"{benchmark.images_folder}/{official}.jpg"
+        # As in val2014, as in val2017, and bare.
+        image = finder.find(official, f"{image_id:012d}", str(image_id))
+        return question_id, image, f"{benchmark.images_folder}/{official}.jpg"
 
-    source = read_object(questions_file)
+    source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
-    kept, rejections = _take(root, benchmark.name, items, check)
-    rows = [question.item for question in kept]
-    chosen = [annotations[row["question_id"]] for row in rows]
-    write_json(folder / benchmark.questions_files[0], {**source, benchmark.rows_key: rows})
-    write_json(folder / annotations_file.name, {**annotation_source, benchmark.annotations_key: chosen})
-    copy_images(root, {question.image: question.target for question in kept}, folder)
-    return Part("user", len(kept), rejections)
+    taken = _take(root, benchmark.name, items, check, terms)
+    rows = [_plain_id(question.item) for question in taken.kept]
+    chosen = [_plain_id(annotations[question.id]) for question in taken.kept]
+    write_json(folder / benchmark.questions_files[0], _with_rows(source, benchmark.rows_key, rows))
+    write_json(folder / annotations_file.name, _with_rows(annotation_source, benchmark.annotations_key, chosen))
+    copy_images(root, {question.image: question.target for question in taken.kept}, folder, links=terms.links)
+    return taken.part
 
 
-def _take(
-    root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check
-) -> tuple[list[TakenQuestion], list[Rejection]]:
+@dataclass(frozen=True)
+class Taken:
+    """What became of a file's questions: none is kept where some were left unread."""
+
+    kept: list[TakenQuestion]
+    rejections: list[Rejection]
+    unread: int = 0
+
+    @property
+    def part(self) -> Part:
+        return Part("user", len(self.kept), self.rejections, self.unread)
+
+
+def _take(root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check, terms: Terms) -> Taken:
     """Check every item, then every image, then that no question id comes twice."""
     rows = [_read(where, item, check) for where, item in items]
-    faults = find_faults(root, (row.image for row in rows if isinstance(row, TakenQuestion)), name)
+    rejected = sum(isinstance(row, Rejection) for row in rows)
+    may_fail = may_still_fail(len(rows), rejected, terms.max_rejected)
+    named = [row.image for row in rows if isinstance(row, TakenQuestion)]
+    examined = examine(root, named, name, links=terms.links, may_fail=may_fail) if may_fail >= 0 else {}
     kept: list[TakenQuestion] = []
     rejections = []
     seen: set[str] = set()
     for row in rows:
         if isinstance(row, Rejection):
             rejections.append(row)
-        elif row.image in faults:
-            fault = faults[row.image]
+        elif isinstance(fault := examined.get(row.image), BadImage):
             rejections.append(Rejection(row.where, row.id, fault.reason, fault.detail))
         elif row.id in seen:
             rejections.append(Rejection(row.where, row.id, "duplicate_id", "an earlier question has this question_id"))
-        else:
+        elif row.image in examined:
             seen.add(row.id)
             kept.append(row)
-    return kept, rejections
+    unread = len(rows) - len(kept) - len(rejections)
+    return Taken([], rejections, unread + len(kept)) if unread else Taken(kept, rejections)
 
 
 def _read(where: str, item: Any, check: Check) -> TakenQuestion | Rejection:
     try:
         question_id, image, target = check(as_object(item))
+        if not is_writable([where, item]):
+            raise BadRow("broken_text", "expected text that UTF-8 can hold, found half of a surrogate pair")
     except (BadRow, BadImage) as fault:
         return Rejection(where, best_effort_id(item, "question_id"), fault.reason, fault.detail)
     return TakenQuestion(where, question_id or where, item, image, target)
+
+
+def _questions(path: Path, benchmark: Benchmark) -> dict[str, Any]:
+    return read_user_object(path, f"{benchmark.title}'s questions")
+
+
+def _with_rows(source: dict[str, Any], key: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A file as the user wrote it with other rows; what stands beside them is kept where it can be written down."""
+    return {
+        name: rows if name == key else value
+        for name, value in source.items()
+        if name == key or is_writable([name, value])
+    }
+
+
+def _plain_id(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose id is no float: 1.0 and 1 are one question, to which readers would give two names."""
+    return {**row, "question_id": int(row["question_id"])} if isinstance(row["question_id"], float) else row
+
+
+def _whole_number(item: dict[str, Any], key: str) -> int:
+    found = best_effort_id(item, key)
+    if found is None or not found.isdecimal():
+        raise BadRow("broken_question", f"expected {key!r} to be a whole number, found {item.get(key)!r:.80}")
+    return int(found)
 
 
 def _items(source: dict[str, Any], key: str, path: Path) -> list[Any]:

@@ -15,6 +15,8 @@ from recap.runtime.errors import UserError
 
 Answer = dict[str, Any]
 
+END_MARKS = ("</s>", "<eos>", "<end_of_turn>", "<|endoftext|>", "<|im_end|>", "<|eot_id|>")
+
 
 class Scorer(ABC):
     """A scoring rule, applied to one benchmark.
@@ -22,9 +24,11 @@ class Scorer(ABC):
     Attributes:
         benchmark: Whose answers are scored.
         convention: The rule, to be quoted with every number.
+        foreign_fields: What answers of other tools are joined by.
     """
 
     convention: ClassVar[str]
+    foreign_fields: ClassVar[tuple[str, ...]] = ("question_id",)
 
     def __init__(self, benchmark: Benchmark) -> None:
         self.benchmark = benchmark
@@ -38,14 +42,15 @@ class Scorer(ABC):
 
         Args:
             questions: The benchmark's, all of them.
-            answers: Rows of an answer file: `key` (or, from other tools, `question_id`), `prompt`, `text`.
+            answers: Rows of an answer file: `key` (or, from other tools, `question_id`), `prompt`, `text`. Null and
+                what is no text are no answer.
 
         Returns:
             Metrics (percent 0-100) and one row per question: `key`, `image` (equal for questions that share one),
             `score` (0-1), `prediction`, `answers`, `question`, `unanswered` (a reason or None), `groups`.
 
         Raises:
-            UserError: An answer belongs to no question, comes twice, or was given to another prompt.
+            UserError: An answer belongs to no question, comes twice, was given to another prompt, or lacks a field.
         """
         by_key = self.match(questions, answers)
         rows = [self.score_row(question, by_key.get(question.key)) for question in questions]
@@ -78,17 +83,34 @@ class Scorer(ABC):
         matched: dict[str, Answer] = {}
         for number, answer in enumerate(answers, start=1):
             where = f"{self.benchmark.name}: answer {number}"
-            key = answer["key"] if "key" in answer else foreign.get(self.foreign_id_of_answer(answer))
+            foreign_id = None if "key" in answer else self._foreign_id(answer, where)
+            key = answer["key"] if "key" in answer else foreign.get(foreign_id)
             if key not in prompts:
-                raise UserError(f"{where}: expected the key of a question, found {key!r}; answer this benchmark again")
+                found = key if "key" in answer else foreign_id
+                raise UserError(
+                    f"{where}: expected the key of a question, found {found!r}; answer this benchmark again"
+                )
             if key in matched:
                 raise UserError(f"{where}: expected one answer per question, found a second one for {key!r}")
-            if "key" in answer and answer["prompt"] != prompts[key]:
+            if "key" in answer and answer.get("prompt") != prompts[key]:
                 raise UserError(
-                    f"{where}: expected the prompt {prompts[key]!r}, found {answer['prompt']!r}; answer again"
+                    f"{where}: expected the prompt {prompts[key]!r}, found {answer.get('prompt')!r}; answer again"
                 )
-            matched[key] = answer
+            if "text" not in answer:
+                raise UserError(f"{where}: expected an answer under 'text', found the fields {', '.join(answer)}")
+            matched[key] = answer if "key" in answer else {**answer, "text": _without_end_mark(answer["text"])}
         return matched
+
+    def _foreign_id(self, answer: Answer, where: str) -> Hashable:
+        try:
+            return self.foreign_id_of_answer(answer)
+        except (KeyError, TypeError, AttributeError):
+            fields = " and ".join(map(repr, self.foreign_fields))
+            raise UserError(
+                f"{where}: expected {fields} to join the answer by, found the fields {', '.join(answer)}"
+            ) from None
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
 
     def foreign_id_of_question(self, question: Question) -> Hashable:
         """What identifies a question in the answer files of other tools, which have no keys."""
@@ -102,4 +124,18 @@ def prediction_of(answer: Answer | None) -> tuple[str, str | None]:
     """An answer's text, and why there is none ("no_answer" where the file has no row) or None."""
     if answer is None:
         return "", "no_answer"
-    return str(answer["text"]), answer.get("metadata", {}).get("unanswered")
+    metadata = answer.get("metadata")
+    unanswered = metadata.get("unanswered") if isinstance(metadata, dict) else None
+    if isinstance(answer["text"], str):
+        return answer["text"], unanswered
+    # Other tools write null, a list or a number where their model said nothing that they could read.
+    return "", unanswered or "no_text"
+
+
+def _without_end_mark(text: Any) -> Any:
+    """What was said, without the mark that ends it, which some tools write down."""
+    if not isinstance(text, str):
+        return text
+    for mark in END_MARKS:
+        text = text.strip().removesuffix(mark)
+    return text.strip()

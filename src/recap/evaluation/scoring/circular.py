@@ -14,6 +14,9 @@ from recap.evaluation.scoring.aggregation import Row, accuracy_and_error, accura
 from recap.evaluation.scoring.base import Answer, Scorer, prediction_of
 from recap.evaluation.scoring.options import REFUSED, extract_choice
 
+# What the rule comes to where a question stands under one order of its options only.
+PLAIN = "plain accuracy"
+
 
 @dataclass(frozen=True)
 class CircularGroup:
@@ -67,6 +70,16 @@ class CircularScorer(Scorer):
 
     convention = "circular, exact matching, vlmevalkit e8e78f05"
 
+    def convention_of(self, groups: Sequence[CircularGroup]) -> str:
+        """The rule as it was applied: where a file lacks rotations, what is computed is plain accuracy, and higher."""
+        incomplete = sum(not group.complete for group in groups)
+        if not incomplete:
+            return self.convention
+        share = (
+            "" if incomplete == len(groups) else f" for {incomplete} of {len(groups)} questions, circular for the rest"
+        )
+        return f"{PLAIN}, as the file lacks rotations{share}; {self.convention.removeprefix('circular, ')}"
+
     def accuracy(self, question: Question, prediction: str) -> float:
         return float(extract_choice(prediction, present_options(question.row)) == question.references[0])
 
@@ -89,7 +102,7 @@ class CircularScorer(Scorer):
             **count_answers(by_row),
             "num_extraction_failures": extracted[None],
             "num_refused": extracted[REFUSED],
-            "convention": self.convention,
+            "convention": self.convention_of(groups),
             "prompt_fingerprint": prompt_fingerprint(questions),
             **{f"by_{group}": accuracy_by_type(rows, group) for group in self.benchmark.metric_groups},
         }, rows

@@ -16,7 +16,9 @@ from recap.data.corpus.images import stored_image
 from recap.data.corpus.index import INDEX, CorpusIndex
 from recap.data.corpus.records import Record, read_corpus
 from recap.data.export.exporting import export
+from recap.data.export.pairs import Pair
 from recap.data.export.parquet import column_types
+from recap.data.export.writers import write_llava
 from recap.data.formats.source import open_source
 from recap.data.sources.user_corpus import find_corpus, take_corpus
 from recap.runtime.errors import UserError
@@ -172,3 +174,12 @@ def test_pictures_of_one_name_are_written_once(tmp_path: Path, processed: Folder
     export(processed.path / "processed.jsonl", processed.path, tmp_path / "out", "data-juicer")
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["c.png", "train.jsonl"]
     assert (tmp_path / "out/c.png").read_bytes() == picture(2)
+
+
+def test_a_name_that_leads_elsewhere_stays_inside(processed: Folder, tmp_path: Path) -> None:
+    name = f"../{processed.path.name}/c.png"
+    shown = Pair("a", name, "words", {}, picture(2))
+    (tmp_path / "deep/out").mkdir(parents=True)
+    assert write_llava([shown], tmp_path / "deep/out") == 1
+    assert json.loads((tmp_path / "deep/out/train.json").read_text())[0]["image"] == f"{processed.path.name}/c.png"
+    assert [file.name for file in (tmp_path / "deep").iterdir()] == ["out"]

@@ -5,6 +5,7 @@ import datetime
 import json
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import datasets
 import pyarrow
@@ -15,6 +16,7 @@ from recap.data.corpus.records import dj_text
 from recap.data.formats.source import READERS, open_source
 from recap.data.sources.packing import Sample
 from recap.params import DataParams
+from recap.runtime.errors import UserError
 from tests.format_files import Folder, picture, read
 
 CAPTIONS = ["a red bus", 'a "blue" tram, late', "ein grünes Rad\nam Fluss"]
@@ -142,6 +144,31 @@ def test_every_format_gives_the_same_pairs(folder: Folder, kind: str) -> None:
     assert sorted(read(source)[0], key=lambda row: row.id) == rows, "a second reading gives other rows"
 
 
+@pytest.mark.parametrize("kind", WRITERS)
+def test_damage_is_a_rejection_or_one_line(tmp_path: Path, kind: str) -> None:
+    random = Random(kind)
+    told = 0
+    for number in range(12):
+        folder = Folder(tmp_path / str(number))
+        path = WRITERS[kind][1](folder)
+        files = sorted(file for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+        damaged = random.choice(files)
+        content = bytearray(damaged.read_bytes())
+        place = random.randrange(len(content))
+        if number % 2:
+            content[place : place + 4] = random.randbytes(4)
+        else:
+            del content[place:]
+        damaged.write_bytes(content)
+        try:
+            _, rejected = read(path, format=WRITERS[kind][0])
+            told += bool(rejected)
+        except UserError as error:
+            assert "\n" not in str(error) and len(str(error)) < 800
+            told += 1
+    assert told, "nothing was damaged"
+
+
 def test_the_formats_of_the_parameter_are_those_that_are_read() -> None:
     wanted = DataParams.model_json_schema()["properties"]["format"]["enum"]
     assert wanted == ["auto", *READERS]
@@ -243,3 +270,27 @@ def test_an_image_token_in_a_caption_is_text(folder: Folder) -> None:
     assert rejected == []
     assert [row.caption for row in rows] == ["the <image> tag", "<image> of a cat"]
     assert rows[0].fields == {"prompt": "<image>\nwhat?"}
+
+
+def test_splits_that_nobody_trains_on_are_not_read(folder: Folder, caplog) -> None:
+    for split in ("train-0", "train-1", "validation-0", "test-0", "testimonials"):
+        rows = [{"text": split, "image": "c.png"}]
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder.path / f"{split}.parquet")
+    rows, _ = read(open_source(folder.path))
+    assert [row.caption for row in rows] == ["testimonials", "train-0", "train-1"]
+    assert "test-0.parquet is no split for training; not read: 2 file(s)" in caplog.text
+
+
+def test_a_folder_of_images_beside_benchmarks(folder: Folder) -> None:
+    folder.text("c.txt", "words")
+    folder.binary("benchmarks/gqa/images/q.png", picture(5))
+    folder.binary(".cache/x.png", picture(5))
+    rows, rejected = read(folder.path)
+    assert [row.where for row in rows] == ["c.png"]
+    assert [row.where for row in rejected] == ["images/a.png", "images/b.png"]
+
+
+def test_paths_from_the_roots_own_root(folder: Folder) -> None:
+    rows = [{"text": "words", "image": str(folder.path / "images/a.png")}, {"text": "words", "image": "/etc/passwd"}]
+    taken, _ = read(folder.lines("train.jsonl", rows))
+    assert [row.image for row in taken] == ["images/a.png", "/etc/passwd"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from webdataset import ShardWriter
 from recap.data.corpus.records import dj_text
 from recap.data.export.pairs import Pair
 from recap.data.formats.llava import PROMPT, conversation
-from recap.data.formats.pictures import suffix_of
+from recap.data.formats.pictures import below_root, suffix_of
 
 # A tar is closed when it has as many bytes of content.
 SHARD_BYTES = 256 * 10**6
@@ -22,7 +23,7 @@ def write_data_juicer(pairs: Iterable[Pair], folder: Path) -> int:
     with (folder / "train.jsonl").open("w", encoding="utf-8") as stream:
         for pair in _with_files(pairs, folder):
             row = {"id": pair.id, "text": dj_text(pair.caption), "images": [pair.image]}
-            stream.write(_json({**row, **pair.fields, **row}) + "\n")
+            stream.write(_json(row, pair.fields) + "\n")
             count += 1
     return count
 
@@ -36,7 +37,7 @@ def write_llava(pairs: Iterable[Pair], folder: Path) -> int:
             prompt = fields.pop(PROMPT, None)
             said = conversation(pair.caption, prompt if isinstance(prompt, str) else None)
             row = {"id": pair.id, "image": pair.image, "conversations": said}
-            stream.write((",\n" if count else "[\n") + _json({**row, **fields, **row}))
+            stream.write((",\n" if count else "[\n") + _json(row, fields))
             count += 1
         stream.write("\n]\n" if count else "[]\n")
     return count
@@ -45,7 +46,7 @@ def write_llava(pairs: Iterable[Pair], folder: Path) -> int:
 def write_webdataset(pairs: Iterable[Pair], folder: Path, *, shard_bytes: int = SHARD_BYTES) -> int:
     """Tars `train-00000.tar`, ...: of each pair the picture, its caption as .txt, and the rest as .json."""
     count = 0
-    pattern = str(folder / "train-%05d.tar").replace("%", "%%").replace("%%05d", "%05d")
+    pattern = f"{str(folder).replace('%', '%%')}/train-%05d.tar"
     # A date of its own would make the bytes differ from run to run.
     with ShardWriter(pattern, maxcount=10**6, maxsize=shard_bytes, verbose=0, mtime=0) as shards:
         for pair in pairs:
@@ -55,7 +56,7 @@ def write_webdataset(pairs: Iterable[Pair], folder: Path, *, shard_bytes: int = 
                     "__key__": f"{count:09d}",
                     suffix_of(pair.content).removeprefix(".") or "jpg": pair.content,
                     "txt": pair.caption.encode(),
-                    "json": _json({**row, **pair.fields, **row}).encode(),
+                    "json": _json(row, pair.fields).encode(),
                 }
             )
             count += 1
@@ -65,12 +66,14 @@ def write_webdataset(pairs: Iterable[Pair], folder: Path, *, shard_bytes: int = 
 def _with_files(pairs: Iterable[Pair], folder: Path) -> Iterator[Pair]:
     """The pairs, each with its picture written below `folder`."""
     for pair in pairs:
-        path = folder / pair.image
-        if not path.exists():
+        # A name may be a path that leads elsewhere before it leads back.
+        name = below_root(pair.image)
+        if not (path := folder / name).exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(pair.content)
-        yield pair
+        yield replace(pair, image=name)
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+def _json(own: dict[str, Any], fields: dict[str, Any]) -> str:
+    """A row: its own keys first, and no further field in their place."""
+    return json.dumps({**own, **fields, **own}, ensure_ascii=False, allow_nan=False)

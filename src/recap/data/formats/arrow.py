@@ -7,16 +7,12 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
+from recap.data.formats.files import shards
 from recap.data.formats.rows import RawRow
 from recap.runtime.errors import UserError
 
 # Pictures stand in the rows, so a batch is small.
 ROWS_AT_A_TIME = 64
-
-
-def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or all Parquet files of a folder, in the order of their names."""
-    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
 
 
 def read_parquet(path: Path) -> Iterator[RawRow]:
@@ -25,13 +21,12 @@ def read_parquet(path: Path) -> Iterator[RawRow]:
     Raises:
         UserError: A file is no whole Parquet file.
     """
-    for file in parquet_files(path):
-        name = str(file.relative_to(path)) if path.is_dir() else file.name
+    for name, file in shards(path, lambda file: file.suffix == ".parquet"):
         try:
             with pyarrow.parquet.ParquetFile(file) as table:
                 yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise UserError(f"{file}: expected a Parquet file, found: {' '.join(str(error).split())}") from None
+        except (pyarrow.ArrowException, OSError, ValueError) as error:
+            raise UserError(f"{file}: expected a Parquet file, found: {' '.join(str(error).split()):.300}") from None
 
 
 def read_saved_dataset(path: Path) -> Iterator[RawRow]:
@@ -44,8 +39,8 @@ def read_saved_dataset(path: Path) -> Iterator[RawRow]:
 
     try:
         dataset = load_from_disk(str(path))
-    except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split())}") from None
+    except Exception as error:  # whatever its parsers of descriptions meet
+        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split()):.300}") from None
     if isinstance(dataset, DatasetDict):
         split = "train" if "train" in dataset else next(iter(dataset), "") if len(dataset) == 1 else None
         if not split:
@@ -56,13 +51,15 @@ def read_saved_dataset(path: Path) -> Iterator[RawRow]:
     batches = dataset.with_format("arrow").iter(batch_size=ROWS_AT_A_TIME)
     try:
         yield from _rows(batches, path.name)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split())}") from None
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split()):.300}") from None
 
 
 def _rows(batches: Iterator[Any], name: str) -> Iterator[RawRow]:
     number = 0
     for batch in batches:
+        # Arrow follows offsets without looking: those of a damaged file lead out of memory.
+        batch.validate(full=True)
         for values in batch.to_pylist():
             number += 1
             # A table has every column in every row: one without a value says nothing.

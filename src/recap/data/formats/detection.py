@@ -1,9 +1,10 @@
 """Which format a file or a folder has: by its suffix, and where that says too little by how it begins."""
 
-import os
+from itertools import groupby
 from pathlib import Path
 
 from recap.data.formats.coco import is_coco
+from recap.data.formats.files import files_below
 from recap.data.formats.image_folder import is_image
 from recap.data.formats.webdataset import is_tar
 from recap.runtime.errors import UserError
@@ -38,29 +39,30 @@ def holds_pairs(folder: Path, format: str) -> bool:
     A folder of images alone is none, as rows elsewhere may name them: captions have to lie beside them.
     """
     files = [file for file in folder.iterdir() if file.is_file()]
-    stems = {file.stem for file in files if file.suffix in (".txt", ".json")}
-    held = {
-        "saved_dataset": any(file.name in _SAVED_DATASET_FILES for file in files),
-        "webdataset": any(map(is_tar, files)),
-        "image_table": any(file.name in METADATA_FILES for file in files),
-        "parquet": any(file.suffix == ".parquet" for file in files),
-        "image_folder": any(is_image(file.name) and file.stem in stems for file in files),
-    }
-    return any(held.values()) if format == "auto" else held.get(format, False) or _detect_folder(folder) == format
+    if format != "auto":
+        return _detect_folder(folder) == format
+    if any(file.name in _SAVED_DATASET_FILES for file in files):
+        return True
+    kind = _kind_of_files(files, at_top=True)
+    described = {file.stem for file in files if file.suffix in (".txt", ".json")}
+    return kind is not None and (kind != "image_folder" or any(is_image(f) and f.stem in described for f in files))
 
 
 def _detect_folder(path: Path) -> str | None:
     if any((path / name).is_file() for name in _SAVED_DATASET_FILES):
         return "saved_dataset"
-    # The first level that has anything decides; only a folder without anything is walked to its end.
-    for folder, below, names in os.walk(path):
-        below.sort()
-        if any(is_tar(Path(name)) for name in names):
-            return "webdataset"
-        if any(name in METADATA_FILES for name in names) and Path(folder) == path:
-            return "image_table"
-        if any(name.endswith(".parquet") for name in names):
-            return "parquet"
-        if any(map(is_image, names)):
-            return "image_folder"
+    # The first folder that has anything decides; only one without anything is walked to its end.
+    for folder, files in groupby(files_below(path), key=lambda file: file.parent):
+        if kind := _kind_of_files(list(files), at_top=folder == path):
+            return kind
     return None
+
+
+def _kind_of_files(files: list[Path], *, at_top: bool) -> str | None:
+    if any(map(is_tar, files)):
+        return "webdataset"
+    if at_top and any(file.name in METADATA_FILES for file in files):
+        return "image_table"
+    if any(file.suffix == ".parquet" for file in files):
+        return "parquet"
+    return "image_folder" if any(map(is_image, files)) else None

@@ -1,30 +1,29 @@
 """A folder of images, each with its caption in a .txt or its row in a .json beside it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from recap.data.formats.files import files_below
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
 from recap.data.sources.pictures import SUFFIXES
 from recap.data.sources.rejections import Rejection
 
 
-def is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+def is_image(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
 
 
 def read_image_folder(path: Path) -> Iterator[RawRow | Rejection]:
     """A row per image, in the order of folders and names; paths are relative to the folder."""
-    for folder, below, names in os.walk(path):
-        below.sort()
-        for name in sorted(filter(is_image, names)):
-            file = Path(folder) / name
-            where = file.relative_to(path).as_posix()
-            try:
-                yield _row(where, file)
-            except BadRow as fault:
-                yield Rejection(where, None, fault.reason, fault.detail)
+    for file in files_below(path):
+        if not is_image(file):
+            continue
+        where = file.relative_to(path).as_posix()
+        try:
+            yield _row(where, file)
+        except BadRow as fault:
+            yield Rejection(where, None, fault.reason, fault.detail)
 
 
 def _row(where: str, image: Path) -> RawRow:

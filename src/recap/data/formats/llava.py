@@ -24,9 +24,11 @@ def read_pair(row: RawRow) -> RawRow:
     if key is None:
         return row
     said = [_message(message) for message in row.values[key]]
-    # As LLaVA does: a conversation starts where the human does.
+    # As LLaVA does: a conversation starts where the human does, and ends with an answer.
     if said and said[0][0] == "gpt":
         said = said[1:]
+    if len(said) > 2 and said[-1][0] == "human":
+        said = said[:-1]
     if [speaker for speaker, _ in said] != ["human", "gpt"]:
         speakers = ", ".join(speaker for speaker, _ in said) or "nothing"
         raise BadRow("broken_conversation", f"expected one human message and its answer, a caption; found {speakers}")

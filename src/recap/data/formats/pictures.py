@@ -81,17 +81,17 @@ class Pictures:
 
     def _name(self, content: bytes, where: str, given: Any = None) -> str:
         """A name that no other picture of the source has: the row's own if it is free, else its position."""
-        if isinstance(given, str) and (name := _below_root(writable(given, "path"))):
+        if isinstance(given, str) and (name := below_root(writable(given, "path"))):
             key, digest = (blake2b(data, digest_size=16).digest() for data in (name.encode(), content))
             if self._named.setdefault(key, digest) == digest:
                 return name
         file, _, position = where.rpartition(":")
         stem = f"{PurePosixPath(file).with_suffix('')}/{position.rpartition(' ')[2]}"
-        return f"{_below_root(stem)}{suffix_of(content)}"
+        return f"{below_root(stem)}{suffix_of(content)}"
 
     def _path(self, value: str) -> str:
         # "./images/x.jpg" and "images//x.jpg" are images/x.jpg: one image has one name.
-        path = posixpath.normpath(value)
+        path = posixpath.normpath(value).removeprefix(f"{self._root.absolute()}/")
         if path.startswith(("/", "..")):
             return path
         names = (path if folder == "." else f"{folder}/{path}" for folder in self._folders)
@@ -107,6 +107,6 @@ def suffix_of(data: bytes) -> str:
         return ""
 
 
-def _below_root(name: str) -> str:
+def below_root(name: str) -> str:
     """A name as a relative path that leads downwards only."""
     return "/".join(part for part in PurePosixPath(name).parts if part not in ("..", "/"))

@@ -72,7 +72,10 @@ def read_table(path: Path) -> Iterator[RawRow | Rejection]:
 def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Rejection]:
     header = next(lines, "")
     delimiter = max("\t" if path.suffix.lower() == ".tsv" else ",", ";", "\t", key=header.count)
-    names = next(csv.reader([header], delimiter=delimiter), [])
+    try:
+        names = next(csv.reader([header], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise UserError(f"{path}: expected a line of column names, {error}") from None
     if not any(name.strip() for name in names):
         raise UserError(f"{path}: expected a line of column names, found nothing")
     names = [name.strip() for name in names]

@@ -8,6 +8,7 @@ from typing import Any
 
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
+from recap.data.formats.files import shards
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
 from recap.data.sources.pictures import SUFFIXES
@@ -24,26 +25,20 @@ def is_tar(path: Path) -> bool:
     return path.name.lower().endswith(TAR_SUFFIXES)
 
 
-def tar_files(path: Path) -> list[Path]:
-    """The file itself, or all tars of a folder, in the order of their names."""
-    return sorted(file for file in path.rglob("*") if is_tar(file)) if path.is_dir() else [path]
-
-
 def read_webdataset(path: Path) -> Iterator[RawRow | Rejection]:
     """The samples of a tar, or of all tars of a folder.
 
     Raises:
         UserError: A tar is truncated or is none.
     """
-    for file in tar_files(path):
-        name = str(file.relative_to(path)) if path.is_dir() else file.name
+    for name, file in shards(path, is_tar):
         try:
             with file.open("rb") as stream:
                 # Each picture is read when its sample comes, none is extracted to the disk.
                 members = tar_file_expander([{"url": name, "stream": stream}], handler=_stop)
                 for sample in group_by_keys(members, handler=_stop):
                     yield _row(f"{name}:{sample['__key__']}", sample)
-        except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+        except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, zlib.error) as error:
             # webdataset puts the stream behind what went wrong.
             found = str(error.args[0] if error.args else error).partition(" @ ")[0]
             raise UserError(f"{file}: expected a whole tar of samples, found: {' '.join(found.split())}") from None

@@ -1,0 +1,48 @@
+"""The files of a source that is a folder."""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+# Lies beside a corpus that is a user's folder itself, and holds questions.
+BENCHMARKS_FOLDER = "benchmarks"
+
+# Splits that nobody trains on, as hubs name files or folders.
+_OTHER_SPLIT = re.compile(r"(test|testdev|validation|valid|val|dev)(?![a-z])", re.IGNORECASE)
+_TRAINING_SPLIT = re.compile(r"train(?![a-z])", re.IGNORECASE)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files, folder by folder in the order of names; hidden ones and benchmarks are left out."""
+    for place, below, names in os.walk(folder):
+        hidden = [name for name in below if name.startswith(".")]
+        below[:] = sorted(set(below) - set(hidden) - ({BENCHMARKS_FOLDER} if Path(place) == folder else set()))
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(place) / name
+
+
+def shards(path: Path, belongs: Callable[[Path], bool]) -> list[tuple[str, Path]]:
+    """The file itself, or those of a folder that belong to the source, each with what it is called in the source.
+
+    Where the folder has a split for training beside others, the others are not read, and a warning says so.
+    """
+    if not path.is_dir():
+        return [(path.name, path)]
+    found = [(file.relative_to(path).as_posix(), file) for file in files_below(path) if belongs(file)]
+    if any(_is_split(name, _TRAINING_SPLIT) for name, _ in found):
+        others = [name for name, _ in found if _is_split(name, _OTHER_SPLIT)]
+        if others:
+            logger.warning(
+                "warning: %s: %s is no split for training; not read: %d file(s)", path, others[0], len(others)
+            )
+        found = [(name, file) for name, file in found if name not in others]
+    return found
+
+
+def _is_split(name: str, split: re.Pattern[str]) -> bool:
+    return any(split.match(part) for part in name.split("/"))

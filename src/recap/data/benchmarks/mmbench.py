@@ -39,6 +39,8 @@ MAX_REFERENCE_CHARS = 64
 # Rotation k of question i stands in row i + k * 1,000,000.
 ROTATION_STRIDE = 1_000_000
 
+# What the circular rule comes to where a question stands under one order of its options only.
+PLAIN_ACCURACY = "plain accuracy"
 # Columns that hold the index of a row.
 INDICES = ("index", "g_index", "image")
 # An index as pandas writes it where a column has gaps.

@@ -30,9 +30,8 @@ def require_model(path: str | Path, what: str) -> Path:
     """
     folder = Path(path)
     if not any((folder / name).is_file() for name in ("config.json", "open_clip_config.json", "mm_projector.bin")):
-        raise UserError(
-            f"{folder}: expected the {what} (a folder with a config.json), found none; run `make models`{hint_on_copies()}"
-        )
+        missing = f"{folder}: expected the {what} (a folder with a config.json), found none; run `make models`"
+        raise UserError(missing + hint_on_copies())
     return folder
 
 

@@ -1,6 +1,6 @@
 """Images per second: Recap's captioning against what one would write or use instead, on the same model and images.
 
-    python bench/captioning.py --model models/tiny/captioner --images data/corpus/images --count 256
+    python bench/captioning.py --model models/tiny/captioner --images data/corpus --count 256
 
 Prints a table and writes JSON. Times include opening and preprocessing the images, and for Recap its journal; loading
 the model and one warm-up batch are left out. bench/README.md explains the rivals and the columns.
@@ -25,6 +25,8 @@ from transformers import Blip2ForConditionalGeneration, Blip2Processor
 
 from recap.captioning.blip2 import Blip2Captioner, Decoding
 from recap.captioning.captions import Caption, caption_images
+from recap.data.corpus.images import stored_image
+from recap.data.corpus.index import index_of
 from recap.data.corpus.records import caption_of, dj_text
 from recap.io import write_json
 from recap.models.loading import pick_device, pick_dtype
@@ -57,7 +59,7 @@ Captions = dict[str, str]
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("models/tiny/captioner"), help="BLIP-2 folder")
-    parser.add_argument("--images", type=Path, default=Path("data/corpus/images"), help="folder of images")
+    parser.add_argument("--images", type=Path, default=Path("data/corpus"), help="corpus, or folder of images")
     parser.add_argument("--count", type=int, default=256, help="images to caption; a smaller folder is repeated")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 8, 32, 64])
     parser.add_argument("--num-beams", type=int, default=3)
@@ -84,15 +86,20 @@ def main() -> None:
 
 @contextmanager
 def repeated(folder: Path, count: int) -> Iterator[tuple[Path, list[str]]]:
-    """A temporary folder of `count` links to the images of `folder`, over and over, and their names."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    """A temporary folder of `count` images, those of a corpus or folder over and over, and their names."""
+    index = index_of(folder)
+    names = index.names if index is not None else [str(path) for path in sorted(folder.rglob("*"))]
+    found = [name for name in names if Path(name).suffix.lower() in SUFFIXES]
     if not found:
         raise UserError(f"{folder}: expected images ({', '.join(sorted(SUFFIXES))}), found none; see --images")
     with tempfile.TemporaryDirectory() as temporary:
-        names = [f"{index:06d}{found[index % len(found)].suffix}" for index in range(count)]
-        for index, name in enumerate(names):
-            (Path(temporary) / name).symlink_to(found[index % len(found)].resolve())
-        yield Path(temporary), names
+        copies = []
+        for number in range(count):
+            name = found[number % len(found)]
+            copies.append(f"{number:06d}{Path(name).suffix}")
+            content = stored_image(index, name) if index is not None else Path(name).read_bytes()
+            (Path(temporary) / copies[-1]).write_bytes(content)
+        yield Path(temporary), copies
 
 
 def measured(

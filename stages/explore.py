@@ -1,6 +1,7 @@
-"""Look at the corpus as it comes: captions, diversity, images, what was rejected.
+"""Look at the corpus as it comes: what is wrong with it, how much of it, and a recipe that mends it.
 
-In: corpus, its images, the rejected rows. Out: numbers, charts, and a Markdown report that explains them.
+In: corpus, what is known of its pictures, the rejected rows, the benchmarks. Out: numbers, charts, a Markdown report,
+the suggested recipe, and the list of pictures that a benchmark asks about.
 """
 
 import argparse
@@ -9,7 +10,7 @@ import os
 from recap.params import load_params
 from recap.runtime.stage import run
 
-HEADLINE = ("text.too_short_percent",)
+HEADLINE = ("text.too_short_percent", "leaked_images")
 
 
 def main() -> None:
@@ -17,7 +18,10 @@ def main() -> None:
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--images", required=True, help="the folder that image paths start from")
     parser.add_argument("--rejected", required=True)
+    parser.add_argument("--benchmarks", required=True, help="the folder with a folder per benchmark")
     parser.add_argument("--report", required=True)
+    parser.add_argument("--recipe", required=True, help="output: the suggested recipe")
+    parser.add_argument("--leaked", required=True, help="output: pictures that a benchmark asks about")
     parser.add_argument("--plots", required=True)
     parser.add_argument("--metrics", required=True)
     parser.add_argument("--details", required=True, help="everything that is no metric")
@@ -26,27 +30,27 @@ def main() -> None:
     args = parser.parse_args()
     quality = load_params("quality", args.params)
 
-    from recap.data.corpus.records import read_corpus
-    from recap.data.statistics.exploration import completeness, describe_corpus, example_captions
-    from recap.data.statistics.images import read_images
-    from recap.data.statistics.markdown import exploration_report
-    from recap.data.statistics.plots import plot_exploration
-    from recap.io import read_jsonl, write_results, write_text
+    from recap.data.explore.exploration import explore_corpus
+    from recap.data.explore.leaks import benchmark_pictures, find_leaks
+    from recap.data.explore.markdown import exploration_report
+    from recap.data.explore.plots import plot_exploration
+    from recap.data.explore.recipe import recipe_text
+    from recap.data.explore.table import distinct_pictures, read_table
+    from recap.io import read_jsonl, write_jsonl, write_results, write_text
     from recap.runtime.timing import stage_timing
 
     with stage_timing(args.timing, "explore") as timing:
-        complete = completeness(list(read_jsonl(args.corpus)))
-        records, rejected = read_corpus(args.corpus), list(read_jsonl(args.rejected))
-        timing["items"] = len(records)
-        images, broken = read_images(args.images, [record.image for record in records])
-        facts = describe_corpus(records, images, broken, rejected, quality=quality)
-        facts["complete_percent"] = complete
-        plot_exploration(args.plots, records, images)
-        examples = example_captions([record.caption for record in records])
-        reasons = {path: str(error) for path, error in broken.items()}
+        table, rejected = read_table(args.corpus, args.images), list(read_jsonl(args.rejected))
+        timing["items"] = len(table)
+        leaks = find_leaks(distinct_pictures(table), benchmark_pictures(args.benchmarks))
+        found = explore_corpus(table, rejected, leaks, leaked_path=args.leaked, quality=quality)
+        recipe = recipe_text(found.rules, len(table))
+        plot_exploration(args.plots, found)
         plots = os.path.relpath(args.plots, os.path.dirname(args.report))
-        write_text(args.report, exploration_report(facts, examples=examples, broken=reasons, plots=plots))
-        write_results(args.metrics, args.details, "explore", facts, headline=HEADLINE)
+        write_text(args.report, exploration_report(found, recipe=recipe, plots=plots))
+        write_text(args.recipe, recipe)
+        write_jsonl(args.leaked, leaks.to_dict("records"))
+        write_results(args.metrics, args.details, "explore", found.facts, headline=HEADLINE)
 
 
 if __name__ == "__main__":

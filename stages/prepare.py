@@ -1,13 +1,14 @@
 """Write what a run works on: corpus, finetune set and benchmarks, from a world or from the user's own files.
 
 In: a folder with a world.yaml or with the user's files, and the embedded world that serves for what those lack.
-Out: data/corpus, data/finetune, data/benchmarks/<name>, each with a rejected.jsonl; counts, reasons, and whether the
-run can only test the wiring (bundled tiny models on the user's own data).
+Out: data/corpus, data/finetune, data/benchmarks/<name>, each with a rejected.jsonl; counts and reasons.
 """
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from recap.runtime.stage import run
 
@@ -34,12 +35,16 @@ def main() -> None:
     args = parse_args()
 
     from recap.data.benchmarks.registry import BENCHMARKS, check_chosen
+    from recap.data.formats.source import open_source
     from recap.data.sources.first_look import look
+    from recap.data.sources.packing import resume_key
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
     from recap.io import refuse_linked_folders, write_results
-    from recap.models.presence import only_tests_wiring, require_model, require_whole
+    from recap.models.presence import require_model, require_whole
     from recap.models.start_kinds import PARTS, kind_of
     from recap.params import ModelsParams, load_params, read_yaml, validate
+    from recap.runtime.holding import held
+    from recap.runtime.scratch import discard, discard_unheld, scratch_dir
     from recap.runtime.timing import stage_timing
     from recap.world.settings import WorldSettings
 
@@ -47,10 +52,10 @@ def main() -> None:
     params, models, chosen = (load_params(name, args.params) for name in ("data", "models", "benchmarks"))
     # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
     check_chosen(chosen)
-    # No model is read here; but a run that would miss one an hour later should stop now.
+    # No model is read here; but a run that would miss one an hour later should stop before a corpus is read.
     start = kind_of(Path(models.start.path))
-    folders = {name: require_model(getattr(models, name).path, name) for name in ModelsParams.model_fields}
-    for name, folder in folders.items():
+    for name in ModelsParams.model_fields:
+        folder = require_model(getattr(models, name).path, name)
         if (name, start) != ("start", PARTS):
             require_whole(folder, name.replace("_", " "), tokenizer=name in ("captioner", "language_model"))
     with stage_timing(args.timing, "prepare") as timing:
@@ -58,21 +63,28 @@ def main() -> None:
         world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
         world = validate(WorldSettings, read_yaml(world_file), world_file)
         unread: list[Path] = []
-        files = {} if source_is_world else user_files(args.source)
+        files = {} if source_is_world else user_files(args.source, params.format)
         if source_is_world:
             logger.info("everything comes from the embedded world %s", args.source)
         else:
             unread = look(args.source, files, chosen)
             logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
-        wiring_only = only_tests_wiring(folders.values(), source_is_world=source_is_world)
-        if wiring_only:
-            logger.warning(
-                "warning: the tiny models know nothing but the embedded street world, so on %s this run only tests the "
-                "wiring, and its scores mean nothing; `make profile P=mgm-2b` brings models for photographs",
-                args.source,
-            )
         targets = Targets(args.corpus, args.finetune, args.benchmarks)
-        parts = prepare(files, world, targets, max_rejected=params.max_rejected, links=params.links)
+        work = scratch_dir("prepare", resume_key(args.source, params))
+        with held(work):
+            timing.keep_in(work)
+            parts = prepare(
+                files,
+                world,
+                targets,
+                max_rejected=params.max_rejected,
+                work=work,
+                links=params.links,
+                images=params.images,
+                open_corpus=partial(
+                    open_source, root=args.source, format=params.format, columns=params.columns.model_dump()
+                ),
+            )
         # What is asked hours later should be readable now: a file of OCR tokens, say, may be missing.
         for name, folder in chosen.items():
             BENCHMARKS[name].load(args.benchmarks / folder)
@@ -80,10 +92,12 @@ def main() -> None:
 
     sources = {name: part.origin for name, part in parts.items()}
     counts = {name: part.counts() for name, part in parts.items()}
-    facts = {"wiring_only": wiring_only, "sources": sources, **counts}
+    facts: dict[str, Any] = {"sources": sources, **counts}
     if unread:
         facts["unread"] = [path.name for path in unread]
     write_results(args.metrics, args.details, "prepare", facts, headline=HEADLINE)
+    discard(work)
+    discard_unheld(work.parent)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Turn the corpus into the one that the run trains on: the recipe, executed by Data-Juicer.
 
-In: corpus, BLIP-2 captions, a recipe. Out: the processed corpus, a trace of every dropped or changed row, the
-funnel in numbers.
+In: corpus, BLIP-2 captions, a recipe. Out: the processed corpus, the statistics of its rows, a trace of every row that
+was dropped, changed or added, the funnel in numbers.
 """
 
 import argparse
@@ -19,6 +19,7 @@ def main() -> None:
     parser.add_argument("--captions", required=True)
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--output", required=True)
+    parser.add_argument("--statistics", required=True, help="Parquet: what operators computed of each row")
     parser.add_argument("--trace", required=True)
     parser.add_argument("--metrics", required=True)
     parser.add_argument("--details", required=True, help="everything that is no metric")
@@ -26,9 +27,10 @@ def main() -> None:
     parser.add_argument("--params", default="params.yaml")
     args = parser.parse_args()
     workers = load_params("machine", args.params).process_workers
+    seed = load_params("seed", args.params)
 
     from recap.data.corpus.records import read_corpus
-    from recap.data.processing.funnel import funnel_metrics, write_trace
+    from recap.data.processing.funnel import funnel_metrics, write_computed, write_trace
     from recap.data.processing.recipe import read_recipe
     from recap.data.processing.runner import run_recipe
     from recap.io import write_jsonl, write_results
@@ -38,8 +40,11 @@ def main() -> None:
         recipe = read_recipe(args.recipe)
         records = read_corpus(args.corpus)
         timing["items"] = len(records)
-        processed = run_recipe(recipe, records, image_root=args.images, captions=args.captions, workers=workers)
+        processed = run_recipe(
+            recipe, records, image_root=args.images, captions=args.captions, workers=workers, seed=seed
+        )
         write_jsonl(args.output, processed.rows)
+        write_computed(args.statistics, processed)
         write_trace(args.trace, processed.steps)
         facts = funnel_metrics(processed, len(records))
         write_results(args.metrics, args.details, "process", facts, headline=HEADLINE)

@@ -25,7 +25,7 @@ BENCHMARKS = tuple(load_all(ROOT / "profiles" / "smoke.yaml").benchmarks)
 FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
 FROM_PRETRAIN = ["pretrain", *FROM_FINETUNE]
 FROM_PROCESS = ["process", "quality", *FROM_PRETRAIN]
-ALL_STAGES = ["prepare", "explore", "caption", *FROM_PROCESS]
+ALL_STAGES = ["prepare", "explore", "check", "caption", *FROM_PROCESS]
 
 
 class Clone:

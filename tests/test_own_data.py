@@ -23,7 +23,8 @@ def test_real_photographs_run_to_the_end(shared: Path, tmp_path: Path) -> None:
         "gqa": "embedded", "okvqa": "embedded",
     }  # fmt: skip
     assert details["corpus"]["rows"] == 20
-    assert details["wiring_only"] and "only tests the wiring" in done.stderr
+    checked = json.loads((clone.root / "data/details/check.json").read_text())["check"]
+    assert checked["wiring_only"] and "only tests the wiring" in done.stderr
     assert json.loads((clone.root / "data/details/textvqa.json").read_text())["textvqa"]["num_scored"] == 18
 
 

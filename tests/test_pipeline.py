@@ -21,6 +21,9 @@ from recap.params import MACHINE, AnswerParams, MachineParams, Params, load_all,
 ROOT = Path(__file__).parent.parent
 Stages = dict[str, dict[str, Any]]
 
+# Sections that a stage reads to refuse what would stop a later one; they change nothing that it writes.
+ONLY_REFUSES = {("prepare", "models")}
+
 # Modules that no stage declares, because none of them can change a result: a better error message re-runs nothing.
 # Every other module that a stage reaches has to be under one of its dependencies.
 INFRASTRUCTURE = {
@@ -200,7 +203,8 @@ def undeclared_params(stages: Stages) -> list[str]:
     for name, stage in stages.items():
         declared = {entry.split(".")[0] for entry in stage.get("params", [])}
         read = read_sections(ROOT / script_of(stage)) - {MACHINE}
-        problems += [f"{name}: reads {section} but does not declare it" for section in sorted(read - declared)]
+        undeclared = {section for section in read - declared if (name, section) not in ONLY_REFUSES}
+        problems += [f"{name}: reads {section} but does not declare it" for section in sorted(undeclared)]
         problems += [f"{name}: {section} is no parameter" for section in sorted(declared - set(Params.model_fields))]
     return problems
 
@@ -339,9 +343,9 @@ def test_every_parameter_section_is_some_stages(stages: Stages) -> None:
     declared = {
         entry.split(".")[0] for name, stage in stages.items() if name != "report" for entry in stage.get("params", [])
     }
-    # The recipe travels in process's command and dependency, the benchmarks in the names of answer and score; the
-    # machine's section changes nothing.
-    assert declared | {"recipe", "benchmarks", MACHINE} == set(Params.model_fields)
+    # The recipe travels in process's command and dependency, models in commands and dependencies, the benchmarks in the
+    # names of answer and score; the machine's section changes nothing.
+    assert declared | {"recipe", "models", "benchmarks", MACHINE} == set(Params.model_fields)
 
 
 def test_every_value_of_the_machine_is_read() -> None:
@@ -369,6 +373,7 @@ def test_a_training_seed_makes_nothing_before_training_stale(stages: Stages) -> 
 def test_another_start_makes_training_and_merge_stale(stages: Stages) -> None:
     start = load_all(ROOT / "params.yaml").models.start.path
     assert {name for name, stage in stages.items() if start in paths(stage["deps"])} == {
+        "check",
         "pretrain",
         "finetune",
         "merge",

@@ -65,6 +65,12 @@ def refuse_linked_folders(paths: Iterable[Path]) -> None:
             )
 
 
+def remove_drafts(path: str | Path) -> None:
+    """Remove what `atomic_path` left beside `path` in a process that was killed. No other may be at work there."""
+    for draft in Path(path).parent.glob(f".{Path(path).name}.*"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
 def write_text(path: str | Path, text: str) -> None:
     with atomic_path(path) as draft:
         draft.write_text(text, encoding="utf-8")

@@ -51,9 +51,20 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class ColumnsParams(Section):
+    id: str | None
+    caption: str | None
+    image: str | None
+
+
 class DataParams(Section):
     source: FolderPath
+    format: Literal[
+        "auto", "json", "csv", "parquet", "webdataset", "image_folder", "image_table", "saved_dataset", "coco"
+    ]
+    columns: ColumnsParams
     links: Literal["inside", "anywhere"]
+    images: Literal["copy", "reference"]
     max_rejected: Percent
 
 

@@ -75,7 +75,7 @@ def write_run(folder: Path, recipe: str, seed: int) -> None:
     }
     write_yaml(folder / "params.yaml", params)
     write_yaml(folder / "dvc.lock", lock(recipe, seed))
-    write_json(folder / "data/details/prepare.json", {"prepare": {"wiring_only": False}})
+    write_json(folder / "data/details/check.json", {"check": {"wiring_only": False}})
     for benchmark in SKILL[recipe]:
         rows = score_rows(recipe, benchmark, seed)
         path = folder / "data/scores" / f"{benchmark}.jsonl"

@@ -444,7 +444,7 @@ def test_the_machine_is_free(verdict, copy):
 
 
 def test_wiring_only_is_said_first(compare, verdict, copy):
-    commit_edit(copy, "data/details/prepare.json", replaced("false", "true"))
+    commit_edit(copy, "data/details/check.json", replaced("false", "true"))
     assert compare("baseline", "blip2", folder=copy).startswith("This only tests the wiring")
     assert (
         compare("baseline", "blip2", "--markdown", "-", folder=copy).splitlines()[2].startswith("> **This only tests")

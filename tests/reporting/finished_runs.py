@@ -121,11 +121,11 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
         headline = HEADLINES.get(subject, SCORE_HEADLINE)
         write_results(metrics / f"{subject}.json", details / f"{subject}.json", subject, values, headline=headline)
 
+    write("check", {"wiring_only": False})
     write("process", funnel(recipe))
     write(
         "prepare",
         {
-            "wiring_only": False,
             "sources": {"corpus": "user", "finetune": "embedded", "gqa": "embedded"},
             "corpus": {"rows": 2400, "rejected": 2},
         },

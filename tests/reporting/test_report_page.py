@@ -156,7 +156,7 @@ def test_rows_trained_on_are_those_that_trained(page):
 
 def test_wiring_only_is_said_on_the_first_screen(spoilt_run):
     assert "only tests the wiring" not in Page(render(load_run(spoilt_run), None)).words
-    write_json(spoilt_run.details / "prepare.json", {"prepare": {"wiring_only": True}})
+    write_json(spoilt_run.details / "check.json", {"check": {"wiring_only": True}})
     html = render(load_run(spoilt_run), None)
     assert "This run only tests the wiring" in Page(html.split("<header>")[1].split("</header>")[0]).words
 

@@ -18,7 +18,7 @@ from transformers import Blip2ForConditionalGeneration, Blip2Processor, Generati
 
 from recap.captioning.sampling import KeyedSampling, uniform_draws
 from recap.captioning.text import clean_caption
-from recap.io import read_json
+from recap.io import read_object
 from recap.runtime.errors import UserError
 
 
@@ -73,21 +73,8 @@ class Blip2Captioner:
         Raises:
             UserError: The folder holds another kind of model, or lacks some of the weights.
         """
-        found = read_json(folder / "config.json").get("model_type")
-        if found != "blip-2":
-            raise UserError(
-                f"{folder}: expected a BLIP-2 model (model_type blip-2), found {found}; see models.captioner"
-            )
-        loaded: Any = Blip2ForConditionalGeneration.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True
-        )
-        model, loading = loaded
-        if loading["missing_keys"]:
-            missing = sorted(loading["missing_keys"])
-            raise UserError(f"{folder}: {len(missing)} weights are missing, {missing[0]} first; get the model anew")
-        # One backend everywhere: torchvision, where it is installed, would resize to slightly other pixels.
-        processor = Blip2Processor.from_pretrained(folder, backend="pil", local_files_only=True)
-        return cls(model.to(device), processor, decoding)
+        model = _pretrained(folder, dtype=dtype)
+        return cls(model.to(device), _processor(folder), decoding)
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """Preprocess an RGB picture of any size: float32 [3, H, W], normalised. Safe to call from several threads."""
@@ -172,3 +159,41 @@ def _prompt_ids(model: Blip2ForConditionalGeneration, processor: Blip2Processor,
     if not prompt and start is not None:
         return torch.tensor([start])
     return torch.tensor(processor.tokenizer(prompt)["input_ids"], dtype=torch.long)
+
+
+def check_captioner(folder: Path) -> None:
+    """Load a captioner but for its numbers: configuration, processor, names and shapes of its weights.
+
+    Raises:
+        UserError: See `Blip2Captioner.load`; or the tokenizer knows words that the model does not.
+    """
+    model, tokenizer = _pretrained(folder, device_map="meta"), _processor(folder).tokenizer
+    rows = model.get_input_embeddings().weight.shape[0]
+    if not tokenizer("a photo", add_special_tokens=False)["input_ids"]:
+        raise UserError(
+            f"{folder}: expected the captioner's tokenizer, found none that knows a word; get the model anew"
+        )
+    if (largest := max(tokenizer.get_vocab().values())) >= rows:
+        raise UserError(
+            f"{folder}: expected a tokenizer for the {rows} words of the captioner, found one with token {largest}: "
+            "it is another model's; get the model anew"
+        )
+
+
+def _pretrained(folder: Path, **settings: Any) -> Any:
+    found = read_object(folder / "config.json").get("model_type")
+    if found != "blip-2":
+        raise UserError(f"{folder}: expected a BLIP-2 model (model_type blip-2), found {found}; see models.captioner")
+    loaded: Any = Blip2ForConditionalGeneration.from_pretrained(
+        folder, local_files_only=True, output_loading_info=True, **settings
+    )
+    model, loading = loaded
+    if loading["missing_keys"]:
+        missing = sorted(loading["missing_keys"])
+        raise UserError(f"{folder}: {len(missing)} weights are missing, {missing[0]} first; get the model anew")
+    return model
+
+
+def _processor(folder: Path) -> Blip2Processor:
+    # One backend everywhere: torchvision, where it is installed, would resize to slightly other pixels.
+    return Blip2Processor.from_pretrained(folder, backend="pil", local_files_only=True)

@@ -4,7 +4,6 @@ In: the corpus' images and a captioner. Out: for every image, in corpus order, a
 none. Each finished batch is one line of a journal; a later run with the same journal goes on after it.
 """
 
-import hashlib
 import logging
 import os
 from collections import Counter
@@ -21,6 +20,7 @@ from tqdm import tqdm
 from recap.captioning.blip2 import Generated
 from recap.captioning.prefetch import prefetch
 from recap.data.corpus.images import BadImage, open_image
+from recap.data.corpus.index import digest_of, index_of
 from recap.data.corpus.records import Record
 from recap.runtime.errors import UserError
 from recap.runtime.scratch import Journal
@@ -132,14 +132,16 @@ def _load(captioner: Captioner, root: Path, image: str) -> _Loaded | Failure:
         picture = open_image(root, image)
     except BadImage as error:
         return Failure(image, error.reason, error.detail)
-    return _Loaded(image, _digest(root / image), captioner.pixels(picture))
+    return _Loaded(image, _digest(root, image), captioner.pixels(picture))
 
 
-def _digest(path: Path) -> str:
-    """Digest of a file's bytes, or "" without a file. Sizes and dates would miss a re-rendered bitmap."""
+def _digest(root: Path, image: str) -> str:
+    """Digest of a picture's bytes, or "" without a picture. Sizes and dates would miss a re-rendered bitmap."""
+    if (index := index_of(root)) is not None:
+        place = index.place(image)
+        return place.digest if place is not None else ""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return digest_of((root / image).read_bytes())
     except OSError:
         return ""
 
@@ -167,7 +169,7 @@ def _journaled(journal: Journal, root: Path, images: set[str], workers: int) -> 
     """Outcomes of an earlier run whose images still have the same bytes."""
     rows = [row for line in journal for row in line["batch"] if row["image"] in images]
     with ThreadPoolExecutor(workers) as pool:
-        digests = pool.map(_digest, [root / row["image"] for row in rows])
+        digests = pool.map(lambda row: _digest(root, row["image"]), rows)
         return {
             row["image"]: _outcome(row) for row, digest in zip(rows, digests, strict=True) if digest == row["digest"]
         }

@@ -103,7 +103,7 @@ def not_judged_because(a: Side, b: Side) -> str | None:
 
 def wiring_only(a: Side, b: Side) -> bool:
     """Whether any run was on photographs with a bundled tiny model, which only ever saw drawings."""
-    return any(run.details.get("prepare.wiring_only") is True for run in [*a.runs, *b.runs])
+    return any(run.details.get("check.wiring_only") is True for run in [*a.runs, *b.runs])
 
 
 def params_that_differ(a: Side, b: Side) -> dict[str, tuple[Any, Any]]:

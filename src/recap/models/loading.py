@@ -1,8 +1,20 @@
-"""Where a model runs, and in which precision."""
+"""Where a model runs, in which precision, and what a folder that does not load is told by."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 
 from recap.runtime.errors import UserError
+
+# What loaders raise on folders that hold something else; each is a fault of the input.
+LOADER_ERRORS = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, RecursionError, MemoryError,
+    SafetensorError, StrictDataclassError,
+)  # fmt: skip
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -51,3 +63,23 @@ def pick_dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in DTYPES:
         raise UserError(f"device.dtype: expected auto, {', '.join(DTYPES)}, found {name!r}")
     return DTYPES[name]
+
+
+@contextmanager
+def readable_model(folder: Path, what: str) -> Iterator[None]:
+    """Turn whatever a loader makes of a folder into one line.
+
+    Args:
+        folder: Of the model.
+        what: What it is to the reader of an error: "captioner".
+
+    Raises:
+        UserError: As the body raises it, or in place of what a loader raised.
+    """
+    try:
+        yield
+    except LOADER_ERRORS as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{folder}: expected a {what} that can be loaded, found {type(error).__name__}: {reason}; fetch it again"
+        ) from None

@@ -59,10 +59,11 @@ def render(run: Run, changes: Changes | None) -> str:
             recipe=run.params.recipe,
             seed=run.params.seed,
             changes=changes,
-            wiring_only=run.metrics.get("prepare", {}).get("wiring_only", False),
+            wiring_only=run.metrics.get("check", {}).get("wiring_only", False),
             headline=headline(run),
             scores=scores,
             blanked=any(score.get("blank_accuracy") is not None for _, score in scores),
+            explore=run.metrics.get("explore", {}),
             process=run.metrics.get("process", {}),
             captions=caption_examples(run),
             dropped=dropped_examples(run),
@@ -72,7 +73,7 @@ def render(run: Run, changes: Changes | None) -> str:
             merge=run.metrics.get("merge", {}),
             tolerance=run.params.merge.tolerance,
             answers=answer_examples(run),
-            given=flatten(run.metrics.get("prepare", {})),
+            given=flatten(run.metrics.get("check", {})),
             embedded=parts_from(run, "embedded"),
             own=parts_from(run, "user"),
             parameters=flatten(run.params.model_dump(exclude={MACHINE})),
@@ -120,7 +121,7 @@ def _rows_trained_on(run: Run) -> Fact | None:
 
 def parts_from(run: Run, origin: str) -> list[str]:
     """The parts of the data (corpus, finetune, each benchmark) that came from the user or the embedded world."""
-    sources = run.metrics.get("prepare", {}).get("sources", {})
+    sources = run.metrics.get("check", {}).get("sources", {})
     return [part for part, found in sources.items() if found == origin]
 
 

@@ -19,7 +19,9 @@ from recap.reporting.pictures import thumbnail
 TRAINING_STAGES = ("pretrain", "finetune")
 CURVES = ("loss", "val_loss", "grad_norm")
 # The order of the pipeline, for the table of durations; `answer` and `score` have one entry a benchmark.
-STAGES = ("prepare", "explore", "caption", "process", "quality", "pretrain", "finetune", "merge", "answer", "score")
+STAGES = (
+    "prepare", "explore", "check", "caption", "process", "quality", "pretrain", "finetune", "merge", "answer", "score",
+)  # fmt: skip
 
 Series = list[tuple[int, float]]
 

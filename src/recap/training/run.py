@@ -13,7 +13,7 @@ from recap.io import write_jsonl, write_results
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.start import build_start
-from recap.models.starts import kind_of
+from recap.models.start_kinds import kind_of
 from recap.params import MACHINE, FinetuneParams
 from recap.runtime.holding import held
 from recap.runtime.scratch import discard, discard_unheld

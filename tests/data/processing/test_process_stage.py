@@ -15,6 +15,7 @@ def process(root: Path, folder: Path, out: Path, recipe: str, monkeypatch: pytes
     flags = {
         "corpus": folder / "corpus.jsonl", "images": folder, "captions": folder / "captions.jsonl",
         "recipe": root / "recipes" / f"{recipe}.yaml", "output": out / "train.jsonl", "trace": out / "trace",
+        "statistics": out / "statistics.parquet",
         "metrics": out / "process.json", "details": out / "details.json",
         "timing": folder / "timing.json", "params": root / "params.yaml",
     }  # fmt: skip

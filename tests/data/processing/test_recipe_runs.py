@@ -10,7 +10,7 @@ import pytest
 from recap.data.corpus.records import Record, caption_of
 from recap.data.processing.juicer import OPERATORS, Filter, Mapper
 from recap.data.processing.recipe import Operator, Recipe, read_recipe
-from recap.data.processing.runner import Processed, reads_markers, run_recipe
+from recap.data.processing.runner import Processed, run_recipe
 from recap.runtime.errors import UserError
 
 
@@ -154,11 +154,16 @@ class Losing(Mapper):
         return {key: values[1:] for key, values in samples.items()}
 
 
-class Multiplying(Mapper):
+class Renaming(Mapper):
+    def process_single(self, sample: dict[str, Any]) -> dict[str, Any]:
+        return {**sample, "id": f"another {sample['id']}"}
+
+
+class MultiplyingFilter(Filter):
     _batched_op = True
 
-    def process_batched(self, samples: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        return {key: values * 2 for key, values in samples.items()}
+    def compute_stats_batched(self, samples: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {key: [*values, *values] for key, values in samples.items()}
 
 
 class Repainting(Mapper):
@@ -180,7 +185,8 @@ class LosingFilter(Filter):
         (Failing, "operator bad failed on 8 rows: ValueError: no such thing"),
         (Losing, "operator bad lost 1 row.* without a verdict, the first is 'good'"),
         (LosingFilter, "operator bad lost 1 row.* without a verdict, the first is 'uncaptioned'"),
-        (Multiplying, "operator bad made 16 rows of 8"),
+        (Renaming, "operator bad made 8 rows of 8, not each a row that it was given"),
+        (MultiplyingFilter, "operator bad made 16 rows of 8"),
         (Repainting, "operator bad changed the images of row 'good'"),
     ],
 )
@@ -200,10 +206,3 @@ def test_operators_may_write_the_marked_text(folder: Path, records: list[Record]
     OPERATORS.register_module("shouting", Shouting)
     processed = run(folder, records[:1], ("shouting", {"text_key": "marked_text"}), ("text_length_filter", {}))
     assert processed.rows[0]["text"] == "<__dj__image> a RED bus stands next to a small tree <|__dj__eoc|>"
-
-
-def test_operators_that_read_markers_are_found() -> None:
-    modules = OPERATORS.modules
-    readers = {"image_text_similarity_filter", "image_text_matching_filter", "image_captioning_mapper"}
-    assert all(reads_markers(modules[name]) for name in readers)
-    assert not any(reads_markers(modules[name]) for name in ("words_num_filter", "image_shape_filter"))

@@ -33,3 +33,11 @@ class UserFolder:
 @pytest.fixture
 def user(tmp_path) -> UserFolder:
     return UserFolder(tmp_path / "user")
+
+
+@pytest.fixture
+def work(tmp_path) -> Path:
+    """A scratch folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder

@@ -1,13 +1,15 @@
 """The embedded world as files: the corpus, the finetune set, and the same bytes every time."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from recap.data.benchmarks.registry import WITH_FILES
-from recap.data.corpus.records import read_conversations, read_corpus
+from recap.data.corpus.images import open_image
+from recap.data.corpus.index import INDEX, index_rows
+from recap.data.corpus.records import read_conversations
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
 from recap.params import read_yaml, validate
 from recap.world.settings import WorldSettings
@@ -19,7 +21,10 @@ def load(root: Path, name: str) -> WorldSettings:
 
 
 def write_all(world: WorldSettings, folder: Path) -> None:
-    write_corpus(world, folder / "corpus")
+    for made in (folder / "corpus", folder / "work"):
+        made.mkdir(parents=True)
+    write_corpus(world, folder / "corpus", work=folder / "work")
+    shutil.rmtree(folder / "work")
     write_finetune(world, folder / "finetune")
     for name in WITH_FILES:
         write_benchmark(name, world, folder / name)
@@ -43,11 +48,12 @@ def test_same_seed_same_bytes(root, hamlet, tmp_path) -> None:
 
 
 def test_corpus_files(hamlet) -> None:
-    records = read_corpus(hamlet / "corpus" / "train.jsonl")
-    assert len(records) == len({record.id for record in records}) == 64
-    assert {record.image for record in records} == {f"images/{p.name}" for p in (hamlet / "corpus/images").iterdir()}
-    with Image.open(hamlet / "corpus" / records[0].image) as image:
-        assert image.format == "JPEG"
+    assert {file.name for file in (hamlet / "corpus").iterdir()} == {"index.parquet", "shard-00000.tar"}
+    rows = list(index_rows(hamlet / "corpus" / INDEX))
+    assert len(rows) == len({row["id"] for row in rows}) == len({row["image"] for row in rows}) == 64
+    for row in rows:
+        assert row["format"] == "JPEG"
+        assert open_image(hamlet / "corpus", row["image"]).size == (row["width"], row["height"])
 
 
 def test_finetune_files(hamlet) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from recap.data.benchmarks.registry import WITH_FILES
-from recap.data.corpus.records import read_conversations, read_corpus
+from recap.data.corpus.images import open_image
+from recap.data.corpus.index import INDEX
+from recap.data.corpus.records import Record, read_conversations, read_corpus
 from recap.data.sources.preparation import USER_FILES, Targets, prepare, user_files
-from recap.io import read_jsonl
+from recap.io import read_jsonl, write_json
 from recap.params import read_yaml, validate
 from recap.runtime.errors import UserError
 from recap.world.settings import WorldSettings
@@ -31,17 +33,17 @@ def good(row_id: object) -> dict:
     return {"id": row_id, "text": "a red square", "image": "images/a.jpg"}
 
 
-def test_photos_are_taken_and_the_rest_is_embedded(shared, world, targets) -> None:
-    parts = prepare(user_files(shared / "photos"), world, targets, max_rejected=0.0)
+def test_photos_are_taken_and_the_rest_is_embedded(shared, world, targets, work) -> None:
+    parts = prepare(user_files(shared / "photos"), world, targets, max_rejected=0.0, work=work)
     assert {name for name, part in parts.items() if part.origin == "user"} == {"corpus", "finetune", "textvqa"}
     assert {name: part.rows for name, part in parts.items() if part.origin == "user"} == {
         "corpus": 20,
         "finetune": 18,
         "textvqa": 18,
     }
-    records = read_corpus(targets.corpus / "train.jsonl")
+    records = read_corpus(targets.corpus / INDEX)
     assert {record.id: record.caption for record in records}["coins"] == "IMG_0042.JPG"
-    assert all((targets.corpus / record.image).is_file() for record in records)
+    assert all(open_image(targets.corpus, record.image).width for record in records)
     assert len(read_conversations(targets.finetune / "train.json")) == 18
     questions = json.loads((targets.benchmarks / "textvqa/TextVQA_0.5.1_val.json").read_text())["data"]
     stems = {path.stem for path in (targets.benchmarks / "textvqa/train_images").iterdir()}
@@ -49,10 +51,10 @@ def test_photos_are_taken_and_the_rest_is_embedded(shared, world, targets) -> No
     assert all((targets.benchmarks / name).is_dir() for name in WITH_FILES)
 
 
-def test_a_folder_with_only_a_corpus(user, world, targets, caplog) -> None:
+def test_a_folder_with_only_a_corpus(user, world, targets, work, caplog) -> None:
     user.lines("train.jsonl", [good(1)])
     with caplog.at_level(logging.INFO):
-        parts = prepare(user_files(user.path), world, targets, max_rejected=0.0)
+        parts = prepare(user_files(user.path), world, targets, max_rejected=0.0, work=work)
     assert {name: part.origin for name, part in parts.items()} == {
         name: "user" if name == "corpus" else "embedded" for name in USER_FILES
     }
@@ -76,12 +78,14 @@ def test_a_folder_that_holds_nothing_known(tmp_path) -> None:
         user_files(tmp_path)
 
 
-def test_too_many_rejections_stop_with_counts_and_the_list(user, world, targets) -> None:
+def test_too_many_rejections_stop_with_counts_and_the_list(user, world, targets, work) -> None:
     rows = [*[good(number) for number in range(18)], {"id": "x"}, b"{"]
     user.lines("train.jsonl", rows)
-    assert prepare(user_files(user.path), world, targets, max_rejected=10.0)["corpus"].rejected_percent == 10.0
+    assert (
+        prepare(user_files(user.path), world, targets, max_rejected=10.0, work=work)["corpus"].rejected_percent == 10.0
+    )
     with pytest.raises(UserError) as error:
-        prepare(user_files(user.path), world, targets, max_rejected=9.9)
+        prepare(user_files(user.path), world, targets, max_rejected=9.9, work=work)
     message = str(error.value)
     assert "found 2 of 20 rejected (10.0 %: broken_json 1, missing_text 1)" in message
     assert str(targets.corpus / "rejected.jsonl") in message
@@ -93,13 +97,13 @@ def test_too_many_rejections_stop_with_counts_and_the_list(user, world, targets)
     ]
 
 
-def test_nothing_left_stops_too(user, world, targets) -> None:
+def test_nothing_left_stops_too(user, world, targets, work) -> None:
     user.lines("train.jsonl", [])
     with pytest.raises(UserError, match="the file is empty"):
-        prepare(user_files(user.path), world, targets, max_rejected=100.0)
+        prepare(user_files(user.path), world, targets, max_rejected=100.0, work=work)
     user.lines("train.jsonl", [b"{"])
     with pytest.raises(UserError, match="1 of 1 rejected"):
-        prepare(user_files(user.path), world, targets, max_rejected=100.0)
+        prepare(user_files(user.path), world, targets, max_rejected=100.0, work=work)
 
 
 def run_stage(root: Path, folder: Path, source: Path, params: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -137,7 +141,6 @@ def test_the_stage_twice_gives_the_same_bytes(root, tmp_path) -> None:
     details = json.loads((tmp_path / "one/data/details/prepare.json").read_text())["prepare"]
     assert set(details["sources"].values()) == {"embedded"}
     assert details["corpus"] == {"rows": 64, "rejected_percent": 0.0}
-    assert details["wiring_only"] is False and "wiring" not in done.stderr
     assert (tmp_path / "one/data/timings/prepare.json").is_file()
 
 
@@ -149,11 +152,6 @@ def test_the_stage_counts_reasons_and_stops_in_one_line(root, tmp_path, user) ->
     assert json.loads((tmp_path / "metrics/prepare.json").read_text()) == {"prepare": {"corpus": {"rejected": 1}}}
     details = json.loads((tmp_path / "data/details/prepare.json").read_text())["prepare"]
     assert details["corpus"] == {"rows": 39, "rejected_percent": 2.5, "reasons": {"duplicate_id": 1}}
-
-    # The tiny models of params.yaml have never seen a photograph: one line says so.
-    assert details["wiring_only"] is True
-    warned = [line for line in done.stderr.splitlines() if "only tests the wiring" in line]
-    assert len(warned) == 1 and str(user.path) in warned[0] and "make profile P=mgm-2b" in warned[0]
 
     user.lines("train.jsonl", [good(0), good(0)])
     done = run_stage(root, tmp_path, user.path)
@@ -176,3 +174,15 @@ def test_the_stage_refuses_a_folder_that_is_not_there(root, tmp_path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_stage_reads_a_table_with_columns_of_other_names(root, tmp_path, user) -> None:
+    (user.path / "train.csv").write_text("nr;said;pic;score\n1;a red square;images/a.jpg;0.5\n")
+    params = read_yaml(root / "params.yaml")
+    params["data"] |= {"format": "csv", "columns": {"id": "nr", "caption": "said", "image": "pic"}}
+    write_json(tmp_path / "params.yaml", params)
+    done = run_stage(root, tmp_path, user.path, params=tmp_path / "params.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "corpus: train.csv read as csv: id from nr, caption from said, image from pic\n" in done.stderr
+    [record] = read_corpus(tmp_path / "data/corpus/index.parquet")
+    assert record == Record("1", "images/a.jpg", "a red square", {"score": "0.5"})

@@ -4,8 +4,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from recap.data.statistics.charts import comparison_chart, histogram_chart, image_size_chart, word_chart
-from recap.data.statistics.markdown import table
+from recap.data.explore.markdown import shortened, table
+from recap.data.statistics.charts import (
+    bar_chart,
+    comparison_chart,
+    growth_chart,
+    histogram_chart,
+    image_size_chart,
+    word_chart,
+)
 from recap.data.statistics.plots import write_word_histograms
 
 
@@ -14,9 +21,11 @@ def test_same_data_same_bytes(tmp_path: Path) -> None:
         word_chart(folder / "words.png", {"before": [0, 50, 50], "after": [100]}, "Words")
         histogram_chart(folder / "characters.png", [1, 2, 2], title="Characters", xlabel="x", ylabel="y")
         image_size_chart(folder / "sizes.png", [(300, 200)], small_below=224, title="Sizes")
+        bar_chart(folder / "bars.png", {"of": 3, "cat": 1}, title="Words", xlabel="times")
+        growth_chart(folder / "growth.png", [(10, 8), (20, 12)], title="Growth", xlabel="x", ylabel="y")
         comparison_chart(folder / "indices.png", {"ttr": (0.5, None), "hdd": (None, None), "x": (0.0, 1.0)}, "Indices")
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert names == ["characters.png", "indices.png", "sizes.png", "words.png"]
+    assert names == ["bars.png", "characters.png", "growth.png", "indices.png", "sizes.png", "words.png"]
     for name in names:
         first = (tmp_path / "one" / name).read_bytes()
         assert first == (tmp_path / "two" / name).read_bytes()
@@ -30,7 +39,9 @@ def test_charts_of_nothing(tmp_path: Path) -> None:
     word_chart(tmp_path / "words.png", {"captions": []}, "Words")
     histogram_chart(tmp_path / "characters.png", [], title="Characters", xlabel="x", ylabel="y")
     image_size_chart(tmp_path / "sizes.png", [], small_below=224, title="Sizes")
-    assert len(list(tmp_path.iterdir())) == 3
+    bar_chart(tmp_path / "bars.png", {}, title="Words", xlabel="times")
+    growth_chart(tmp_path / "growth.png", [], title="Growth", xlabel="x", ylabel="y")
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_word_histograms_fill_gaps(tmp_path: Path) -> None:
@@ -42,3 +53,12 @@ def test_table() -> None:
     assert table(["a", "b"], [["x|y", 0.25], ["z", None]]) == (
         "| a | b |\n| :--- | ---: |\n| x\\|y | 0.2500 |\n| z | n/a |"
     )
+
+
+def test_numbers_stand_on_the_right_and_texts_on_the_left() -> None:
+    assert table(["a", "b", "c"], [["x", "1,200", "drop"]]).splitlines()[1] == "| :--- | ---: | :--- |"
+
+
+def test_long_examples_are_cut() -> None:
+    assert shortened("a `b`\n c") == "a 'b' c"
+    assert shortened("word " * 100).endswith("…") and len(shortened("word " * 100)) == 120

@@ -8,10 +8,13 @@ import sys
 import pytest
 from compared_runs import document, git
 from html_page import Page, part
+from PIL import Image
 
 from recap.comparison.compare import compare
+from recap.data.sources.packing import Sample, pack
 from recap.io import read_jsonl
 from recap.reporting.comparison.__main__ import main
+from recap.reporting.comparison.checkout import Checkout, copied_files
 from recap.reporting.comparison.sides import read_runs
 from recap.reporting.comparison.writing import write_page
 from recap.reporting.formatting import number
@@ -65,6 +68,39 @@ def test_only_the_pictures_that_are_shown_are_copied(verdict, tmp_path):
     assert not (files.corpus / "images").exists()
     assert files.thumbnail(files.benchmarks / "textvqa", "train_images/t3.jpg").startswith("data:image/jpeg;base64,")
     assert [image.name for image in images if image.stat().st_size] == ["t3.jpg"]
+
+
+class Cached:
+    """A revision whose files are at hand."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.opened = []
+
+    def exists(self, path):
+        return (self.folder / path).exists()
+
+    def open(self, path, mode):
+        self.opened.append(path)
+        return (self.folder / path).open(mode)
+
+
+@pytest.mark.parametrize("images", ["copy", "reference"])
+def test_a_picture_of_the_corpus_is_read_out_of_its_shard(tmp_path, images):
+    revision = Cached(tmp_path / "revision")
+    corpus, work = revision.folder / "data/corpus", tmp_path / "work"
+    for folder in (corpus, work, tmp_path / "source"):
+        folder.mkdir(parents=True)
+    rows = [Sample(str(n), str(n), f"{n}.png", "grey", {}) for n in range(3)]
+    for n in range(3):
+        Image.new("L", (8 + n, 8), 80 * n).save(tmp_path / "source" / f"{n}.png")
+    pack(rows, tmp_path / "source", corpus, work=work, images=images)
+    files = copied_files(Checkout(revision, tmp_path / "copy"))
+    assert files.thumbnail(files.corpus, "1.png").startswith("data:image/jpeg;base64,")
+    assert files.thumbnail(files.corpus, "4.png") is None
+    assert [path.name for path in files.corpus.iterdir()] == ["1.png"]
+    shard = ["data/corpus/shard-00000.tar"] if images == "copy" else []
+    assert revision.opened == ["data/corpus/index.parquet", *shard]
 
 
 @pytest.mark.parametrize("image", ["../../../params.yaml", "/etc/hostname", "images/no.jpg"])

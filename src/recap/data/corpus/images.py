@@ -3,6 +3,7 @@
 Every reader of images goes through `open_image`, so that no stage accepts a picture that another one rejects.
 """
 
+import io
 import struct
 import zlib
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from typing import BinaryIO
 import numpy
 from PIL import Image, ImageOps, PngImagePlugin
 
+from recap.data.corpus.index import CorpusIndex, digest_of, index_of, read_place
 from recap.data.corpus.references import Links, Unresolved, resolve
 
 # Pillow's own limit against decompression bombs: a quarter of a gigabyte of RGB.
@@ -39,7 +41,8 @@ class BadImage(Exception):
     """An image that cannot be used.
 
     Attributes:
-        reason: One of missing_image, base64_image, broken_image, image_too_large, image_too_thin, path_leaves_root.
+        reason: One of missing_image, base64_image, broken_image, image_too_large, image_too_thin, path_leaves_root,
+            changed_image.
         detail: One line for a person.
     """
 
@@ -85,7 +88,7 @@ def open_image(
     """Decode an image completely.
 
     Args:
-        root: The folder that `relative` starts from.
+        root: The folder that `relative` starts from; where it holds a corpus's index, pictures come from its shards.
         relative: Path below it, as a row gives it.
         max_pixels: Width times height above which the image is refused before it is decoded.
         links_may_leave: See `locate`.
@@ -97,7 +100,27 @@ def open_image(
     Raises:
         BadImage: With one of its reasons.
     """
+    if (index := index_of(root)) is not None:
+        return decode_image(io.BytesIO(stored_image(index, relative)), repr(relative), max_pixels=max_pixels)
     return decode_image(locate(root, relative, links_may_leave=links_may_leave), repr(relative), max_pixels=max_pixels)
+
+
+def stored_image(index: CorpusIndex, name: str) -> bytes:
+    """A picture's bytes as they were taken, from a corpus's shards or from the user's own file.
+
+    Raises:
+        BadImage: missing_image; changed_image where the user's file is not what it was.
+    """
+    place = index.place(name)
+    if place is None:
+        raise BadImage("missing_image", f"{name!r}: no picture of that name in {index.folder}")
+    try:
+        content = read_place(place)
+    except OSError as error:
+        raise BadImage("missing_image", f"{name!r}: {place.file}: {error.strerror}") from None
+    if place.referenced and digest_of(content) != place.digest:
+        raise BadImage("changed_image", f"{name!r}: {place.file} is not what it was when the corpus was prepared")
+    return content
 
 
 def decode_image(source: Path | BinaryIO, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:

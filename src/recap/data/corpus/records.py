@@ -5,10 +5,12 @@ path relative to the corpus folder. Markers after data_juicer/utils/mm_utils.py 
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recap.data.corpus.index import index_rows
 from recap.io import read_json, read_jsonl
 from recap.runtime.errors import UserError
 
@@ -30,11 +32,19 @@ def dj_text(caption: str) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """One image-caption pair; `image` is relative to the folder of the corpus."""
+    """One image-caption pair.
+
+    Attributes:
+        id: Unique in its corpus.
+        image: The picture's name in the corpus, see `recap.data.corpus.index`.
+        caption: Without markers.
+        fields: What else the user's row said.
+    """
 
     id: str
     image: str
     caption: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     def to_row(self) -> dict[str, Any]:
         return {"id": self.id, "text": dj_text(self.caption), "images": [self.image]}
@@ -50,11 +60,13 @@ class Record:
 
 
 def read_corpus(path: str | Path) -> list[Record]:
-    """Read a corpus that Recap wrote (`data/corpus/train.jsonl`, `data/processed/train.jsonl`), in file order.
+    """Read a corpus that Recap wrote (`data/corpus/index.parquet`, `data/processed/train.jsonl`), in file order.
 
     Raises:
         UserError: The file is missing, or a row is not a pair; the message names file and row.
     """
+    if Path(path).suffix == ".parquet":
+        return [Record(**row) for row in index_rows(path, ["id", "image", "caption", "fields"])]
     records = []
     for number, row in enumerate(read_jsonl(path), start=1):
         try:

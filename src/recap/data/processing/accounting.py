@@ -4,10 +4,12 @@ Data-Juicer itself only reports how many rows are left.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
+from recap.data.corpus.records import Record
 from recap.runtime.errors import UserError
 
 Row = dict[str, Any]
@@ -22,68 +24,108 @@ class Step:
         rows_in: Rows before it.
         dropped: Trace rows (id, image, reason, before, after) of the rows that it removed; `after` is None.
         changed: Trace rows of the rows whose caption it changed.
+        added: Trace rows of the rows that it made of another one, `before` the caption of that one.
     """
 
     label: str
     rows_in: int
     dropped: list[Row]
     changed: list[Row]
+    added: list[Row] = field(default_factory=list)
 
     @property
     def rows_out(self) -> int:
-        return self.rows_in - len(self.dropped)
+        return self.rows_in - len(self.dropped) + len(self.added)
 
 
-def check_rows(label: str, before: Sequence[Row], after: Sequence[Row], *, may_drop: bool) -> None:
-    """Check that an operator's rows are rows that it was given, each at most once, with their images.
+@dataclass(frozen=True)
+class Rows:
+    """The rows before or behind an operator, as three columns."""
+
+    ids: list[str]
+    texts: list[str]
+    images: list[list[str]]
+
+
+def check_rows(label: str, before: Rows, after: Rows, *, may_drop: bool, may_multiply: bool) -> None:
+    """Check that an operator's rows are rows that it was given, with their images.
 
     Args:
         label: The operator.
         before: The rows that it was given.
         after: The rows that it returned.
         may_drop: Whether a row may be absent: false of a mapper, and of a filter before its verdicts.
+        may_multiply: Whether a row may be there more than once: false of a filter.
 
     Raises:
         UserError: Rows were lost, multiplied, or no longer are what they were.
     """
-    given = {row["id"]: row for row in before}
-    ids = [row.get("id") for row in after]
-    if len(set(ids)) != len(ids) or not set(ids) <= given.keys():
+    if before.ids == after.ids and before.images == after.images:
+        return
+    given = dict(zip(before.ids, before.images, strict=True))
+    returned = set(after.ids)
+    if not returned <= given.keys() or (len(returned) != len(after.ids) and not may_multiply):
         raise UserError(
-            f"operator {label} made {len(ids)} rows of {len(given)}, not each a row of its own; rows must keep their "
-            "ids and not multiply (for example: keep_original_sample: false)"
+            f"operator {label} made {len(after.ids)} rows of {len(given)}, not each a row that it was given; rows must "
+            "keep their ids, and a filter keeps rows or drops them"
         )
-    lost = sorted(given.keys() - set(ids))
+    lost = sorted(given.keys() - returned)
     if lost and not may_drop:
         raise UserError(f"operator {label} lost {len(lost)} row(s) without a verdict, the first is {lost[0]!r}")
-    for row in after:
-        if missing := sorted(given[row["id"]].keys() - row.keys()):
-            raise UserError(f"operator {label} removed the field(s) {', '.join(missing)} of row {row['id']!r}")
-        if row["images"] != given[row["id"]]["images"]:
-            raise UserError(f"operator {label} changed the images of row {row['id']!r}; only captions may change")
+    for row_id, images in zip(after.ids, after.images, strict=True):
+        if images != given[row_id]:
+            raise UserError(f"operator {label} changed the images of row {row_id!r}; only captions may change")
 
 
-def account(label: str, name: str, before: Sequence[Row], after: Sequence[Row]) -> Step:
+def derived_ids(ids: Sequence[str], taken: Mapping[str, Any]) -> list[str]:
+    """Ids that differ: where a row is there more than once, the later ones are called ID_2, ID_3 and so on.
+
+    Args:
+        ids: As the operator left them.
+        taken: Ids that mean another row already.
+    """
+    seen: set[str] = set()
+    result = []
+    for row_id in ids:
+        new = row_id
+        if row_id in seen:
+            new = next(name for n in count(2) if (name := f"{row_id}_{n}") not in seen and name not in taken)
+        seen.add(new)
+        result.append(new)
+    return result
+
+
+def account(
+    label: str, name: str, before: Rows, after: Rows, new_ids: Sequence[str], *,
+    facts: Mapping[str, Row], sources: Mapping[str, Record],
+) -> Step:  # fmt: skip
     """Compare the rows before and after an operator.
 
     Args:
         label: The operator in its recipe.
         name: The operator in Data-Juicer's registry.
-        before: Rows that it was given; `stats`, where present, is what it judged a row by.
+        before: Rows that it was given.
         after: Rows that it returned.
+        new_ids: Those of `after`, from `derived_ids`.
+        facts: Of a dropped row's id the statistics that it was judged by.
+        sources: Of an id the record that the row comes from.
     """
-    texts = {row["id"]: row["text"] for row in after}
-    dropped = [_trace(name, row, None) for row in before if row["id"] not in texts]
-    changed = [
-        _trace(name, row, texts[row["id"]]) for row in before if row["id"] in texts and texts[row["id"]] != row["text"]
-    ]
-    return Step(label, len(before), dropped, changed)
 
+    def trace(row_id: str, came_from: str, old: str, new: str | None) -> Row:
+        known = ", ".join(f"{key}={_short(value)}" for key, value in sorted(facts.get(came_from, {}).items()))
+        reason = f"{name}: {known}" if known else name
+        return {"id": row_id, "image": sources[came_from].image, "reason": reason, "before": old, "after": new}
 
-def _trace(name: str, row: Row, after: str | None) -> Row:
-    facts = ", ".join(f"{key}={_short(value)}" for key, value in sorted(row.get("stats", {}).items()))
-    reason = f"{name}: {facts}" if facts else name
-    return {"id": row["id"], "image": row["image"], "reason": reason, "before": row["text"], "after": after}
+    texts = dict(zip(before.ids, before.texts, strict=True))
+    remaining = set(after.ids)
+    dropped = [trace(row_id, row_id, text, None) for row_id, text in texts.items() if row_id not in remaining]
+    changed, added = [], []
+    for row_id, new_id, text in zip(after.ids, new_ids, after.texts, strict=True):
+        if new_id != row_id:
+            added.append(trace(new_id, row_id, texts[row_id], text))
+        elif text != texts[row_id]:
+            changed.append(trace(row_id, row_id, texts[row_id], text))
+    return Step(label, len(texts), dropped, changed, added)
 
 
 def _short(value: Any) -> str:

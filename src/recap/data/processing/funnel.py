@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from pyarrow import parquet
+
 from recap.data.processing.accounting import Step
 from recap.data.processing.operators import BLIP2
 from recap.data.processing.runner import Processed
@@ -23,22 +25,30 @@ def funnel_metrics(processed: Processed, rows_in: int) -> dict[str, Any]:
 
 
 def step_counts(step: Step) -> dict[str, int]:
-    return {
+    """Counts of one operator; `added` only of one that made rows of rows."""
+    counts = {
         "rows_in": step.rows_in,
         "rows_out": step.rows_out,
         "dropped": len(step.dropped),
         "changed": len(step.changed),
     }
+    return {**counts, "added": len(step.added)} if step.added else counts
 
 
 def write_trace(folder: str | Path, steps: list[Step]) -> None:
     """Write the trace folder.
 
-    `funnel.jsonl` has one row per operator, `NN_<operator>.jsonl` one per caption that the NN-th operator dropped
-    or changed: `{"id", "image", "reason", "before", "after"}`, `after` null where the row was dropped.
+    `funnel.jsonl` has one row per operator, `NN_<operator>.jsonl` one per row that the NN-th operator dropped,
+    changed or added: `{"id", "image", "reason", "before", "after"}`, `after` null where the row was dropped.
     """
     with atomic_path(folder) as draft:
         draft.mkdir()
         write_jsonl(draft / "funnel.jsonl", ({"operator": step.label, **step_counts(step)} for step in steps))
         for number, step in enumerate(steps, start=1):
-            write_jsonl(draft / f"{number:02d}_{step.label}.jsonl", [*step.dropped, *step.changed])
+            write_jsonl(draft / f"{number:02d}_{step.label}.jsonl", [*step.dropped, *step.changed, *step.added])
+
+
+def write_computed(path: str | Path, processed: Processed) -> None:
+    """Write what operators computed of the rows that remain: Parquet, a row per processed row, in their order."""
+    with atomic_path(path) as draft:
+        parquet.write_table(processed.computed, draft)

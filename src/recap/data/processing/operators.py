@@ -3,27 +3,44 @@
 `blip2_captioned_filter`   keeps rows whose image has a BLIP-2 caption
 `blip2_caption_mapper`     puts that caption in the place of the raw one
 
-Both read `captions_path`, JSON Lines of `{"image", "caption"}`, and find a row by its `image` field (the path
-relative to the corpus). The stage supplies the path, so recipes do not name it. BLIP-2 does not run here: captions
-are made once, by the stage before, and serve every recipe.
+Both read `captions_path`, JSON Lines of `{"image", "caption"}`, and find a row by its image. The stage supplies the
+path, so recipes do not name it. BLIP-2 does not run here: captions are made once, by the stage before, and serve every
+recipe.
+
+`dj-process --custom-operator-paths` takes this file too (docs/DATA.md); there a recipe names `captions_path`.
 """
 
 from copy import deepcopy
 from functools import lru_cache
+from pathlib import PurePath
 from typing import Any
 
+from recap.data.corpus.records import IMAGE_MARKER, caption_of, dj_text
+from recap.data.processing.columns import as_dataset, as_table, json_column, statistics_of, with_column
 from recap.data.processing.juicer import (
     NON_STATS_FILTERS,
     OPERATORS,
     Fields,
     Filter,
     Mapper,
+    StatsKeys,
     load_ops,
     pre_instantiation_check,
 )
 from recap.io import read_jsonl
 
 RAW, BLIP2 = "raw", "blip2"
+
+OWN = ("blip2_captioned_filter", "blip2_caption_mapper")
+
+STATISTICS_OF_IMAGES = (
+    StatsKeys.aspect_ratios, StatsKeys.image_width, StatsKeys.image_height, StatsKeys.image_sizes,
+    StatsKeys.face_ratios, StatsKeys.face_detections, StatsKeys.face_counts, StatsKeys.image_aesthetics_scores,
+    StatsKeys.image_nsfw_score, StatsKeys.image_watermark_prob, StatsKeys.image_pair_similarity,
+    StatsKeys.image_subplot_confidence, StatsKeys.horizontal_peak_count, StatsKeys.vertical_peak_count,
+    StatsKeys.subplot_detected,
+)  # fmt: skip
+"""Data-Juicer's statistics of images alone, which another caption leaves as they are."""
 
 Batch = dict[str, list[Any]]
 
@@ -32,6 +49,22 @@ Batch = dict[str, list[Any]]
 def read_captions(path: str) -> dict[str, str]:
     """Captions by image path; an image without one, or with an empty one, is absent."""
     return {row["image"]: row["caption"] for row in read_jsonl(path) if row["caption"].strip()}
+
+
+def caption_for(image: str, captions: dict[str, str]) -> str | None:
+    """The caption of an image: by its name, or by a path that ends in it.
+
+    Captions name images from the folder of their corpus; Data-Juicer makes paths of its own of what rows say.
+    """
+    if image in captions:
+        return captions[image]
+    parts = PurePath(image).parts
+    ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
+    return next((captions[end] for end in ends if end in captions), None)
+
+
+def _of_images(statistics: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in statistics.items() if name in STATISTICS_OF_IMAGES}
 
 
 @OPERATORS.register_module("blip2_captioned_filter")
@@ -55,7 +88,7 @@ class Blip2CaptionedFilter(Filter):
 
     def process_batched(self, samples: Batch) -> list[bool]:
         captions = read_captions(self.captions_path)
-        return [image in captions for image in samples["image"]]
+        return [caption_for(images[0], captions) is not None for images in samples[self.image_key]]
 
 
 @OPERATORS.register_module("blip2_caption_mapper")
@@ -63,7 +96,8 @@ class Blip2CaptionMapper(Mapper):
     """Replaces a row's text by the BLIP-2 caption of its image and notes the source in `caption_source`.
 
     A row whose image has no caption keeps the raw one; put `blip2_captioned_filter` before this operator to drop it
-    instead. The number of rows does not change.
+    instead. The number of rows does not change. Statistics of text end here, for all rows: those of a caption that has
+    been replaced are not those of the new one, and Data-Juicer would use them again.
 
     Args:
         captions_path: The captions; supplied by the stage.
@@ -84,12 +118,24 @@ class Blip2CaptionMapper(Mapper):
 
     def process_batched(self, samples: Batch) -> Batch:
         captions = read_captions(self.captions_path)
-        kept = self._pass_rules(samples[self.text_key])
-        for row, image in enumerate(samples["image"]):
-            if image in captions and not kept[row]:
-                samples[self.text_key][row] = captions[image]
-                samples["caption_source"][row] = BLIP2
-        return samples
+        texts = list(samples[self.text_key])
+        sources = list(samples["caption_source"]) if "caption_source" in samples else [RAW] * len(texts)
+        marked = [IMAGE_MARKER in text for text in texts]
+        kept = self._pass_rules(
+            [caption_of(text) if marks else text for text, marks in zip(texts, marked, strict=True)]
+        )
+        for row, images in enumerate(samples[self.image_key]):
+            caption = caption_for(images[0], captions)
+            if caption is not None and not kept[row]:
+                texts[row] = dj_text(caption) if marked[row] else caption
+                sources[row] = BLIP2
+        return {**samples, self.text_key: texts, "caption_source": sources}
+
+    def run(self, dataset: Any, **kwargs: Any) -> Any:
+        table = as_table(super().run(dataset, **kwargs))
+        if Fields.stats in table.column_names:
+            table = with_column(table, Fields.stats, json_column([*map(_of_images, statistics_of(table))]))
+        return as_dataset(table)
 
     def _pass_rules(self, texts: list[str]) -> list[bool]:
         """Whether each raw caption passes every rule; all fail where there is no rule."""

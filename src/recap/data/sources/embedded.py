@@ -3,21 +3,23 @@
 from pathlib import Path
 
 from recap.data.benchmarks.registry import BENCHMARKS
-from recap.data.corpus.records import Record
-from recap.io import write_json, write_jsonl
+from recap.data.sources.packing import Sample, pack
+from recap.io import write_json
 from recap.world.corpus import captioned_scenes
 from recap.world.finetune import conversations
 from recap.world.settings import WorldSettings
 from recap.world.street import StreetWorld
 
 
-def write_corpus(settings: WorldSettings, folder: Path) -> int:
-    """Write `train.jsonl` and `images/` below `folder`. Returns the number of pairs."""
+def write_corpus(settings: WorldSettings, folder: Path, *, work: Path) -> int:
+    """Write shards and index below `folder`; pictures are drawn in the scratch folder. Returns the number of pairs."""
     shown = captioned_scenes(settings)
-    records = [Record(id=scene.id, image=f"images/{scene.id}.jpg", caption=caption) for scene, caption in shown]
-    pictures = {folder / record.image: scene for record, (scene, _) in zip(records, shown, strict=True)}
-    StreetWorld(settings).draw(pictures, "corpus")
-    return write_jsonl(folder / "train.jsonl", (record.to_row() for record in records))
+    drawn = work / "drawn"
+    pairs = [Sample(scene.id, scene.id, f"images/{scene.id}.jpg", caption, {}) for scene, caption in shown]
+    StreetWorld(settings).draw(
+        {drawn / pair.image: scene for pair, (scene, _) in zip(pairs, shown, strict=True)}, "corpus"
+    )
+    return pack(pairs, drawn, folder, work=work).rows
 
 
 def write_finetune(settings: WorldSettings, folder: Path) -> int:

@@ -82,12 +82,6 @@ def embedded_picture(text: str) -> tuple[str, bytes]:
     return f"embedded/{hashlib.blake2b(content, digest_size=16).hexdigest()}.{suffix}", content
 
 
-def find_faults(root: Path, relatives: Iterable[str], what: str, *, links: Links = "inside") -> dict[str, BadImage]:
-    """The images that cannot be used, with the reason: see `examine`."""
-    examined = examine(root, relatives, what, links=links)
-    return {name: fault for name, fault in examined.items() if isinstance(fault, BadImage)}
-
-
 def copy_images(root: Path, targets: dict[str, str], folder: Path, *, links: Links = "inside") -> None:
     """Copy `root/source` to `folder/target` for each `source: target`.
 

@@ -14,13 +14,15 @@ from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import TextVQA
 from recap.data.benchmarks.vqav2 import VQA
 from recap.data.corpus.references import Links
+from recap.data.formats.source import open_source
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
+from recap.data.sources.packing import Images
 from recap.data.sources.rejections import Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
-from recap.data.sources.user_corpus import take_corpus
+from recap.data.sources.user_corpus import CORPUS_FILES, OpenCorpus, find_corpus, take_corpus
 from recap.data.sources.user_mmbench import take_mmbench
 from recap.data.sources.user_questions import DEFAULT_TERMS, Terms, take_gqa, take_textvqa, take_vqa
-from recap.io import atomic_path, write_jsonl
+from recap.io import atomic_path, remove_drafts, write_jsonl
 from recap.runtime.errors import UserError, hint_on_copies
 from recap.world.settings import WorldSettings
 
@@ -30,7 +32,7 @@ WORLD_FILE = "world.yaml"
 
 # Part -> names its file may have in a user's folder.
 USER_FILES = {
-    "corpus": ("train.jsonl",),
+    "corpus": CORPUS_FILES,
     "finetune": ("finetune.json", "finetune.jsonl"),
     **{name: benchmark.questions_files for name, benchmark in WITH_FILES.items()},
 }
@@ -48,8 +50,8 @@ class Targets:
         return {"corpus": self.corpus, "finetune": self.finetune}.get(part, self.benchmarks / part)
 
 
-def user_files(source: Path) -> dict[str, Path]:
-    """What a user's folder holds: part -> file.
+def user_files(source: Path, format: str = "auto") -> dict[str, Path]:
+    """What a user's folder holds: part -> file; of the corpus, which has `format`, perhaps a folder.
 
     A benchmark's file may lie in the folder itself or in `benchmarks/<name>/`, which comes first.
 
@@ -61,8 +63,11 @@ def user_files(source: Path) -> dict[str, Path]:
             f"{source}: expected a folder with a {WORLD_FILE} or your own files; docs/DATA.md describes both"
             f"{hint_on_copies()}"
         )
-    found: dict[str, Path] = {}
+    corpus = find_corpus(source, format)
+    found = {"corpus": corpus} if corpus is not None else {}
     for part, names in USER_FILES.items():
+        if part == "corpus":
+            continue
         folders = (source / "benchmarks" / part, source) if part in WITH_FILES else (source,)
         for path in (folder / name for folder in folders for name in names):
             if path.is_file():
@@ -74,7 +79,15 @@ def user_files(source: Path) -> dict[str, Path]:
 
 
 def prepare(
-    files: dict[str, Path], world: WorldSettings, targets: Targets, *, max_rejected: float, links: Links = "inside"
+    files: dict[str, Path],
+    world: WorldSettings,
+    targets: Targets,
+    *,
+    max_rejected: float,
+    work: Path,
+    links: Links = "inside",
+    images: Images = "copy",
+    open_corpus: OpenCorpus = open_source,
 ) -> dict[str, Part]:
     """Write every part: from the user's file if `files` names one, else from the embedded world.
 
@@ -83,7 +96,10 @@ def prepare(
         world: The embedded world.
         targets: Where the parts go. Each gets a `rejected.jsonl`, also when the stage stops.
         max_rejected: Percent of a part's rows that may be rejected.
+        work: The scratch folder, where a killed run's finished shards lie.
         links: Where symbolic links in the user's folder may lead, see `recap.data.corpus.references.resolve`.
+        images: Whether the corpus's pictures are copied, see `recap.data.sources.packing.pack`.
+        open_corpus: Opens the user's corpus, with the parameters that say how.
 
     Returns:
         What became of each part.
@@ -95,9 +111,15 @@ def prepare(
     terms = Terms(links, max_rejected)
     for name in USER_FILES:
         target = targets.folder(name)
+        remove_drafts(target)
         with atomic_path(target) as draft:
             draft.mkdir()
-            part = _from_user(name, files[name], draft, terms) if name in files else _embedded(name, world, draft)
+            if name == "corpus":
+                part = _corpus(
+                    files.get(name), world, draft, work=work, links=links, images=images, open_corpus=open_corpus
+                )
+            else:
+                part = _from_user(name, files[name], draft, terms) if name in files else _embedded(name, world, draft)
             listing = [rejection.to_row() for rejection in part.rejections]
             write_jsonl(draft / "rejected.jsonl", listing)
             if part.rejections or not part.rows:
@@ -110,12 +132,24 @@ def prepare(
     return parts
 
 
+def _corpus(
+    file: Path | None,
+    world: WorldSettings,
+    folder: Path,
+    *,
+    work: Path,
+    links: Links,
+    images: Images,
+    open_corpus: OpenCorpus,
+) -> Part:
+    if file is None:
+        return Part("embedded", write_corpus(world, folder, work=work), [])
+    return take_corpus(file, folder, work=work, links=links, images=images, open_corpus=open_corpus)
+
+
 def _from_user(name: str, file: Path, folder: Path, terms: Terms) -> Part:
-    match name:
-        case "corpus":
-            return take_corpus(file, folder)
-        case "finetune":
-            return take_conversations(file, folder, links=terms.links, max_rejected=terms.max_rejected)
+    if name == "finetune":
+        return take_conversations(file, folder, links=terms.links, max_rejected=terms.max_rejected)
     return take_benchmark(WITH_FILES[name], file, folder, terms)
 
 
@@ -138,11 +172,5 @@ def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path, ter
 
 
 def _embedded(name: str, world: WorldSettings, folder: Path) -> Part:
-    match name:
-        case "corpus":
-            rows = write_corpus(world, folder)
-        case "finetune":
-            rows = write_finetune(world, folder)
-        case _:
-            rows = write_benchmark(name, world, folder)
+    rows = write_finetune(world, folder) if name == "finetune" else write_benchmark(name, world, folder)
     return Part("embedded", rows, [])

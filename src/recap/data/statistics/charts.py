@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from recap.io import atomic_path
 
@@ -63,6 +63,32 @@ def image_size_chart(path: str | Path, sizes: Sequence[tuple[int, int]], *, smal
     _save(figure, path)
 
 
+def bar_chart(path: str | Path, values: Mapping[str, float], *, title: str, xlabel: str) -> None:
+    """Draw one horizontal bar per value, the first on top."""
+    figure, axes = _figure(title, height=max(2.0, 0.9 + 0.2 * len(values)))
+    names = list(values)
+    axes.barh(range(len(names)), list(values.values()), color=COLOURS[0], height=0.75)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    _finish(axes, xlabel=xlabel, ylabel="")
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.tick_params(axis="y", length=0, labelsize=8)
+    _save(figure, path)
+
+
+def growth_chart(path: str | Path, points: Sequence[tuple[int, int]], *, title: str, xlabel: str, ylabel: str) -> None:
+    """Draw a line through points, from the origin on."""
+    figure, axes = _figure(title)
+    axes.plot([0, *(x for x, _ in points)], [0, *(y for _, y in points)], color=COLOURS[0], linewidth=2)
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    _finish(axes, xlabel=xlabel, ylabel=ylabel)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    _save(figure, path)
+
+
 def comparison_chart(path: str | Path, values: Mapping[str, tuple[float | None, float | None]], title: str) -> None:
     """Draw pairs of bars, before and after, one small panel per index because their scales differ.
 
@@ -95,8 +121,8 @@ def _pair_panel(axes: Axes, name: str, pair: tuple[float | None, float | None]) 
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _figure(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7, 4), dpi=DPI, layout="constrained")
+def _figure(title: str, height: float = 4) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7, height), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=12, color=INK)
     return figure, axes

@@ -1,4 +1,4 @@
-"""What `explore` and `quality` put under plots/: CSV for `dvc plots`, PNG for people and for the report."""
+"""What `quality` puts under plots/: CSV for `dvc plots`, PNG for people."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from recap.data.corpus.records import Record
-from recap.data.statistics.charts import comparison_chart, histogram_chart, image_size_chart, word_chart
+from recap.data.statistics.charts import comparison_chart, word_chart
 from recap.data.statistics.comparison import INDICES
-from recap.data.statistics.images import SMALL_BELOW_PX, ImageFacts
 from recap.data.statistics.text import word_histogram
 from recap.io import atomic_path
 
@@ -21,27 +20,6 @@ def write_word_histograms(path: str | Path, histograms: Mapping[str, Sequence[fl
         writer.writerow(["words", *histograms])
         for number, shares in enumerate(zip_longest(*histograms.values(), fillvalue=0.0)):
             writer.writerow([number, *(round(share, 6) for share in shares)])
-
-
-def plot_exploration(folder: str | Path, records: Sequence[Record], facts: Mapping[str, ImageFacts]) -> None:
-    """Write words.csv, words.png, characters.png and image_sizes.png."""
-    captions = [record.caption for record in records]
-    words = {"captions": word_histogram(captions)}
-    sizes = [(image.width, image.height) for image in facts.values()]
-    with atomic_path(folder) as draft:
-        draft.mkdir()
-        write_word_histograms(draft / "words.csv", words)
-        word_chart(draft / "words.png", words, f"Words in {len(captions)} raw captions")
-        histogram_chart(
-            draft / "characters.png",
-            [len(caption) for caption in captions],
-            title=f"Characters in {len(captions)} raw captions",
-            xlabel="characters in a caption",
-            ylabel="captions",
-        )
-        image_size_chart(
-            draft / "image_sizes.png", sizes, small_below=SMALL_BELOW_PX, title=f"Sizes of {len(sizes)} images"
-        )
 
 
 def plot_comparison(

@@ -49,7 +49,7 @@ def equal_samples(corpora: Sequence[Sequence[Record]], *, rows: int, tokens: int
         One sample per corpus, all with the same number of captions and of tokens.
     """
     shuffled = [shuffled_captions(records, seed) for records in corpora]
-    token_lists = [_tokenized(captions) for captions in shuffled]
+    token_lists = [_first_tokens(captions, tokens) for captions in shuffled]
     num_rows = min(rows, *map(len, shuffled))
     num_tokens = min(tokens, *(sum(map(len, lists)) for lists in token_lists))
     return [
@@ -58,8 +58,16 @@ def equal_samples(corpora: Sequence[Sequence[Record]], *, rows: int, tokens: int
     ]
 
 
-def _tokenized(captions: Sequence[str]) -> list[list[str]]:
-    return [tokens(caption) for caption in captions]
+def _first_tokens(captions: Sequence[str], enough: int) -> list[list[str]]:
+    """The first captions' tokens, `enough` together or all that there are: a large corpus is not read to its end."""
+    lists: list[list[str]] = []
+    found = 0
+    for caption in captions:
+        if found >= enough:
+            break
+        lists.append(tokens(caption))
+        found += len(lists[-1])
+    return lists
 
 
 def cut(token_lists: Sequence[Sequence[str]], limit: int) -> list[list[str]]:

@@ -1,31 +1,27 @@
 """Statistics of captions, one by one: words, characters, too short, repetitive.
 
-A word is a run of non-blank characters that holds a letter or a digit, stripped of the punctuation around it.
-Data-Juicer's `words_num_filter` counts in the same way but strips digits too, so that it sees no word in
-"42": its count is never above this one.
+A word is what Data-Juicer's `words_num_filter` counts: what stands between blanks, stripped of punctuation, digits and
+emoji at both ends, if anything is left. A standard deviation is the sample's, with n - 1.
 """
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from recap.data.processing.juicer import SPECIAL_CHARACTERS, get_words_from_document, words_refinement
+
 MIN_WORDS = 6
-"""A caption with fewer words is too short; `words_num_filter` of the headline recipe draws the same line."""
+"""A caption with fewer words is too short; `words_num_filter` of the recipes draws the same line."""
 
 HISTOGRAM_LIMIT = 100
 """Longer captions are counted in the last bin of a histogram of words."""
 
 
 def words(caption: str) -> list[str]:
-    """The caption's words in order, case kept: `words('A cat, "two" - dogs')` is [A, cat, two, dogs]."""
-    stripped = (_strip_punctuation(part) for part in caption.split())
-    return [word for word in stripped if word]
-
-
-def _strip_punctuation(text: str) -> str:
-    inside = [index for index, character in enumerate(text) if character.isalnum()]
-    return text[inside[0] : inside[-1] + 1] if inside else ""
+    """The caption's words in order, case kept: `words('A cat, "two" - 3 dogs')` is [A, cat, two, dogs]."""
+    found: list[str] = words_refinement(get_words_from_document(caption), strip_chars=SPECIAL_CHARACTERS)
+    return found
 
 
 def tokens(caption: str) -> list[str]:
@@ -52,21 +48,26 @@ def describe_captions(captions: Sequence[str]) -> dict[str, Any]:
     """Summarise captions.
 
     Returns:
-        Means and sample standard deviations of words and characters per caption (None for fewer than one
-        or two captions), and percentages (0-100) of captions that are too short, repetitive, or
-        equal to an earlier one but for case and blanks.
+        Means and standard deviations of words and characters per caption (None for fewer than one or two captions), and
+        percentages (0-100) of captions that are too short, repetitive, or equal to an earlier one but for case and
+        blanks.
     """
-    caption_tokens = [tokens(caption) for caption in captions]
-    words_mean, words_sd = _mean_and_sd([len(item) for item in caption_tokens])
-    characters_mean, characters_sd = _mean_and_sd([len(caption) for caption in captions])
+    num_words, repetitive, repetition = [], 0, 0.0
+    for caption in captions:
+        caption_tokens = tokens(caption)
+        num_words.append(len(caption_tokens))
+        repetitive += is_repetitive(caption_tokens)
+        repetition += word_repetition(caption_tokens)
+    words_mean, words_sd = mean_and_sd(num_words)
+    characters_mean, characters_sd = mean_and_sd([len(caption) for caption in captions])
     return {
         "words_mean": words_mean,
         "words_sd": words_sd,
         "characters_mean": characters_mean,
         "characters_sd": characters_sd,
-        "too_short_percent": percent(sum(len(item) < MIN_WORDS for item in caption_tokens), len(captions)),
-        "repetitive_percent": percent(sum(map(is_repetitive, caption_tokens)), len(captions)),
-        "word_repetition_percent": percent(sum(map(word_repetition, caption_tokens)), len(captions)),
+        "too_short_percent": percent(sum(number < MIN_WORDS for number in num_words), len(captions)),
+        "repetitive_percent": percent(repetitive, len(captions)),
+        "word_repetition_percent": percent(repetition, len(captions)),
         "duplicate_caption_percent": percent(count_duplicates(captions), len(captions)),
     }
 
@@ -81,22 +82,28 @@ def percent(part: float, whole: int) -> float | None:
     return 100 * part / whole if whole else None
 
 
-def _mean_and_sd(values: Sequence[int]) -> tuple[float | None, float | None]:
+def mean_and_sd(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation; None of fewer than one or two values."""
     count = len(values)
     if count == 0:
         return None, None
-    mean = sum(values) / count
+    mean = math.fsum(values) / count
     if count == 1:
         return mean, None
-    return mean, math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
 
 
-def word_histogram(captions: Sequence[str]) -> list[float]:
+def word_histogram(captions: Iterable[str]) -> list[float]:
+    """`histogram` of the captions' numbers of words."""
+    return histogram(len(words(caption)) for caption in captions)
+
+
+def histogram(num_words: Iterable[int]) -> list[float]:
     """Percentage (0-100) of captions by number of words.
 
     Returns:
         Index n holds the share of captions with n words, the last possible one (`HISTOGRAM_LIMIT`) that of
         captions with so many or more; no trailing zeros.
     """
-    counts = Counter(min(len(words(caption)), HISTOGRAM_LIMIT) for caption in captions)
-    return [100 * counts[number] / len(captions) for number in range(max(counts, default=-1) + 1)]
+    counts = Counter(min(number, HISTOGRAM_LIMIT) for number in num_words)
+    return [100 * counts[number] / counts.total() for number in range(max(counts, default=-1) + 1)]

@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexDirError
 
+from recap.data.corpus.index import INDEX, CorpusIndex, Place, index_of
 from recap.reporting.run import TRAINING_STAGES, RunFiles
 
 BENCHMARKS = "data/benchmarks"
@@ -40,26 +42,55 @@ class Checkout:
         self.missing: list[str] = []
         self._asked: set[str] = set()
 
-    def copy(self, path: str, *, output: str | None = None) -> None:
+    def copy(self, path: str, *, output: str | None = None, target: str | None = None) -> None:
         """Copy a file that the revision has; note it as missing where its content cannot be had.
 
         Args:
             path: Below the project's root.
             output: The folder that DVC tracks the file in; None for a file that is tracked alone.
+            target: Where the copy goes; to the same path if None.
         """
         if path in self._asked:
             return
         self._asked.add(path)
-        target = self.root / path
+        copy = self.root / (target or path)
         try:
             if not self.revision.exists(path):
                 return
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with self.revision.open(path, "rb") as source, target.open("wb") as copy:
-                shutil.copyfileobj(source, copy)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with self.revision.open(path, "rb") as source, copy.open("wb") as stream:
+                shutil.copyfileobj(source, stream)
         except UNAVAILABLE:
-            target.unlink(missing_ok=True)
+            copy.unlink(missing_ok=True)
             self._note(output or path)
+
+    def copy_picture(self, name: str) -> None:
+        """Copy one picture of the corpus to a file of its own, out of the shard that it lies in."""
+        index = self._corpus_index()
+        place = index.place(name) if index is not None else None
+        if place is None:
+            self.copy(f"{CORPUS}/{name}", output=CORPUS)
+            return
+        target = self.root / CORPUS / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._open(place) as shard:
+                shard.seek(place.offset)
+                target.write_bytes(shard.read(place.length))
+        except UNAVAILABLE:
+            self._note(CORPUS)
+
+    def _open(self, place: Place) -> IO[bytes]:
+        if place.referenced:
+            return place.file.open("rb")
+        shard: IO[bytes] = self.revision.open(f"{CORPUS}/{place.file.name}", "rb")
+        return shard
+
+    def _corpus_index(self) -> CorpusIndex | None:
+        # Not beside the pictures, which would be looked for in shards then.
+        own = f"{CORPUS}.index/{INDEX}"
+        self.copy(f"{CORPUS}/{INDEX}", output=CORPUS, target=own)
+        return index_of((self.root / own).parent)
 
     def copy_folder(self, folder: str) -> None:
         """Copy the files of a folder that are tracked one by one."""
@@ -98,7 +129,10 @@ class CopiedFiles(RunFiles):
         # A data URI is no path, and a picture outside its folder is refused when it is opened.
         if not (image.startswith("data:") or path.is_absolute() or ".." in path.parts):
             place = folder.relative_to(self.checkout.root)
-            self.checkout.copy((place / path).as_posix(), output="/".join(place.parts[:2]))
+            if place == PurePosixPath(CORPUS):
+                self.checkout.copy_picture(image)
+            else:
+                self.checkout.copy((place / path).as_posix(), output="/".join(place.parts[:2]))
         return super().thumbnail(folder, image)
 
 

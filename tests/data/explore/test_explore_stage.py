@@ -7,17 +7,21 @@ from pathlib import Path
 def explore(run_stage: Callable[..., None], corpus: Path, folder: Path) -> None:
     run_stage(
         "explore", corpus=corpus / "train.jsonl", images=corpus, rejected=corpus / "rejected.jsonl",
-        report=folder / "data/explore/report.md", plots=folder / "plots/explore", metrics=folder / "explore.json",
-        details=folder / "details.json", timing=folder.parent / "timing.json",
+        benchmarks=corpus.parent / "benchmarks", report=folder / "data/explore/report.md",
+        recipe=folder / "data/explore/suggested_recipe.yaml", leaked=folder.parent / "leaked.jsonl",
+        plots=folder / "plots/explore", metrics=folder / "explore.json", details=folder / "details.json",
+        timing=folder.parent / "timing.json",
     )  # fmt: skip
 
 
 def test_explore(corpus: Path, tmp_path: Path, run_stage: Callable[..., None], read: Callable[[Path], dict]) -> None:
     explore(run_stage, corpus, tmp_path / "one")
-    assert read(tmp_path / "one/explore.json") == {"explore": {"text": {"too_short_percent": 16.666667}}}
+    assert read(tmp_path / "one/explore.json") == {
+        "explore": {"text": {"too_short_percent": 16.666667}, "leaked_images": 0}
+    }
     facts = read(tmp_path / "one/details.json")["explore"]
     assert (facts["rows"], facts["rejected"]) == (6, {"empty_caption": 1})
-    assert facts["complete_percent"] == {"id": 100, "text": 100, "images": 100, "all": 100}
+    assert facts["complete_percent"] == {"id": 100, "text": 85.714286, "images": 100, "all": 85.714286}  # 6 of 7 read
     assert facts["text"]["words_mean"] == 6.833333  # (9 + 8 + 8 + 6 + 1 + 9) / 6
     assert facts["images"]["small_percent"] == 33.333333  # heights 200 and 220 of 200, 220, ..., 300
     report = (tmp_path / "one/data/explore/report.md").read_text()
@@ -29,7 +33,7 @@ def test_explore_twice_is_the_same(corpus: Path, tmp_path: Path, run_stage: Call
     for name in ("one", "two"):
         explore(run_stage, corpus, tmp_path / name)
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
-    assert len(files) == 7
+    assert len(files) == 16
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -50,7 +54,8 @@ def test_explore_photographs(
     photos = shared / "photos"
     run_stage(
         "explore", corpus=photos / "train.jsonl", images=photos, rejected=tmp_path / "rejected.jsonl",
-        report=tmp_path / "report.md", plots=tmp_path / "plots", metrics=tmp_path / "explore.json",
+        benchmarks=tmp_path / "benchmarks", report=tmp_path / "report.md", recipe=tmp_path / "recipe.yaml",
+        leaked=tmp_path / "leaked.jsonl", plots=tmp_path / "plots", metrics=tmp_path / "explore.json",
         details=tmp_path / "details.json", timing=tmp_path / "timing.json",
     )  # fmt: skip
     facts = read(tmp_path / "details.json")["explore"]

@@ -1,0 +1,219 @@
+"""Everything that `explore` says about a corpus: numbers, findings, a recipe, and what its charts show."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import pandas
+
+from recap.data.explore.boilerplate import PATTERNS, boilerplate
+from recap.data.explore.diagnosis import Finding, defects_of, diagnose
+from recap.data.explore.duplicates import copies, picture_groups, repeats
+from recap.data.explore.languages import languages
+from recap.data.explore.recipe import DEDUPLICATION, Rule, kept, repetition_filters, suggest
+from recap.data.explore.rules import caption_hashes, dropped_by, image_statistics, text_statistics
+from recap.data.explore.sizes import describe_images, shares
+from recap.data.explore.table import distinct_pictures, records_of
+from recap.data.explore.vocabulary import Text, frequent_bigrams, frequent_words, read_text, vocabulary_growth
+from recap.data.statistics.diversity import describe_diversity
+from recap.data.statistics.sampling import equal_samples, shuffled_captions
+from recap.data.statistics.text import describe_captions, mean_and_sd, percent
+from recap.params import QualityParams
+
+QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
+FREQUENT = 30
+
+# Why `prepare` rejects a row, by the field that lacks; every other reason leaves it open which one.
+LACKING = {
+    "id": {"missing_id"},
+    "text": {"missing_text", "empty_caption", "broken_text"},
+    "images": {"no_image", "several_images", "missing_image", "broken_image", "image_too_large", "path_leaves_root"},
+}
+UNREADABLE_ROW = {"broken_json", "not_an_object"}
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What was found.
+
+    Attributes:
+        facts: Numbers, nested.
+        findings: What is wrong, the most frequent first.
+        rules: The suggested recipe.
+        words, characters: Per caption, shape (rows,).
+        frequent: The most frequent words with their counts.
+        growth: (tokens read, different ones among them).
+        captions_by_copies, pictures_by_copies: How many different ones there are, by how many rows have them.
+        pictures: The readable pictures of the corpus, each once.
+    """
+
+    facts: dict[str, Any]
+    findings: list[Finding]
+    rules: list[Rule]
+    words: pandas.Series
+    characters: pandas.Series
+    frequent: dict[str, int]
+    growth: list[tuple[int, int]]
+    captions_by_copies: pandas.Series
+    pictures_by_copies: pandas.Series
+    pictures: pandas.DataFrame
+
+
+def explore_corpus(
+    table: pandas.DataFrame,
+    rejected: Sequence[Mapping[str, Any]],
+    leaks: pandas.DataFrame,
+    *,
+    leaked_path: str,
+    quality: QualityParams,
+) -> Exploration:
+    """Look at a corpus.
+
+    Args:
+        table: Its rows (`recap.data.explore.table`).
+        rejected: What `prepare` left out: rows with a `reason`.
+        leaks: Pictures that a benchmark shows too (`recap.data.explore.leaks`).
+        leaked_path: Where the list of them is written.
+        quality: Sizes and seed of the diversity sample.
+    """
+    captions = table["caption"]
+    of_text = text_statistics(captions.tolist())
+    statistics = pandas.concat([of_text, image_statistics(table)], axis=1)
+    kinds = boilerplate(captions)
+    writing_by, writing = languages(captions.tolist())
+    pictures = distinct_pictures(table)
+    files, looks = _keys_by_row(table, pictures)
+    leaked = table["image"].isin(leaks["image"]).to_numpy()
+    markup = any("html" in found or "url" in found for found in kinds)
+    rules = suggest(table, statistics, leaked=leaked, leaked_path=leaked_path, markup=markup)
+    defects = defects_of(
+        table, rules, kinds=kinds, writing=pandas.Series(writing, dtype=object),
+        same_file=_again(files), alike=_again(looks),
+    )  # fmt: skip
+    hashes = caption_hashes(captions, DEDUPLICATION)
+    text = read_text(shuffled_captions(records_of(table), quality.seed))
+    findings = diagnose(table, defects, len(rejected))
+    facts = {
+        "rows": len(table),
+        "rejected_rows": len(rejected),
+        "rejected": dict(sorted(Counter(row["reason"] for row in rejected).items())),
+        "complete_percent": completeness(table, rejected),
+        "text": _text_facts(captions, of_text, hashes, kinds) | {f"{writing_by}s": shares(writing)},
+        "vocabulary": _vocabulary_facts(text),
+        **_diversity_facts(table, quality),
+        "images": _image_facts(table, pictures, files, looks),
+        "leaked_images": leaks["image"].nunique(),
+        "leaked": {str(name): int(count) for name, count in leaks["benchmark"].value_counts().sort_index().items()},
+        "findings": {finding.name: finding.to_facts() for finding in findings},
+        "suggested_recipe": {"rows_kept": kept(rules, len(table)), "operators": _rule_facts(rules)},
+    }
+    return Exploration(
+        facts=facts,
+        findings=findings,
+        rules=rules,
+        words=of_text["num_words"],
+        characters=of_text["text_len"],
+        frequent=frequent_words(text, FREQUENT),
+        growth=vocabulary_growth(text),
+        captions_by_copies=copies(hashes),
+        pictures_by_copies=copies(looks.dropna()),
+        pictures=pictures,
+    )
+
+
+def completeness(table: pandas.DataFrame, rejected: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Percentage (0-100) of the rows that `prepare` read in which each field is sound, and in which all are."""
+    rows = len(table) + len(rejected)
+    reasons = Counter(row["reason"] for row in rejected)
+    lacking = {field: sum(reasons[reason] for reason in why | UNREADABLE_ROW) for field, why in LACKING.items()}
+    fields = {field: percent(rows - count, rows) for field, count in lacking.items()}
+    return {**fields, "all": percent(len(table), rows)}
+
+
+def _text_facts(
+    captions: pandas.Series, of_text: pandas.DataFrame, hashes: pandas.Series, kinds: list[list[str]]
+) -> dict[str, Any]:
+    count = len(captions)
+    repeated = {
+        f"{operator.removesuffix('_filter')}_dropped_percent": percent(
+            int(dropped_by(operator, arguments, of_text).sum()), count
+        )
+        for operator, arguments, _ in repetition_filters()
+    }
+    return {
+        **describe_captions(captions.tolist()),
+        "words_quantiles": _quantiles(of_text["num_words"]),
+        "characters_quantiles": _quantiles(of_text["text_len"]),
+        **repeated,
+        "near_duplicate_caption_percent": percent(repeats(hashes), count),
+        "boilerplate_percent": percent(sum(map(bool, kinds)), count),
+        "boilerplate": {name: percent(sum(name in found for found in kinds), count) for name in PATTERNS},
+    }
+
+
+def _vocabulary_facts(text: Text) -> dict[str, Any]:
+    return {
+        "tokens": len(text.numbers),
+        "words": len(text.vocabulary),
+        "frequent_words": frequent_words(text, FREQUENT),
+        "frequent_bigrams": frequent_bigrams(text, FREQUENT),
+    }
+
+
+def _diversity_facts(table: pandas.DataFrame, quality: QualityParams) -> dict[str, Any]:
+    (sample,) = equal_samples(
+        [records_of(table)], rows=quality.sample_rows, tokens=quality.sample_tokens, seed=quality.seed
+    )
+    return {
+        "sample_rows": len(sample.captions),
+        "sample_tokens": sample.num_tokens,
+        "diversity": describe_diversity(
+            sample,
+            mattr_window=quality.mattr_window,
+            hdd_sample=quality.hdd_sample,
+            self_bleu_sample=quality.self_bleu_sample,
+        ),
+    }
+
+
+def _image_facts(
+    table: pandas.DataFrame, pictures: pandas.DataFrame, files: pandas.Series, looks: pandas.Series
+) -> dict[str, Any]:
+    ratios = pictures["width"] / pictures["height"]
+    brightness_mean, brightness_sd = mean_and_sd(pictures["brightness"].tolist())
+    return {
+        **describe_images(pictures, table.loc[table["broken"] != "", "image"].nunique()),
+        "duplicate_image_rows": repeats(files.dropna()),
+        "near_duplicate_image_rows": repeats(looks.dropna()),
+        "aspect_ratio_quantiles": _quantiles(ratios),
+        "brightness_mean": brightness_mean,
+        "brightness_sd": brightness_sd,
+    }
+
+
+def _rule_facts(rules: Sequence[Rule]) -> dict[str, Any]:
+    return {
+        f"{number:02d}_{rule.operator}": {
+            "active": rule.active,
+            "rows": int(rule.alone.sum()),
+            "new_rows": int(rule.new.sum()),
+        }
+        for number, rule in enumerate(rules, start=1)
+    }
+
+
+def _keys_by_row(table: pandas.DataFrame, pictures: pandas.DataFrame) -> tuple[pandas.Series, pandas.Series]:
+    """What a row's picture is, as a file and by its look: equal for equal ones, missing where it cannot be read."""
+    looks = picture_groups(pictures)
+    by_name = pandas.DataFrame({"file": pictures["digest"], "look": looks}).set_index(pictures["image"])
+    return table["image"].map(by_name["file"]), table["image"].map(by_name["look"])
+
+
+def _again(keys: pandas.Series) -> numpy.ndarray[Any, numpy.dtype[numpy.bool_]]:
+    return (keys.duplicated() & keys.notna()).to_numpy()
+
+
+def _quantiles(values: pandas.Series) -> dict[str, float | None]:
+    return {name: float(values.quantile(share)) if len(values) else None for name, share in QUANTILES.items()}

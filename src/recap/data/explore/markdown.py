@@ -1,0 +1,161 @@
+"""The report of `explore` as Markdown: what is wrong, how much of it, what to do, and the numbers behind it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recap.data.explore.diagnosis import Finding
+from recap.data.explore.exploration import Exploration
+
+LONGEST_LIST = 15
+LONGEST_EXAMPLE = 120
+"""Characters; a web page in a caption would fill the report."""
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table; the first column and those of texts are left-aligned, the others right-aligned."""
+    texts = [index == 0 or not all(_is_number(row[index]) for row in rows) for index in range(len(header))]
+    lines = [header, [":---" if is_text else "---:" for is_text in texts], *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, str) or value.replace(",", "").replace(".", "").isdigit()
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return "n/a"
+        case float():
+            return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def share_table(name: str, shares: Mapping[str, float]) -> str:
+    """A table of percentages by value."""
+    return table([name, "%"], list(shares.items()))
+
+
+def summary(found: Exploration) -> str:
+    """The diagnosis in a few lines, for a terminal."""
+    lines = [f"  {finding.percent:5.1f} %  {finding.title}: {finding.advice}" for finding in found.findings]
+    return "\n".join([_lead(found), *lines])
+
+
+def exploration_report(found: Exploration, *, recipe: str, plots: str) -> str:
+    """The report.
+
+    Args:
+        found: What was found.
+        recipe: The suggested recipe, as YAML.
+        plots: Path of the folder with the charts, relative to the report.
+    """
+    facts = found.facts
+    return (
+        "\n\n".join(
+            [
+                "# The corpus as it comes",
+                _lead(found),
+                *_diagnosis(found.findings, facts),
+                "## What to do\n\nThis recipe follows from the numbers above. `process` takes it as it is: copy it to "
+                "`recipes/suggested.yaml`, change what you know better, and run `dvc exp run -S recipe=suggested`.\n\n"
+                f"```yaml\n{recipe}```",
+                *_captions(facts, plots),
+                *_pictures(facts, plots),
+                *_rows(facts),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _lead(found: Exploration) -> str:
+    facts = found.facts
+    rows, kept = facts["rows"], facts["suggested_recipe"]["rows_kept"]
+    read = f"{rows:,} rows can be used" + (
+        f", {facts['rejected_rows']:,} more were rejected" if facts["rejected_rows"] else ""
+    )
+    if not found.findings:
+        return f"{read}. Nothing of what is looked for was found in them."
+    worst = found.findings[0]
+    return (
+        f"{read}. What is wrong most often: {worst.title} ({worst.percent:.1f} %). "
+        f"The recipe below keeps {kept:,} rows ({100 * kept / rows if rows else 0:.1f} %)."
+    )
+
+
+def _diagnosis(findings: Sequence[Finding], facts: Mapping[str, Any]) -> list[str]:
+    if not findings:
+        return []
+    lines = [[finding.title, f"{finding.rows:,}", f"{finding.percent:.1f}", finding.advice] for finding in findings]
+    leaks = ", ".join(f"{count:,} of {name}" for name, count in facts["leaked"].items())
+    return [
+        "## What is wrong\n\n" + table(["what", "rows", "%", "what to do"], lines),
+        *(
+            [f"Pictures of the corpus that benchmarks show: {leaks}. `data/explore/leaked.jsonl` has each."]
+            if leaks
+            else []
+        ),
+        *(_examples(finding) for finding in findings if finding.examples),
+    ]
+
+
+def _examples(finding: Finding) -> str:
+    name = finding.title[0].upper() + finding.title[1:]
+    return f"{name}, for example:\n\n" + "\n".join(f"- `{shortened(example)}`" for example in finding.examples)
+
+
+def shortened(text: str) -> str:
+    """A text as one line that fits a page, fit to stand between backquotes."""
+    line = " ".join(text.replace("`", "'").split()) or "(blank)"
+    return line if len(line) <= LONGEST_EXAMPLE else line[: LONGEST_EXAMPLE - 1] + "…"
+
+
+def _captions(facts: Mapping[str, Any], plots: str) -> list[str]:
+    text, vocabulary = facts["text"], facts["vocabulary"]
+    written = "language" if "languages" in text else "script"
+    return [
+        "## Captions\n\nA word is what Data-Juicer's `words_num_filter` counts; sd is the sample's.\n\n"
+        + table(["statistic", "value"], _numbers(text)),
+        f"![words in a caption]({plots}/words.png)\n\n![characters in a caption]({plots}/characters.png)",
+        table(
+            ["quantile", "words", "characters"],
+            [
+                [name, text["words_quantiles"][name], text["characters_quantiles"][name]]
+                for name in text["words_quantiles"]
+            ],
+        ),
+        share_table("boilerplate", text["boilerplate"]),
+        share_table(written, text[f"{written}s"]),
+        f"### Words\n\n{vocabulary['tokens']:,} words, {vocabulary['words']:,} different ones. A line that still rises "
+        f"at its end says that more captions would bring more words.\n\n![growth]({plots}/vocabulary.png)\n\n"
+        f"![frequent words]({plots}/word_frequency.png)",
+        table(["pair of words", "times"], list(vocabulary["frequent_bigrams"].items())[:LONGEST_LIST]),
+        f"### Diversity\n\nOn {facts['sample_rows']} captions and {facts['sample_tokens']} tokens. `ttr`, `maas`, "
+        "`distinct_n`, `self_bleu` and `compression_ratio` depend on the size of the sample: compare them only "
+        "with figures from samples of the same size.\n\n" + table(["index", "value"], list(facts["diversity"].items())),
+    ]
+
+
+def _pictures(facts: Mapping[str, Any], plots: str) -> list[str]:
+    images = facts["images"]
+    return [
+        "## Pictures\n\n" + table(["statistic", "value"], _numbers(images)),
+        f"![sizes]({plots}/image_sizes.png)\n\n![sides]({plots}/aspect_ratios.png)\n\n"
+        f"![brightness]({plots}/brightness.png)\n\n![copies]({plots}/duplicates.png)",
+        share_table("format", images["formats"]),
+        share_table("mode", images["modes"]),
+        table(["quantile", "width / height"], list(images["aspect_ratio_quantiles"].items())),
+    ]
+
+
+def _rows(facts: Mapping[str, Any]) -> list[str]:
+    rejected = list(facts["rejected"].items()) or [("none", 0)]
+    return [
+        "## Rows that were read\n\n" + share_table("sound field", facts["complete_percent"]),
+        table(["rejected for", "rows"], rejected),
+    ]
+
+
+def _numbers(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [item for item in values.items() if not isinstance(item[1], Mapping)]

@@ -1,0 +1,87 @@
+"""What `explore` puts under plots/: CSV for `dvc plots`, PNG for people and for the report."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pandas
+
+from recap.data.explore.exploration import Exploration
+from recap.data.explore.sizes import SMALL_BELOW_PX
+from recap.data.statistics.charts import bar_chart, growth_chart, histogram_chart, image_size_chart, word_chart
+from recap.data.statistics.plots import write_word_histograms
+from recap.data.statistics.text import histogram
+from recap.io import atomic_path
+
+TAIL = 0.995
+"""A histogram ends at this quantile; its last bin holds what lies beyond, or one long value would hide all others."""
+
+MANY_COPIES = 10
+"""So many copies and more share a bar."""
+
+
+def plot_exploration(folder: str | Path, found: Exploration) -> None:
+    """Write words, word_frequency, vocabulary and duplicates as .csv and .png, and the histograms as .png."""
+    rows, pictures = len(found.words), found.pictures
+    words = {"captions": histogram(found.words)}
+    with atomic_path(folder) as draft:
+        draft.mkdir()
+        write_word_histograms(draft / "words.csv", words)
+        word_chart(draft / "words.png", words, f"Words in {rows:,} raw captions")
+        _write_csv(draft / "word_frequency.csv", ("word", "count"), found.frequent.items())
+        bar_chart(draft / "word_frequency.png", found.frequent, title="The most frequent words", xlabel="times")
+        _write_csv(draft / "vocabulary.csv", ("tokens", "words"), found.growth)
+        growth_chart(
+            draft / "vocabulary.png", found.growth, title="How the vocabulary grows", xlabel="words read",
+            ylabel="different words",
+        )  # fmt: skip
+        copies = _by_copies(found)
+        _write_csv(draft / "duplicates.csv", ("copies", "rows"), copies.items())
+        bar_chart(
+            draft / "duplicates.png", copies, title="Rows whose caption or picture others have too", xlabel="rows"
+        )
+        _histogram(draft / "characters.png", found.characters, f"Characters in {rows:,} raw captions", "characters")
+        ratios = pictures["width"] / pictures["height"]
+        _histogram(draft / "aspect_ratios.png", ratios, f"Shapes of {len(pictures):,} pictures", "width / height")
+        _histogram(
+            draft / "brightness.png", pictures["brightness"], f"Brightness of {len(pictures):,} pictures",
+            "mean grey: 0 black, 255 white",
+        )  # fmt: skip
+        sizes = pictures[["width", "height"]].drop_duplicates()
+        image_size_chart(
+            draft / "image_sizes.png", list(sizes.itertuples(index=False, name=None)), small_below=SMALL_BELOW_PX,
+            title=f"Sizes of {len(pictures):,} pictures",
+        )  # fmt: skip
+
+
+def _by_copies(found: Exploration) -> dict[str, int]:
+    """Rows by how many rows have the same caption, and the same picture; those that are alone are left out."""
+    return {
+        f"{what} in {label} rows": count
+        for what, groups in (("caption", found.captions_by_copies), ("picture", found.pictures_by_copies))
+        for label, count in _binned(groups)
+    }
+
+
+def _binned(groups: pandas.Series) -> list[tuple[str, int]]:
+    rows = {int(size): int(size) * int(number) for size, number in groups.items()}
+    bins = [(str(size), rows.get(size, 0)) for size in range(2, MANY_COPIES)]
+    return [*bins, (f"{MANY_COPIES} or more", sum(count for size, count in rows.items() if size >= MANY_COPIES))]
+
+
+def _histogram(path: Path, values: pandas.Series, title: str, xlabel: str) -> None:
+    limit = float(values.quantile(TAIL)) if len(values) else 0.0
+    beyond = bool((values > limit).any())
+    histogram_chart(
+        path, numpy.minimum(values.to_numpy(float), limit), title=title,
+        xlabel=f"{xlabel} (last bar: {limit:.4g} or more)" if beyond else xlabel, ylabel="rows",
+    )  # fmt: skip
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

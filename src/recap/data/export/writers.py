@@ -1,0 +1,76 @@
+"""Write pairs in the formats that other tools train from. Each writer fills a folder that Recap itself reads back."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from webdataset import ShardWriter
+
+from recap.data.corpus.records import dj_text
+from recap.data.export.pairs import Pair
+from recap.data.formats.llava import PROMPT, conversation
+from recap.data.formats.pictures import suffix_of
+
+# A tar is closed when it has as many bytes of content.
+SHARD_BYTES = 256 * 10**6
+
+
+def write_data_juicer(pairs: Iterable[Pair], folder: Path) -> int:
+    """`train.jsonl`, a row per line, and the pictures under their names. Returns the number of pairs."""
+    count = 0
+    with (folder / "train.jsonl").open("w", encoding="utf-8") as stream:
+        for pair in _with_files(pairs, folder):
+            row = {"id": pair.id, "text": dj_text(pair.caption), "images": [pair.image]}
+            stream.write(_json({**row, **pair.fields, **row}) + "\n")
+            count += 1
+    return count
+
+
+def write_llava(pairs: Iterable[Pair], folder: Path) -> int:
+    """`train.json`, a list of conversations, and the pictures under their names. Returns the number of pairs."""
+    count = 0
+    with (folder / "train.json").open("w", encoding="utf-8") as stream:
+        for pair in _with_files(pairs, folder):
+            fields = dict(pair.fields)
+            prompt = fields.pop(PROMPT, None)
+            said = conversation(pair.caption, prompt if isinstance(prompt, str) else None)
+            row = {"id": pair.id, "image": pair.image, "conversations": said}
+            stream.write((",\n" if count else "[\n") + _json({**row, **fields, **row}))
+            count += 1
+        stream.write("\n]\n" if count else "[]\n")
+    return count
+
+
+def write_webdataset(pairs: Iterable[Pair], folder: Path, *, shard_bytes: int = SHARD_BYTES) -> int:
+    """Tars `train-00000.tar`, ...: of each pair the picture, its caption as .txt, and the rest as .json."""
+    count = 0
+    pattern = str(folder / "train-%05d.tar").replace("%", "%%").replace("%%05d", "%05d")
+    # A date of its own would make the bytes differ from run to run.
+    with ShardWriter(pattern, maxcount=10**6, maxsize=shard_bytes, verbose=0, mtime=0) as shards:
+        for pair in pairs:
+            row = {"id": pair.id, "image": pair.image}
+            shards.write(
+                {
+                    "__key__": f"{count:09d}",
+                    suffix_of(pair.content).removeprefix(".") or "jpg": pair.content,
+                    "txt": pair.caption.encode(),
+                    "json": _json({**row, **pair.fields, **row}).encode(),
+                }
+            )
+            count += 1
+    return count
+
+
+def _with_files(pairs: Iterable[Pair], folder: Path) -> Iterator[Pair]:
+    """The pairs, each with its picture written below `folder`."""
+    for pair in pairs:
+        path = folder / pair.image
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(pair.content)
+        yield pair
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,69 @@
+"""Tables of Arrow: Parquet files, and datasets that Hugging Face's `save_to_disk` wrote. Read a batch at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+
+from recap.data.formats.rows import RawRow
+from recap.runtime.errors import UserError
+
+# Pictures stand in the rows, so a batch is small.
+ROWS_AT_A_TIME = 64
+
+
+def parquet_files(path: Path) -> list[Path]:
+    """The file itself, or all Parquet files of a folder, in the order of their names."""
+    return sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+
+
+def read_parquet(path: Path) -> Iterator[RawRow]:
+    """The rows of a file, or of all files of a folder.
+
+    Raises:
+        UserError: A file is no whole Parquet file.
+    """
+    for file in parquet_files(path):
+        name = str(file.relative_to(path)) if path.is_dir() else file.name
+        try:
+            with pyarrow.parquet.ParquetFile(file) as table:
+                yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise UserError(f"{file}: expected a Parquet file, found: {' '.join(str(error).split())}") from None
+
+
+def read_saved_dataset(path: Path) -> Iterator[RawRow]:
+    """The rows of a dataset, or of the split `train` of several. Images are not decoded.
+
+    Raises:
+        UserError: The folder holds no such dataset, or splits none of which is called train.
+    """
+    from datasets import DatasetDict, load_from_disk  # seconds to import
+
+    try:
+        dataset = load_from_disk(str(path))
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split())}") from None
+    if isinstance(dataset, DatasetDict):
+        split = "train" if "train" in dataset else next(iter(dataset), "") if len(dataset) == 1 else None
+        if not split:
+            raise UserError(
+                f"{path}: expected a split 'train', found {', '.join(dataset) or 'none'}; save the one to use"
+            )
+        dataset = dataset[split]
+    batches = dataset.with_format("arrow").iter(batch_size=ROWS_AT_A_TIME)
+    try:
+        yield from _rows(batches, path.name)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split())}") from None
+
+
+def _rows(batches: Iterator[Any], name: str) -> Iterator[RawRow]:
+    number = 0
+    for batch in batches:
+        for values in batch.to_pylist():
+            number += 1
+            # A table has every column in every row: one without a value says nothing.
+            yield RawRow(f"{name}:row {number}", {key: value for key, value in values.items() if value is not None})

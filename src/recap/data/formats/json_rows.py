@@ -1,0 +1,39 @@
+"""Rows in JSON: an object per line (Data-Juicer's, or plain ones) or an array of them (LLaVA's), whatever the name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from recap.data.formats.json_text import array_items, starts_with
+from recap.data.formats.llava import read_pair
+from recap.data.formats.rows import RawRow
+from recap.data.sources.fields import BadRow, as_object, best_effort_id, json_lines, parse_object
+from recap.data.sources.rejections import Rejection
+
+
+def json_values(path: Path) -> Iterator[tuple[str, Any | BadRow]]:
+    """(where, value) for every item of an array or for every line; a line that is no JSON object gives its fault.
+
+    Raises:
+        UserError: The file cannot be read, or is a broken array.
+    """
+    if starts_with(path) == "[":
+        for number, value in enumerate(array_items(path), start=1):
+            yield f"{path.name}:item {number}", value
+        return
+    for number, line in json_lines(path):
+        try:
+            yield f"{path.name}:{number}", parse_object(line)
+        except BadRow as fault:
+            yield f"{path.name}:{number}", fault
+
+
+def read_json_rows(path: Path) -> Iterator[RawRow | Rejection]:
+    """The rows of a file; conversations of one question and its answer are pairs too."""
+    for where, value in json_values(path):
+        try:
+            if isinstance(value, BadRow):
+                raise value
+            yield read_pair(RawRow(where, as_object(value)))
+        except BadRow as fault:
+            yield Rejection(where, best_effort_id(value), fault.reason, fault.detail)

@@ -1,0 +1,48 @@
+"""LLaVA's conversations as image-caption pairs, as its 558,000 rows for pretraining are: one request, one caption."""
+
+from typing import Any
+
+from recap.data.formats.rows import RawRow
+from recap.data.sources.fields import BadRow, as_object
+
+# Where the words of the human stand in a row's further fields.
+PROMPT = "prompt"
+IMAGE_TOKEN = "<image>"
+
+_SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
+
+
+def read_pair(row: RawRow) -> RawRow:
+    """Take a conversation for the pair that it is; a row without one is left alone.
+
+    The caption is what the model answers, to the letter; what it was asked becomes the field `PROMPT`.
+
+    Raises:
+        BadRow: broken_conversation, when it is not one human message and its answer.
+    """
+    key = next((key for key in ("conversations", "messages") if isinstance(row.values.get(key), list)), None)
+    if key is None:
+        return row
+    said = [_message(message) for message in row.values[key]]
+    # As LLaVA does: a conversation starts where the human does.
+    if said and said[0][0] == "gpt":
+        said = said[1:]
+    if [speaker for speaker, _ in said] != ["human", "gpt"]:
+        speakers = ", ".join(speaker for speaker, _ in said) or "nothing"
+        raise BadRow("broken_conversation", f"expected one human message and its answer, a caption; found {speakers}")
+    rest = {name: value for name, value in row.values.items() if name != key}
+    return RawRow(row.where, {**rest, PROMPT: said[0][1]}, caption=said[1][1], image=row.image)
+
+
+def conversation(caption: str, prompt: str | None) -> list[dict[str, str]]:
+    """A caption in LLaVA's form: `read_pair` gives back the caption and the prompt."""
+    return [{"from": "human", "value": prompt or IMAGE_TOKEN}, {"from": "gpt", "value": caption}]
+
+
+def _message(value: Any) -> tuple[str, str]:
+    message = as_object(value)
+    speaker = message.get("from") or message.get("role")
+    said = message.get("value") or message.get("content")
+    if not isinstance(speaker, str) or not isinstance(said, str):
+        raise BadRow("broken_conversation", f"expected a speaker and words in each message, found {message!r:.80}")
+    return _SPEAKERS.get(speaker, speaker), said

@@ -1,0 +1,112 @@
+"""The image of a row, however it is given: a path from here or there, bytes, base64, or a struct of bytes and path."""
+
+import base64
+import binascii
+import io
+import os
+import posixpath
+import re
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from PIL import Image
+
+from recap.data.corpus.images import DECODING_ERRORS, FORMATS
+from recap.data.sources.fields import BadRow, writable
+
+_DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+# Shorter texts are paths: no picture fits.
+_SHORTEST_BASE64 = 64
+_SUFFIXES = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "GIF": ".gif",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "PPM": ".ppm",
+}
+
+
+def decoded_base64(value: str) -> bytes | None:
+    """The picture that a text holds, as a data URI or as bare base64; None if it is something else, such as a path."""
+    uri = _DATA_URI.match(value)
+    text = value[uri.end() :] if uri else value
+    if not uri and (len(text) < _SHORTEST_BASE64 or not _BASE64.fullmatch(text)):
+        return None
+    try:
+        data = base64.b64decode(text)
+    except (binascii.Error, ValueError):
+        return None
+    return data if uri or suffix_of(data) else None
+
+
+class Pictures:
+    """Names the images of one source: paths below its root, and names of their own for those that rows hold."""
+
+    def __init__(self, root: Path, folders: tuple[str, ...] = (".",)) -> None:
+        """Take images of a source.
+
+        Args:
+            root: What the paths that come out are relative to.
+            folders: The folders below it in which paths may begin; the first one that has the file counts.
+        """
+        self._root = root
+        self._folders = folders
+        self._named: dict[bytes, bytes] = {}  # digest of a name -> digest of the bytes that have it
+
+    def take(self, value: Any, where: str) -> tuple[str, bytes | None]:
+        """The image of the row at `where`: its path, None; or its name and its bytes.
+
+        Raises:
+            BadRow: no_image, several_images or broken_text.
+        """
+        if isinstance(value, list):
+            if len(value) > 1:
+                raise BadRow("several_images", f"expected one image, found {len(value)}")
+            value = value[0] if value else None
+        given = None
+        if isinstance(value, dict) and {"bytes", "path"} & value.keys():
+            given, value = value.get("path"), value.get("bytes") or value.get("path")
+        if isinstance(value, bytes):
+            return self._name(value, where, given), value
+        if not isinstance(value, str) or not value:
+            raise BadRow("no_image", f"expected a path or the bytes of an image, found {value!r:.80}")
+        content = decoded_base64(value)
+        return (
+            (self._path(writable(value, "image")), None) if content is None else (self._name(content, where), content)
+        )
+
+    def _name(self, content: bytes, where: str, given: Any = None) -> str:
+        """A name that no other picture of the source has: the row's own if it is free, else its position."""
+        if isinstance(given, str) and (name := _below_root(writable(given, "path"))):
+            key, digest = (blake2b(data, digest_size=16).digest() for data in (name.encode(), content))
+            if self._named.setdefault(key, digest) == digest:
+                return name
+        file, _, position = where.rpartition(":")
+        stem = f"{PurePosixPath(file).with_suffix('')}/{position.rpartition(' ')[2]}"
+        return f"{_below_root(stem)}{suffix_of(content)}"
+
+    def _path(self, value: str) -> str:
+        # "./images/x.jpg" and "images//x.jpg" are images/x.jpg: one image has one name.
+        path = posixpath.normpath(value)
+        if path.startswith(("/", "..")):
+            return path
+        names = (path if folder == "." else f"{folder}/{path}" for folder in self._folders)
+        return next((name for name in names if os.path.isfile(f"{self._root}/{name}")), path)
+
+
+def suffix_of(data: bytes) -> str:
+    """What files of a picture's format are called; "" for what is no picture."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return _SUFFIXES.get(image.format or "", "")
+    except (*DECODING_ERRORS, Image.DecompressionBombError):
+        return ""
+
+
+def _below_root(name: str) -> str:
+    """A name as a relative path that leads downwards only."""
+    return "/".join(part for part in PurePosixPath(name).parts if part not in ("..", "/"))

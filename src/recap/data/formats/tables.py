@@ -1,0 +1,97 @@
+"""Tables as text: CSV and TSV with a line of column names, read by the standard library."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from recap.data.formats.rows import RawRow
+from recap.data.sources.rejections import Rejection
+from recap.runtime.errors import UserError
+
+# Characters of one cell: a picture in base64 fits, the rest of a file behind a quote that never closes does not.
+MAX_CELL = 64 << 20
+
+
+class _Lines:
+    """The lines of a file as text. `again` goes back to the line behind the one that `mark` stood before."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.number = 0
+        self._marked: tuple[int, int] | None = None
+        self._second = (0, 0)
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if self._marked is None:
+            self._marked = self._second = (self._stream.tell(), self.number)
+        # Bytes that are not UTF-8 become surrogates, which cost their row only.
+        return line.decode("utf-8-sig" if self.number == 1 else "utf-8", errors="surrogateescape")
+
+    def mark(self) -> None:
+        self._marked = None
+
+    def again(self) -> None:
+        position, self.number = self._second
+        self._stream.seek(position)
+
+    @property
+    def first(self) -> int:
+        """Number of the first line since `mark`."""
+        return self._second[1]
+
+
+def read_table(path: Path) -> Iterator[RawRow | Rejection]:
+    """The rows below the column names.
+
+    A quote that is never closed costs the line that it stands in, not those behind it.
+
+    Raises:
+        UserError: The file cannot be read, is not UTF-8, or has no line of column names.
+    """
+    csv.field_size_limit(MAX_CELL)
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: expected a table, found what cannot be read: {error.strerror}") from None
+    with stream:
+        head = stream.read(4)
+        stream.seek(0)
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise UserError(f"{path}: expected UTF-8, found UTF-16; save it as 'CSV UTF-8'")
+        yield from _rows(path, _Lines(stream))
+
+
+def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Rejection]:
+    header = next(lines, "")
+    delimiter = max("\t" if path.suffix.lower() == ".tsv" else ",", ";", "\t", key=header.count)
+    names = next(csv.reader([header], delimiter=delimiter), [])
+    if not any(name.strip() for name in names):
+        raise UserError(f"{path}: expected a line of column names, found nothing")
+    names = [name.strip() for name in names]
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        lines.mark()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            where = f"{path.name}:{lines.first}"
+            yield Rejection(where, None, "broken_row", f"expected cells that end where they should, {error}")
+            lines.again()
+            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+            continue
+        where = f"{path.name}:{lines.first}"
+        if len(cells) > len(names):
+            detail = f"expected {len(names)} columns, found {len(cells)}: a cell with {delimiter!r} needs quotes"
+            yield Rejection(where, None, "broken_row", detail)
+        elif any(cells):
+            yield RawRow(where, dict(zip(names, cells, strict=False)))

@@ -1,0 +1,58 @@
+"""A Data-Juicer dataset as the Arrow table behind it: whole columns at a time, no row in Python's hands.
+
+What has no one Arrow type, such as dicts with other keys in other rows, is JSON in a column, as `datasets` keeps it:
+operators see the values themselves.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow
+from datasets.table import InMemoryTable
+
+from recap.data.processing.juicer import Fields, NestedDataset
+
+
+def as_dataset(table: pyarrow.Table) -> NestedDataset:
+    return NestedDataset(InMemoryTable(table))
+
+
+def as_table(dataset: Any, columns: Iterable[str] | None = None) -> pyarrow.Table:
+    """The rows of a dataset, those that a filter or a selection left, in its order; all columns or some."""
+    chosen = dataset if columns is None else dataset.select_columns(list(columns))
+    return chosen.with_format("arrow")[:]
+
+
+def with_column(table: pyarrow.Table, name: str, values: Any) -> pyarrow.Table:
+    """A table with this column, new or in the place of the old one."""
+    if name in table.column_names:
+        return table.set_column(table.column_names.index(name), name, values)
+    return table.append_column(name, values)
+
+
+def column_of(values: Sequence[Any]) -> pyarrow.Array:
+    """Any JSON values as a column: of their common Arrow type, else as JSON."""
+    try:
+        column = pyarrow.array(values)
+    except (pyarrow.ArrowException, OverflowError):
+        return json_column(values)
+    # A column of dicts gives each row all keys.
+    return json_column(values) if "struct" in str(column.type) else column
+
+
+def json_column(values: Sequence[Any]) -> pyarrow.Array:
+    encoded = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
+    return pyarrow.ExtensionArray.from_storage(pyarrow.json_(), pyarrow.array(encoded, pyarrow.string()))
+
+
+def values_of(column: pyarrow.ChunkedArray) -> list[Any]:
+    """A column's values, JSON parsed."""
+    if not isinstance(column.type, pyarrow.JsonType):
+        return column.to_pylist()
+    return [None if value is None else json.loads(value) for value in column.to_pylist()]
+
+
+def statistics_of(table: pyarrow.Table) -> list[dict[str, Any]]:
+    """Data-Juicer's statistics of each row; empty before the first filter."""
+    return values_of(table[Fields.stats]) if Fields.stats in table.column_names else [{} for _ in range(len(table))]

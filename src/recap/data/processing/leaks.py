@@ -1,0 +1,40 @@
+"""`leaked_image_filter`: drops the rows whose picture a benchmark asks about, from the list that `explore` makes."""
+
+from functools import lru_cache
+from typing import Any
+
+from recap.data.processing.juicer import NON_STATS_FILTERS, OPERATORS, Filter
+from recap.io import read_jsonl
+
+Batch = dict[str, list[Any]]
+
+
+@lru_cache(maxsize=1)
+def read_leaked(path: str) -> frozenset[str]:
+    """The names of leaked pictures, from JSON Lines of `{"image", ...}`."""
+    return frozenset(row["image"] for row in read_jsonl(path))
+
+
+@OPERATORS.register_module("leaked_image_filter")
+@NON_STATS_FILTERS.register_module("leaked_image_filter")
+class LeakedImageFilter(Filter):
+    """Keeps the rows whose picture is in no benchmark.
+
+    Args:
+        leaked_path: JSON Lines of `{"image", ...}`, the names as corpus rows have them: `data/explore/leaked.jsonl`.
+    """
+
+    _batched_op = True
+
+    def __init__(self, leaked_path: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.leaked_path = leaked_path
+        read_leaked.cache_clear()  # another run in this process may have read an older file
+        read_leaked(leaked_path)  # fail now, and let forked workers inherit it
+
+    def compute_stats_batched(self, samples: Batch) -> Batch:
+        return samples
+
+    def process_batched(self, samples: Batch) -> list[bool]:
+        leaked = read_leaked(self.leaked_path)
+        return [image not in leaked for image in samples["image"]]

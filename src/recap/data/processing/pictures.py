@@ -1,0 +1,106 @@
+"""Pictures of a corpus for Data-Juicer's operators: as files while an operator reads them, their sizes without reading.
+
+Where the corpus is a folder of files, operators see its paths. Where it is shards and an index, they see the names of
+pictures; those that read pictures find temporary files there, a batch at a time, and the filters that only measure find
+what the index says.
+"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow
+from pyarrow import compute, parquet
+
+from recap.data.corpus.images import BadImage, stored_image
+from recap.data.corpus.index import INDEX, index_of
+from recap.data.processing.columns import json_column, statistics_of, with_column
+from recap.data.processing.juicer import Deduplicator, Fields, Filter, Mapper, Selector, StatsKeys
+from recap.runtime.errors import UserError
+
+MEASURED = {
+    "image_shape_filter": (StatsKeys.image_width, StatsKeys.image_height),
+    "image_aspect_ratio_filter": (StatsKeys.aspect_ratios,),
+    "image_size_filter": (StatsKeys.image_sizes,),
+}
+"""Filters whose statistics the index holds: upright pixels, as Data-Juicer opens pictures, and bytes."""
+
+
+def is_indexed(root: str | Path) -> bool:
+    """Whether pictures lie in shards, or in files of the user's that an index names, and not in a folder of files."""
+    return (Path(root) / INDEX).is_file()
+
+
+def reads_pictures(operator: type) -> bool:
+    """Whether an operator opens pictures: Data-Juicer's operators declare it by naming `image_key` in their code.
+
+    So does its catalogue of operators find out (data_juicer/tools/op_search.py, analyze_modality_tag).
+    """
+    bases = {base for kind in (Filter, Mapper, Deduplicator, Selector) for base in kind.__mro__}
+    return any("image_key" in inspect.getsource(cls) for cls in operator.__mro__ if cls not in bases)
+
+
+@contextmanager
+def picture_files(root: str | Path, names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Give pictures of an indexed corpus as files, which end with the block.
+
+    Args:
+        root: The folder of the corpus.
+        names: Of pictures, as rows name them.
+
+    Yields:
+        Absolute paths by name, each with the name's own suffix.
+
+    Raises:
+        OSError: A picture is not there, or not what it was.
+    """
+    index = index_of(root)
+    if index is None:
+        raise FileNotFoundError(f"{Path(root) / INDEX} is gone")
+    with TemporaryDirectory(prefix="recap-pictures-") as folder:
+        paths = {}
+        for number, name in enumerate(dict.fromkeys(names)):
+            path = Path(folder) / f"{number}{Path(name).suffix}"
+            try:
+                path.write_bytes(stored_image(index, name))
+            except BadImage as error:
+                raise OSError(str(error)) from None
+            paths[name] = str(path)
+        yield paths
+
+
+def with_measures(table: pyarrow.Table, operator: str, root: str | Path) -> pyarrow.Table:
+    """Rows with the statistics that an operator would measure, taken from the index, which it then uses.
+
+    Raises:
+        UserError: The index lacks a picture.
+    """
+    wanted = MEASURED.get(operator, ())
+    known = statistics_of(table.slice(0, 1))
+    if not wanted or not is_indexed(root) or known[0].keys() >= set(wanted):
+        return table
+    index = parquet.read_table(Path(root) / INDEX, columns=["image", "width", "height", "length"])
+    names = compute.list_flatten(table["images"])
+    rows = compute.index_in(names, value_set=index["image"])
+    if rows.null_count:
+        unknown = names.filter(compute.is_null(rows))[0]
+        raise UserError(
+            f"{Path(root) / INDEX}: expected a row for every picture, found none of {unknown}; rerun prepare"
+        )
+    found = index.take(rows)
+    sizes = zip(*(found[name].to_pylist() for name in ("width", "height", "length")), strict=True)
+    measured = [
+        {
+            StatsKeys.image_width: [width],
+            StatsKeys.image_height: [height],
+            StatsKeys.aspect_ratios: [width / height],
+            StatsKeys.image_sizes: [length],
+        }
+        for width, height, length in sizes
+    ]
+    statistics = [
+        {**old, **{name: new[name] for name in wanted}} for old, new in zip(statistics_of(table), measured, strict=True)
+    ]
+    return with_column(table, Fields.stats, json_column(statistics))

@@ -1,0 +1,106 @@
+"""Rows as operators see them, in a Data-Juicer dataset, and corpus rows made of what is left of them.
+
+An operator's row holds `id`, the bare caption as `text`, `images` (one path or name) and the user's further fields,
+each a column of its own. Data-Juicer adds its columns: `__dj__stats__`, `__dj__meta__`, hashes. They stay with the row.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow
+
+from recap.data.corpus.records import Record, dj_text
+from recap.data.processing.columns import as_dataset, column_of, statistics_of, values_of
+from recap.data.processing.juicer import Fields, HashKeys, NestedDataset
+from recap.data.processing.operators import RAW
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+ROW = ("id", "text", "images")
+
+MARKED_TEXT = "marked_text"
+"""The column with Data-Juicer's markers around the caption, there while an operator runs that asks for it."""
+
+RESERVED = (*ROW, MARKED_TEXT, "raw_text", "caption_source")
+"""What a processed row says itself, so that no field of the user can be called so."""
+
+HASHES = {value for name, value in vars(HashKeys).items() if not name.startswith("_")}
+
+
+def to_dataset(records: Sequence[Record], images: Sequence[str]) -> NestedDataset:
+    """The rows of a corpus for operators.
+
+    Args:
+        records: The corpus.
+        images: Of each record what operators see as its image.
+    """
+    columns = {
+        "id": pyarrow.array([record.id for record in records], pyarrow.string()),
+        "text": pyarrow.array([record.caption for record in records], pyarrow.string()),
+        "images": pyarrow.array([[image] for image in images], pyarrow.list_(pyarrow.string())),
+    }
+    for name in dict.fromkeys(name for record in records for name in record.fields):
+        if name in RESERVED:
+            logger.warning("the corpus's own field %s gives way to that of the run", name)
+            continue
+        columns[name] = column_of([record.fields.get(name) for record in records])
+    return as_dataset(pyarrow.table(columns))
+
+
+def corpus_rows(table: pyarrow.Table, sources: Sequence[Record], given: pyarrow.Table) -> list[Row]:
+    """Rows of the processed corpus: the pair, `raw_text`, `caption_source`, and the user's fields.
+
+    A field is passed on as the user wrote it, unless an operator changed it: a column cannot say that some rows lack
+    a field, or a part of one.
+
+    Args:
+        table: What the last operator left.
+        sources: For each of its rows the record that it comes from.
+        given: Of the same rows the columns that the first operator was given.
+    """
+    changed = {
+        name: list(zip(values_of(given[name]), values_of(table[name]), strict=True))
+        for name in given.column_names
+        if name not in ROW and not table[name].equals(given[name])
+    }
+    captions = table["caption_source"].to_pylist() if "caption_source" in table.column_names else [RAW] * len(table)
+    rows = []
+    for number, (row_id, text, record) in enumerate(
+        zip(table["id"].to_pylist(), table["text"].to_pylist(), sources, strict=True)
+    ):
+        fields = {name: value for name, value in record.fields.items() if name not in RESERVED}
+        for name, values in changed.items():
+            before, after = values[number]
+            if after != before:
+                fields[name] = after
+        row = {"id": row_id, "text": dj_text(text), "images": [record.image]}
+        rows.append({**row, "raw_text": record.caption, "caption_source": captions[number] or RAW, **fields})
+    return rows
+
+
+def computed_columns(table: pyarrow.Table, given: Iterable[str]) -> pyarrow.Table:
+    """What operators found out about each row: its id, its statistics, its metadata and other columns of theirs.
+
+    Args:
+        table: What the last operator left.
+        given: Columns of the rows that the first one was given.
+    """
+    columns = {"id": table["id"]}
+    statistics = statistics_of(table)
+    for name in dict.fromkeys(name for row in statistics for name in row):
+        columns[name] = column_of([row.get(name) for row in statistics])
+    for name in table.column_names:
+        if name not in {*given, "caption_source", Fields.stats, *HASHES}:
+            columns[name] = column_of(values_of(table[name]))
+    # Parquet has no JSON: it is text there.
+    plain = {
+        name: pyarrow.array(column.to_pylist()) if _is_json(column) else column for name, column in columns.items()
+    }
+    return pyarrow.table(plain)
+
+
+def _is_json(column: Any) -> bool:
+    return isinstance(column.type, pyarrow.JsonType)

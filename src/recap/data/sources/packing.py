@@ -1,0 +1,427 @@
+"""Pack rows and their pictures into a corpus: each picture read and decoded once, by several processes.
+
+A kill costs the shard in hand at most. A finished shard lies in the scratch folder with its part of the index and a
+marker, written last, that says which rows of the source it took; the next start goes on behind them. The corpus is the
+same, byte for byte, however often it was interrupted.
+"""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow
+from PIL import Image
+from pyarrow import parquet
+from tqdm import tqdm
+
+import recap
+from recap.data.corpus.facts import picture_facts
+from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
+from recap.data.corpus.index import INDEX, SCHEMA, digest_of
+from recap.data.corpus.references import Links
+from recap.data.sources.rejections import Part, Rejection
+from recap.data.sources.shards import SHARD_BYTES, SUFFIXES, ShardWriter, shard_name
+from recap.io import read_json, write_json
+from recap.params import DataParams
+from recap.runtime.scratch import fingerprint
+
+logger = logging.getLogger(__name__)
+
+Images = Literal["copy", "reference"]
+
+# Rows that a process is handed at a time, and how many there have to be before it pays to start processes.
+CHUNK = 32
+WORTH_PROCESSES = 256
+# Of small pictures, or where none is copied, a shard is closed by its rows.
+SHARD_ROWS = 2**17
+EXIF_ORIENTATION = 0x0112
+
+# Size and date of a picture's file; None where it has none.
+File = tuple[int, int] | None
+
+PLACE_COLUMNS = ("shard", "offset", "length")
+PICTURE_COLUMNS = tuple(name for name in SCHEMA.names if name not in ("id", "image", "caption", "fields"))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A row that can be used if its picture can.
+
+    Attributes:
+        where: File and place in it.
+        id: Unique, or the row is rejected.
+        image: The picture's name; rows with the same one show the same picture.
+        caption: Without markers.
+        fields: What else the row said.
+        content: The picture itself; None where `image` is a path below the source's folder.
+    """
+
+    where: str
+    id: str
+    image: str
+    caption: str
+    fields: dict[str, Any]
+    content: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files that rows name: below `root`, links as far as `links` lets them."""
+
+    root: Path
+    links: Links
+
+    def locate(self, image: str) -> Path:
+        """Raises: BadImage: See `recap.data.corpus.images.locate`."""
+        return locate(self.root, image, links_may_leave=False, links=self.links)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A sound picture.
+
+    Attributes:
+        content: Its bytes as they came.
+        facts: The columns of the index that speak of it.
+        path: Its file, absolute; None where it came inside its row.
+    """
+
+    content: bytes
+    facts: dict[str, Any]
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a picture cannot be used. No exception: its traceback would keep the pixels of every broken picture."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became of a row's picture, and the state of its file."""
+
+    picture: Picture | Fault
+    file: File
+
+
+def pack(
+    rows: Iterable[Sample | Rejection],
+    root: Path,
+    folder: Path,
+    *,
+    work: Path,
+    links: Links = "inside",
+    images: Images = "copy",
+    shard_bytes: int = SHARD_BYTES,
+    workers: int | None = None,
+) -> Part:
+    """Write shards and index of the rows whose pictures are sound.
+
+    Args:
+        rows: In the source's order.
+        root: The folder that pictures' paths start from.
+        folder: Gets shards and index.
+        work: The scratch folder of this source, these parameters and this code.
+        links: Where symbolic links below `root` may lead, see `recap.data.corpus.references.resolve`.
+        images: "copy" puts pictures into the shards; "reference" leaves files where they are: the index points there.
+        shard_bytes: A shard is closed when it has as many.
+        workers: Processes that decode; one per CPU if None.
+
+    Returns:
+        What became of the rows.
+    """
+    files = Files(root, links)
+    packing = Packing(work, images=images, shard_bytes=shard_bytes)
+    left = packing.resume(iter(rows), files)
+    with tqdm(desc="corpus", unit="row", initial=packing.rows_read) as bar:
+        for row, found in _examined(left, files, packing.known, workers or len(os.sched_getaffinity(0))):
+            packing.add(row, found)
+            bar.update()
+    return packing.publish(folder)
+
+
+class Packing:
+    """A corpus that is being packed; see `pack`.
+
+    Attributes:
+        known: By picture's name, the columns of the index that speak of it, or why it cannot be used.
+        rows_read: Rows of the source so far.
+    """
+
+    def __init__(self, work: Path, *, images: Images, shard_bytes: int) -> None:
+        self.known: dict[str, dict[str, Any] | Fault] = {}
+        self.rows_read = 0
+        self._work, self._images, self._shard_bytes = work, images, shard_bytes
+        self._shards: list[Path] = []
+        self._parts = self._samples = 0
+        self._rejections: list[Rejection] = []
+        self._places: dict[str, dict[str, Any]] = {}  # by digest
+        self._ids: set[str] = set()
+        self._begin_part()
+
+    def resume(self, source: Iterator[Sample | Rejection], files: Files) -> Iterator[Sample | Rejection]:
+        """Take up an interrupted run's shards, as far as rows and files are the same; returns the rows left to do."""
+        while (marker := self._file("json")).is_file():
+            part = read_json(marker)
+            rows = list(islice(source, part["rows"]))
+            for row in rows:
+                self._stamp(row, partial(_state_of, files))
+            if self._stamps.hexdigest() != part["stamps"]:
+                self._begin_part()
+                return chain(rows, source)
+            self._adopt(part)
+        if self._parts:
+            logger.info("corpus: going on after %d rows in %d shard(s)", self.rows_read, self._parts)
+        self._begin_part()
+        return source
+
+    def add(self, row: Sample | Rejection, found: Found | None) -> None:
+        """Take a row in; `found` is None where an earlier row has brought the same picture."""
+        self.rows_read += 1
+        self._rows_of_part += 1
+        self._stamp(row, lambda _: found.file if found is not None else None)
+        if isinstance(row, Rejection):
+            self._rejections.append(row)
+        elif isinstance(fault := self._judge(row, found), Fault):
+            self._rejections.append(Rejection(row.where, row.id, fault.reason, fault.detail))
+        if self._size() >= self._shard_bytes or self._rows_of_part >= SHARD_ROWS:
+            self._close_part()
+
+    def publish(self, folder: Path) -> Part:
+        """Put the shards into `folder`, write the index, and say what became of the rows.
+
+        The scratch folder keeps its shards: should another part of the data stop the stage, this one is done.
+        """
+        if self._rows_of_part:
+            self._close_part()
+        for number in range(self._parts):
+            if (shard := self._work / shard_name(number)).is_file():
+                _link(shard, folder / shard.name)
+        with parquet.ParquetWriter(folder / INDEX, SCHEMA, compression="zstd") as index:
+            for number in range(self._parts):
+                index.write_table(parquet.read_table(self._file("parquet", number)))
+        return Part("user", self._samples, self._rejections)
+
+    def _begin_part(self) -> None:
+        self._writer: ShardWriter | None = None
+        self._rows: list[dict[str, Any]] = []
+        self._rows_of_part = 0
+        self._names: set[str] = set()
+        self._faults: dict[str, Fault] = {}
+        self._rejected_before = len(self._rejections)
+        self._stamps = hashlib.blake2b(digest_size=16)
+
+    def _close_part(self) -> None:
+        """Make what has come together a shard that lasts."""
+        if self._writer is not None:
+            self._writer.close()
+        parquet.write_table(pyarrow.Table.from_pylist(self._rows, SCHEMA), self._file("parquet"))
+        rejections = [asdict(rejection) for rejection in self._rejections[self._rejected_before :]]
+        faults = {name: asdict(fault) for name, fault in self._faults.items()}
+        part = {
+            "rows": self._rows_of_part,
+            "stamps": self._stamps.hexdigest(),
+            "rejections": rejections,
+            "faults": faults,
+        }
+        write_json(self._file("json"), part)
+        self._parts += 1
+        self._begin_part()
+
+    def _adopt(self, part: dict[str, Any]) -> None:
+        for row in parquet.read_table(self._file("parquet")).to_pylist():
+            self._ids.add(row["id"])
+            facts = {name: row[name] for name in PICTURE_COLUMNS}
+            self.known.setdefault(row["image"], facts)
+            self._places.setdefault(row["digest"], {name: row[name] for name in PLACE_COLUMNS})
+            self._samples += 1
+        self.known |= {name: Fault(**fault) for name, fault in part["faults"].items()}
+        self._rejections += [Rejection(**row) for row in part["rejections"]]
+        self.rows_read += part["rows"]
+        self._parts += 1
+        self._begin_part()
+
+    def _judge(self, row: Sample, found: Found | None) -> Fault | None:
+        """Put a row and its picture in their places, unless something is wrong with one of them."""
+        if found is not None and isinstance(found.picture, Fault):
+            self.known[row.image] = self._faults[row.image] = found.picture
+        if isinstance(fault := self.known.get(row.image), Fault):
+            return fault
+        if row.id in self._ids:
+            return Fault("duplicate_id", f"expected an id of its own, found one that an earlier row has: {row.id!r}")
+        self._ids.add(row.id)
+        key = f"{self.rows_read:09d}"
+        if found is not None and isinstance(found.picture, Picture):
+            self.known[row.image] = self._store(key, found.picture)
+        facts = self._columns(row.image)
+        told = {"id": row.id, "image": row.image, "caption": row.caption}
+        if self._images == "copy":
+            self._shard().add_row(key, told | {"fields": row.fields})
+        self._rows.append(told | facts | {"fields": json.dumps(row.fields, ensure_ascii=False)})
+        self._samples += 1
+        return None
+
+    def _columns(self, image: str) -> dict[str, Any]:
+        facts = self.known[image]
+        assert not isinstance(facts, Fault)
+        return facts
+
+    def _store(self, key: str, picture: Picture) -> dict[str, Any]:
+        digest = digest_of(picture.content)
+        if digest not in self._places:
+            if self._images == "reference" and picture.path is not None:
+                place = {"shard": str(picture.path), "offset": 0}
+            else:
+                begins = self._shard().add_picture(key, SUFFIXES[picture.facts["format"]], picture.content)
+                place = {"shard": shard_name(self._parts), "offset": begins}
+            self._places[digest] = place | {"length": len(picture.content)}
+        return {**self._places[digest], "digest": digest, **picture.facts}
+
+    def _shard(self) -> ShardWriter:
+        if self._writer is None:
+            self._writer = ShardWriter(self._work / shard_name(self._parts))
+        return self._writer
+
+    def _size(self) -> int:
+        return self._writer.size if self._writer is not None else 0
+
+    def _stamp(self, row: Sample | Rejection, file_of: Callable[[Sample], File]) -> None:
+        """Note a row and, of a new picture, its file, so that a later start can tell whether they have changed."""
+        told = asdict(row)
+        if isinstance(row, Sample):
+            if row.content is not None:
+                told["content"] = digest_of(row.content)
+            if row.image not in self.known and row.image not in self._names:
+                told["file"] = file_of(row)
+            self._names.add(row.image)
+        self._stamps.update(json.dumps(told, default=str).encode() + b"\n")
+
+    def _file(self, suffix: str, number: int | None = None) -> Path:
+        return (self._work / shard_name(self._parts if number is None else number)).with_suffix(f".{suffix}")
+
+
+def _examined(
+    rows: Iterator[Sample | Rejection], files: Files, known: dict[str, dict[str, Any] | Fault], workers: int
+) -> Iterator[tuple[Sample | Rejection, Found | None]]:
+    """Each row with what became of its picture, or None where `known` has it by the time that the row's turn comes."""
+    head = list(islice(rows, WORTH_PROCESSES))
+    rows = chain(head, rows)
+    with ExitStack() as running:
+        submit: Callable[..., Future[list[Found]]] = _at_once
+        if workers > 1 and len(head) == WORTH_PROCESSES:
+            # Not forked: a fork copies locks that threads of this process may hold.
+            pool = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"))
+            running.callback(pool.shutdown, cancel_futures=True)
+            submit = pool.submit
+        pending: deque[tuple[list[Sample | Rejection], list[str], Future[list[Found]]]] = deque()
+        asked: set[str] = set()
+        while pending or head:
+            while head and len(pending) < 3 * workers:
+                if head := list(islice(rows, CHUNK)):
+                    new = {row.image: row for row in head if isinstance(row, Sample) and row.image not in known}
+                    samples = [row for name, row in new.items() if name not in asked]
+                    asked.update(new)
+                    names = [row.image for row in samples]
+                    pending.append((head, names, submit(_examine, files, samples)))
+            if not pending:
+                return
+            chunk, names, future = pending.popleft()
+            found = dict(zip(names, future.result(), strict=True))
+            asked.difference_update(names)
+            for row in chunk:
+                if isinstance(row, Rejection) or row.image in known:
+                    yield row, None
+                else:
+                    # Not at hand where the row that brought the picture was rejected for another reason.
+                    yield row, found.pop(row.image, None) or _examine(files, [row])[0]
+
+
+def _at_once(work: Callable[..., list[Found]], *args: Any) -> "Future[list[Found]]":
+    future: Future[list[Found]] = Future()
+    future.set_result(work(*args))
+    return future
+
+
+def _examine(files: Files, samples: list[Sample]) -> list[Found]:
+    return [_examine_one(files, sample) for sample in samples]
+
+
+def _examine_one(files: Files, sample: Sample) -> Found:
+    file: File = None
+    try:
+        path = None
+        if (content := sample.content) is None:
+            path = files.locate(sample.image)
+            content, status = path.read_bytes(), path.stat()
+            file = (status.st_size, status.st_mtime_ns)
+        facts = _facts(content, repr(sample.image))
+    except BadImage as bad:
+        return Found(Fault(bad.reason, bad.detail), file)
+    except OSError as error:
+        return Found(Fault("missing_image", f"{sample.image!r}: {error.strerror}"), file)
+    return Found(Picture(content, facts, path and path.absolute()), file)
+
+
+def _facts(content: bytes, name: str) -> dict[str, Any]:
+    """Decode a picture completely and look at it.
+
+    Raises:
+        BadImage: See `decode_image`.
+    """
+    picture = decode_image(io.BytesIO(content), name)
+    with Image.open(io.BytesIO(content), formats=FORMATS) as header:
+        orientation = header.getexif().get(EXIF_ORIENTATION, 1)
+        return {
+            "width": picture.width,
+            "height": picture.height,
+            "format": header.format,
+            "mode": header.mode,
+            "orientation": orientation if orientation in range(1, 9) else 1,
+            **picture_facts(picture),
+        }
+
+
+def _link(file: Path, target: Path) -> None:
+    """A second name for a file or, on another disk, a copy of it."""
+    try:
+        target.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, target)
+
+
+def _state_of(files: Files, row: Sample) -> File:
+    """Size and date of a row's file, None where it has none."""
+    if row.content is not None:
+        return None
+    try:
+        status = files.locate(row.image).stat()
+    except (BadImage, OSError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def resume_key(source: Path, params: DataParams) -> str:
+    """Name of the scratch folder: another source, other parameters or other code start afresh.
+
+    What the source holds is not among it, as reading it all would take as long as packing: rows and files are compared
+    when a shard is taken up.
+    """
+    package = Path(recap.__file__).parent
+    code = [package / "data" / folder for folder in ("corpus", "formats", "sources")]
+    return fingerprint(inputs=[], params={"source": str(source.absolute()), **params.model_dump()}, code=code)

@@ -1,0 +1,78 @@
+"""The table of a corpus from its index, without pictures, and the quick look at a file that nothing has prepared."""
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas
+import pytest
+
+from recap.data.explore.quick import read_sample
+from recap.data.explore.table import INDEX, RECORDED, read_table
+from recap.io import write_jsonl, write_text
+from recap.runtime.errors import UserError
+
+
+def test_the_index_is_read_and_no_picture_opened(make_table: Callable[..., pandas.DataFrame], tmp_path: Path) -> None:
+    table = make_table(["a cat", "a dog"])
+    table.drop(columns="broken").assign(shard="shard-00000.tar", offset=0).to_parquet(tmp_path / INDEX)
+    found = read_table(tmp_path / "train.jsonl", tmp_path)
+    pandas.testing.assert_frame_equal(found[list(RECORDED)], table[list(RECORDED)])
+    assert list(found["broken"]) == ["", ""]
+
+
+def test_what_is_no_index_is_one_line(tmp_path: Path) -> None:
+    pandas.DataFrame({"id": ["a"]}).to_parquet(tmp_path / INDEX)
+    with pytest.raises(UserError, match="expected an index with id, image, caption"):
+        read_table(tmp_path / "train.jsonl", tmp_path)
+    write_text(tmp_path / INDEX, "nothing of the kind")
+    with pytest.raises(UserError, match="rerun prepare"):
+        read_table(tmp_path / "train.jsonl", tmp_path)
+
+
+def test_files_and_index_tell_the_same(corpus: Path) -> None:
+    """Rows that share a picture share its facts, and the order is the file's."""
+    table = read_table(corpus / "train.jsonl", corpus)
+    assert list(table["id"]) == [f"row{number}" for number in range(6)]
+    assert set(table.columns) == {*RECORDED, "broken"}
+    assert list(table["height"]) == [200, 220, 240, 260, 280, 300]
+
+
+def test_quick_look_reads_what_it_can(corpus: Path, tmp_path: Path) -> None:
+    lines = (
+        (corpus / "train.jsonl").read_text() + "broken\n[1]\n{}\n" + '{"text": "a cat"}\n{"image": "x", "text": ""}\n'
+    )
+    lines += '{"image": "images/0.png", "caption": "a caption of another form"}\n'
+    write_text(tmp_path / "pairs.jsonl", lines)
+    table, rejected = read_sample(tmp_path / "pairs.jsonl", corpus, rows=100, seed=1)
+    assert len(table) == 7 and table["id"].iloc[-1] == "pairs.jsonl:12"
+    reasons = [row["reason"] for row in rejected]
+    assert reasons == ["broken_json", "not_an_object", "missing_text", "no_image", "no_image"][:3] + reasons[3:]
+    assert sorted(reasons[3:]) == ["empty_caption", "no_image"]
+
+
+def test_a_sample_is_drawn_by_its_seed(corpus: Path) -> None:
+    draws = [read_sample(corpus / "train.jsonl", corpus, rows=3, seed=seed)[0]["id"].tolist() for seed in (1, 1, 2, 3)]
+    assert draws[0] == draws[1] and len({tuple(draw) for draw in draws}) > 1
+    assert all(draw == sorted(draw) and len(draw) == 3 for draw in draws)
+
+
+def test_nothing_to_look_at(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="found none"):
+        read_sample(tmp_path / "none.jsonl", tmp_path, rows=1, seed=1)
+    write_jsonl(tmp_path / "other.jsonl", [{"a": 1}])
+    with pytest.raises(UserError, match="none like that"):
+        read_sample(tmp_path / "other.jsonl", tmp_path, rows=1, seed=1)
+
+
+def test_quick_look_on_the_command_line(
+    corpus: Path, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [str(corpus / "train.jsonl"), "--output", str(tmp_path / "out"), "--params", str(root / "params.yaml")]
+    monkeypatch.setattr(sys, "argv", ["explore", *flags])
+    runpy.run_module("recap.data.explore")["main"]()
+    printed = capsys.readouterr().out
+    assert "6 rows can be used" in printed and "- words_num_filter:" in printed
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"plots", "report.md", "suggested_recipe.yaml"}
+    assert "](plots/words.png)" in (tmp_path / "out/report.md").read_text()

@@ -1,0 +1,128 @@
+"""The suggested recipe, executed: every operator drops exactly the rows that its comment says."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas
+import pytest
+from PIL import Image
+
+from recap.data.explore.exploration import Exploration, completeness, explore_corpus
+from recap.data.explore.leaks import no_leaks
+from recap.data.explore.recipe import MAX_SHARE, kept, recipe_text
+from recap.data.explore.table import records_of
+from recap.data.processing.funnel import funnel_metrics
+from recap.data.processing.recipe import read_recipe
+from recap.data.processing.runner import run_recipe
+from recap.io import write_jsonl, write_text
+from recap.params import QualityParams, load_params
+
+THINGS = ("a red bus", "two old boats", "the green door", "some dogs")
+PLACES = ("near the harbour", "by the wall", "under the bridge")
+SOUND = [
+    f"{thing} {place} of the {size} town" for thing in THINGS for place in PLACES for size in ("old", "new", "small")
+]
+FAULTY = [
+    "dog",
+    "one two three four five 66",  # six blanks-parted strings, but digits are no word
+    "a page of text " * 30,
+    "free download " * 8,
+    "the very same ten words come again and once more " * 3,
+    "a b c d e f 1234567890 1234567890 !!!!!!!!!!!!!!!!",
+    SOUND[0].upper() + "!",
+    "a <b>red</b> bus in front of the <i>old</i> station",
+    "see https://a.example/bus.html for the red bus and more of it",
+    "boat wall door https://quay.example/wave http://mills.test/x www.photo.example/b",
+]
+
+
+@pytest.fixture(scope="session")
+def quality(root: Path) -> QualityParams:
+    return load_params("quality", root / "params.yaml")
+
+
+@pytest.fixture
+def table(make_table: Callable[..., pandas.DataFrame]) -> pandas.DataFrame:
+    captions = [caption.strip() for caption in [*SOUND, *FAULTY]]
+    rows = len(captions)
+    width, height = [300] * rows, [300] * rows
+    width[1], height[2], width[3] = 223, 100, 901
+    return make_table(captions, width=width, height=height)
+
+
+@pytest.fixture
+def found(table: pandas.DataFrame, quality: QualityParams, tmp_path: Path) -> Exploration:
+    leaks = no_leaks()
+    leaks.loc[0] = ["0005.jpg", "gqa", "n1.jpg", "same file"]
+    write_jsonl(tmp_path / "leaked.jsonl", leaks.to_dict("records"))
+    return explore_corpus(table, [], leaks, leaked_path=str(tmp_path / "leaked.jsonl"), quality=quality)
+
+
+def test_process_drops_what_the_comments_say(table: pandas.DataFrame, found: Exploration, tmp_path: Path) -> None:
+    for row in table.itertuples():
+        Image.new("RGB", (row.width, row.height)).save(tmp_path / row.image)
+    write_jsonl(tmp_path / "captions.jsonl", [])
+    text = recipe_text(found.rules, len(table))
+    write_text(tmp_path / "suggested.yaml", text)
+    recipe = read_recipe(tmp_path / "suggested.yaml")
+    processed = run_recipe(recipe, records_of(table), image_root=tmp_path, captions=tmp_path / "captions.jsonl")
+
+    steps = {step.label: len(step.changed or step.dropped) for step in processed.steps}
+    comments = [
+        (int(alone), int(new), operator)
+        for alone, new, operator in re.findall(r"\((\d+) rows, (\d+) new\).*\n  - (\w+):", text)
+    ]
+    assert list(steps.values()) == [new for _, new, _ in comments]
+    assert [name.removesuffix("_2") for name in steps] == [operator for _, _, operator in comments]
+    assert set(steps) == {
+        "words_num_filter", "text_length_filter", "word_repetition_filter", "character_repetition_filter",
+        "special_characters_filter", "image_shape_filter", "image_aspect_ratio_filter", "leaked_image_filter",
+        "document_deduplicator", "replace_content_mapper", "clean_links_mapper", "words_num_filter_2",
+    }  # fmt: skip
+    assert all(steps.values())
+    assert len(processed.rows) == kept(found.rules, len(table)) == found.facts["suggested_recipe"]["rows_kept"]
+
+
+def test_too_short_is_what_the_filter_drops(table: pandas.DataFrame, found: Exploration, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "captions.jsonl", [])
+    write_text(tmp_path / "r.yaml", "process:\n  - words_num_filter: {min_num: 6}\n")
+    processed = run_recipe(
+        read_recipe(tmp_path / "r.yaml"), records_of(table), image_root=tmp_path, captions=tmp_path / "captions.jsonl"
+    )
+    dropped = 100 - funnel_metrics(processed, len(table))["kept_percent"]
+    assert found.facts["text"]["too_short_percent"] == pytest.approx(dropped) == pytest.approx(100 * 2 / 46)
+
+
+def test_a_rule_that_takes_too_much_is_not_switched_on(
+    make_table: Callable[..., pandas.DataFrame], quality: QualityParams, tmp_path: Path
+) -> None:
+    found = explore_corpus(make_table(["dog", "cat"] * 3), [], no_leaks(), leaked_path="", quality=quality)
+    text = recipe_text(found.rules, 6)
+    assert f"{MAX_SHARE:.0%}" in text
+    assert "#  - words_num_filter:\n#      min_num: 6\n" in text
+    write_text(tmp_path / "suggested.yaml", text)
+    assert "words_num_filter" not in {operator.name for operator in read_recipe(tmp_path / "suggested.yaml").operators}
+    assert "yours to decide" in found.facts["findings"]["too_short"]["advice"]
+
+
+def test_an_empty_corpus(make_table: Callable[..., pandas.DataFrame], quality: QualityParams, tmp_path: Path) -> None:
+    found = explore_corpus(make_table([]), [{"reason": "no_image"}], no_leaks(), leaked_path="", quality=quality)
+    write_text(tmp_path / "suggested.yaml", recipe_text(found.rules, 0))
+    read_recipe(tmp_path / "suggested.yaml")
+    assert (found.facts["rows"], [finding.name for finding in found.findings]) == (0, ["rejected"])
+
+
+def test_fields_are_complete_over_the_rows_read(make_table: Callable[..., pandas.DataFrame]) -> None:
+    reasons = ["missing_id", "empty_caption", "broken_text", "missing_image", "broken_json", "something_new"]
+    complete = completeness(make_table(["a"] * 4), [{"reason": reason} for reason in reasons])
+    assert complete == {"id": 80, "text": 70, "images": 80, "all": 40}  # of ten
+
+
+def test_findings_are_sorted_and_show_captions(found: Exploration) -> None:
+    counts = [finding.rows for finding in found.findings]
+    assert counts == sorted(counts, reverse=True)
+    by_name = {finding.name: finding for finding in found.findings}
+    assert by_name["too_short"].examples == FAULTY[:2]
+    assert by_name["leaked_picture"].examples == ["0005.jpg"]
+    assert by_name["html"].rows == 1 and by_name["url"].rows == 2

@@ -1,0 +1,171 @@
+"""A fault costs its own row; what is broken as a whole is one line."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from recap.data.formats import json_text
+from recap.data.formats.source import open_source
+from recap.runtime.errors import UserError
+from tests.format_files import Folder, picture, read
+
+GOOD = {"id": "x", "text": "words", "image": "c.png"}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason", "row_id"),
+    [
+        ('{"id": "x", "te', "broken_json", None),
+        ("[1]", "not_an_object", None),
+        ({**GOOD, "id": True}, "missing_id", None),
+        ({**GOOD, "text": 3}, "missing_text", "x"),
+        ({**GOOD, "text": "half \ud83d"}, "broken_text", "x"),
+        ({**GOOD, "text": " \t"}, "empty_caption", "x"),
+        ({**GOOD, "text": ["one", "two"]}, "several_captions", "x"),
+        ({**GOOD, "image": ["a", "b"]}, "several_images", "x"),
+        ({**GOOD, "image": None}, "no_image", "x"),
+        ({**GOOD, "image": 7}, "no_image", "x"),
+        ({"id": "x", "image": "c.png", "conversations": []}, "broken_conversation", "x"),
+        ({"image": "c.png", "conversations": [{"from": "gpt", "value": "hm"}]}, "broken_conversation", None),
+    ],
+)
+def test_a_fault_costs_its_own_row(folder: Folder, row, reason: str, row_id: str | None) -> None:
+    lines = [json.dumps(GOOD), row if isinstance(row, str) else json.dumps(row), json.dumps(GOOD)]
+    rows, [rejected] = read(folder.text("t.jsonl", "\n".join(lines)))
+    assert len(rows) == 2
+    assert (rejected.where, rejected.reason, rejected.id) == ("t.jsonl:2", reason, row_id)
+    assert len(rejected.detail) < 300 and "\n" not in rejected.detail
+
+
+def test_a_quote_that_is_never_closed_costs_its_line(folder: Folder) -> None:
+    lines = ["caption,image", "one,c.png", '"two,c.png', *[f"row {n},c.png" for n in range(50)], '"last, row",c.png']
+    rows, rejected = read(folder.text("t.csv", "\n".join(lines) + "\n"))
+    assert [row.where for row in rejected] == ["t.csv:3"] and rejected[0].reason == "broken_row"
+    assert [row.where for row in rows] == ["t.csv:2", *[f"t.csv:{n}" for n in range(4, 55)]]
+    assert rows[-1].caption == "last, row"
+
+
+def test_a_cell_with_a_raw_comma(folder: Folder) -> None:
+    rows, [rejected] = read(folder.text("t.csv", "caption,image\none, two,c.png\nthree,c.png\n"))
+    assert (rejected.where, rejected.reason) == ("t.csv:2", "broken_row")
+    assert [row.caption for row in rows] == ["three"]
+
+
+def test_bytes_that_are_not_utf_8_cost_their_row(folder: Folder) -> None:
+    content = b"\xef\xbb\xbfcaption,image\ncaf\xe9,c.png\nwords,c.png\n"
+    rows, [rejected] = read(folder.binary("t.csv", content))
+    assert rejected.reason == "broken_text" and [row.caption for row in rows] == ["words"]
+
+
+def test_samples_without_a_picture_or_with_two(folder: Folder) -> None:
+    members = {
+        "a.txt": "words",
+        "b.jpg": picture(1),
+        "b.png": picture(2),
+        "b.txt": "w",
+        "c.jpg": picture(3),
+        "c.txt": "w",
+    }
+    rows, rejected = read(folder.tar("t.tar", members))
+    assert [row.where for row in rows] == ["t.tar:c"]
+    assert [(row.where, row.reason) for row in rejected] == [("t.tar:a", "no_image"), ("t.tar:b", "several_images")]
+
+
+def test_images_without_a_caption(folder: Folder) -> None:
+    folder.text("images/a.txt", "words")
+    rows, rejected = read(folder.path)
+    assert [row.where for row in rows] == ["images/a.png"]
+    assert {(row.where, row.reason) for row in rejected} == {
+        ("images/b.png", "missing_text"),
+        ("c.png", "missing_text"),
+    }
+
+
+def test_a_caption_of_an_image_that_coco_does_not_list(folder: Folder) -> None:
+    captions = [{"id": 1, "image_id": 9, "caption": "words"}, {"id": 2, "image_id": 5, "caption": "words"}]
+    path = folder.json("c.json", {"images": [{"id": 5, "file_name": "c.png"}], "annotations": captions})
+    [row], [rejected] = read(path)
+    assert (row.id, row.image) == ("2", "c.png")
+    assert (rejected.where, rejected.reason) == ("c.json:annotation 1", "no_image")
+
+
+def _whole(folder: Folder, name: str) -> Path:
+    match name:
+        case "t.json":
+            return folder.json(name, [GOOD] * 30)
+        case "t.tar":
+            return folder.tar(name, {"a.png": picture(1) * 900, "a.txt": "words"})
+        case _:
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist([GOOD] * 5000), folder.path / name)
+            return folder.path / name
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.tar", "t.parquet"])
+def test_a_truncated_file_is_one_line(folder: Folder, name: str) -> None:
+    path = _whole(folder, name)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    with pytest.raises(UserError, match=rf"{name}: expected ") as caught:
+        list(open_source(path))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("t.csv", "a,b\n1,2\n", r"t\.csv: expected a column with the caption: one of text, .*; found a, b; name it"),
+        ("t.csv", "text,b\n1,2\n", r"expected a column with the image"),
+        ("t.csv", "", r"expected a line of column names"),
+        ("t.json", '[{"text": "w", "image": "c.png"}] 7', r"one JSON array, found '7' behind it"),
+        ("t.xlsx", "PK", r"expected image-caption pairs, one of json, csv, .*; found none; docs/DATA\.md"),
+    ],
+)  # fmt: skip
+def test_a_source_that_is_none(folder: Folder, name: str, content: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        list(open_source(folder.text(name, content)))
+
+
+def test_a_column_that_is_not_there(folder: Folder) -> None:
+    path = folder.csv("t.csv", [["text", "image"], ["words", "c.png"]])
+    with pytest.raises(UserError, match=r"expected a column with the id: 'nr'; found text, image"):
+        open_source(path, columns={"id": "nr"})
+
+
+def test_utf_16_is_told(folder: Folder) -> None:
+    with pytest.raises(UserError, match="found UTF-16"):
+        open_source(folder.binary("t.csv", "text,image\n".encode("utf-16")))
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.csv", "t.parquet", "t.tar"])
+def test_memory_does_not_grow_with_rows(folder: Folder, name: str, monkeypatch) -> None:
+    monkeypatch.setattr(json_text, "CHARACTERS_AT_A_TIME", 2**14)
+    peaks = []
+    for count in (1_000, 4_000):
+        rows = [{"text": f"words {number} " * 20, "image": "c.png"} for number in range(count)]
+        match name:
+            case "t.json":
+                path = folder.json(name, rows)
+            case "t.jsonl":
+                path = folder.lines(name, rows)
+            case "t.csv":
+                path = folder.csv(name, [["text", "image"], *[row.values() for row in rows]])
+            case "t.parquet":
+                path = folder.path / name
+                pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=500)
+            case _:
+                members = {f"{number:06d}": row["text"] for number, row in enumerate(rows)}
+                texts = {f"{key}.txt": text for key, text in members.items()}
+                path = folder.tar(
+                    name, dict(sorted({**texts, **{f"{key}.png": picture(1) for key in members}}.items()))
+                )
+                del members, texts
+        del rows
+        source = open_source(path)
+        tracemalloc.start()
+        assert sum(1 for _ in source) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0] + 2**19, peaks

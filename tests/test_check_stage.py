@@ -1,0 +1,126 @@
+"""The stage that proves, before anything dear, that a run can go through: on sound inputs, and on kinds of faults."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from recap.data.sources.embedded import write_benchmark, write_finetune
+from recap.params import read_yaml, validate
+from recap.world.settings import WorldSettings
+
+
+@pytest.fixture
+def folder(root: Path, tmp_path: Path) -> Path:
+    """The tiny models, the hamlet's finetune set and one of its benchmarks, and parameters that name them."""
+    world = validate(WorldSettings, read_yaml(root / "worlds/hamlet/world.yaml"), root)
+    for name in ("finetune", "benchmarks/gqa", "details"):
+        (tmp_path / name).mkdir(parents=True)
+    write_finetune(world, tmp_path / "finetune")
+    write_benchmark("gqa", world, tmp_path / "benchmarks" / "gqa")
+    shutil.copytree(root / "models" / "tiny", tmp_path / "models")
+    shutil.copytree(root / "configs" / "start", tmp_path / "start")
+    prepared = {"prepare": {"sources": {"corpus": "embedded", "finetune": "embedded"}}}
+    (tmp_path / "details" / "prepare.json").write_text(json.dumps(prepared))
+    params = read_yaml(root / "params.yaml")
+    params["benchmarks"] = {"gqa": "gqa"}
+    YAML(typ="safe").dump(params, tmp_path / "params.yaml")
+    return tmp_path
+
+
+def check(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    flags = (
+        "--prepared details/prepare.json --captioner models/captioner --start-from start/parts "
+        "--language-model models/language_model --vision-tower models/vision_tower "
+        "--vision-tower-aux models/vision_tower_aux --finetune finetune --benchmarks benchmarks "
+        "--checks checks.json --details details/check.json --timing timing.json"
+    )
+    return subprocess.run(
+        [sys.executable, str(root / "stages" / "check.py"), *flags.split()], cwd=folder, capture_output=True, text=True
+    )
+
+
+def test_what_is_sound_is_always_the_same_file(root: Path, folder: Path) -> None:
+    done = check(root, folder)
+    assert done.returncode == 0, done.stderr
+    assert "sound: captioner, model, finetune rows, benchmarks" in done.stderr and "warning" not in done.stderr
+    first = (folder / "checks.json").read_bytes()
+    conversations = json.loads((folder / "finetune" / "train.json").read_text())
+    (folder / "finetune" / "train.json").write_text(json.dumps(conversations[:20]))
+    prepared = {"prepare": {"sources": {"corpus": "user", "finetune": "embedded"}}}
+    (folder / "details" / "prepare.json").write_text(json.dumps(prepared))
+    assert check(root, folder).returncode == 0
+    assert (folder / "checks.json").read_bytes() == first
+    assert json.loads((folder / "details" / "check.json").read_text()) == {"check": {"wiring_only": False}}
+
+
+def _truncated(name: str) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        file = folder / "models" / name / "model.safetensors"
+        file.write_bytes(file.read_bytes()[:-1000])
+
+    return spoil
+
+
+def _config(name: str, **changes: Any) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        file = folder / "models" / name / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    return spoil
+
+
+def _without_tokenizer(name: str) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        for file in (folder / "models" / name).glob("tokenizer*"):
+            file.unlink()
+
+    return spoil
+
+
+def _long_rows(folder: Path) -> None:
+    params = read_yaml(folder / "params.yaml")
+    params["mgm"]["max_length"] = 30
+    YAML(typ="safe").dump(params, folder / "params.yaml")
+
+
+def _lost_questions(folder: Path) -> None:
+    next((folder / "benchmarks" / "gqa").glob("*.json")).unlink()
+
+
+def _unknown_layers(folder: Path) -> None:
+    params = read_yaml(folder / "params.yaml")
+    params["lora"]["target_modules"] = ["q_projection"]
+    YAML(typ="safe").dump(params, folder / "params.yaml")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (_truncated("captioner"), "models/captioner: expected a captioner that can be loaded"),
+        (_config("captioner", model_type="llama"), "expected a BLIP-2 model"),
+        (_truncated("language_model"), "expected a model to train that can be loaded"),
+        (_config("language_model", hidden_size=24), "expected a model to train that can be loaded"),
+        (_config("vision_tower", model_type="bert"), "expected a model of type clip"),
+        (_without_tokenizer("language_model"), "expected"),
+        (_without_tokenizer("captioner"), "expected"),
+        (_unknown_layers, "q_projection"),
+        (_long_rows, "nothing_to_learn"),
+        (_lost_questions, "gqa"),
+    ],
+)
+def test_what_is_not_sound_is_one_line(root: Path, folder: Path, spoil: Callable[[Path], object], told: str) -> None:
+    spoil(folder)
+    done = check(root, folder)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert told in line
+    assert not (folder / "checks.json").exists()

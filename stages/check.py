@@ -13,6 +13,7 @@ from recap.runtime.stage import run
 
 logger = logging.getLogger("check")
 
+HEADLINE = ("finetune.left_out",)
 SOUND = "captioner, model, finetune rows, benchmarks"
 
 
@@ -27,7 +28,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--finetune", type=Path, required=True, help="folder of the finetune set")
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of the benchmarks' folders")
     parser.add_argument("--checks", type=Path, required=True, help="out: what is sound (JSON)")
-    parser.add_argument("--details", type=Path, required=True, help="out: what the models can show (JSON)")
+    parser.add_argument("--metrics", type=Path, required=True, help="out: rows that cannot train (JSON)")
+    parser.add_argument("--details", type=Path, required=True, help="out: everything that is no metric (JSON)")
     parser.add_argument("--timing", type=Path, required=True, help="out: duration and hardware (JSON)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     return parser.parse_args()
@@ -40,7 +42,7 @@ def main() -> None:
 
     from recap.captioning.blip2 import check_captioner
     from recap.data.benchmarks.registry import BENCHMARKS
-    from recap.io import read_json, write_json
+    from recap.io import read_json, write_json, write_results
     from recap.models.loading import pick_device, pick_dtype, readable_model
     from recap.models.mgm.start import build_start
     from recap.models.presence import only_tests_wiring
@@ -76,7 +78,8 @@ def main() -> None:
             "warning: the tiny models know nothing but the embedded street world, so on your data this run only tests "
             "the wiring, and its scores mean nothing; `make profile P=mgm-2b` brings models for photographs"
         )
-    write_json(args.details, {"check": {"wiring_only": wiring_only}})
+    facts = {"wiring_only": wiring_only, "finetune": {"rows": len(rows), "left_out": len(left_out)}}
+    write_results(args.metrics, args.details, "check", facts, headline=HEADLINE)
     write_json(args.checks, {"sound": SOUND})
     logger.info("sound: %s", SOUND)
 

@@ -365,9 +365,9 @@ def test_training_stages_are_started_by_the_launcher_whatever_it_is(stages: Stag
 
 
 def test_a_training_seed_makes_nothing_before_training_stale(stages: Stages) -> None:
-    """Captions, processed corpus and its statistics are made once, whatever the number of training seeds."""
+    """But `process`, whose random operators take the run's seed; without any it ends with the same rows."""
     declaring = {name for name, stage in stages.items() if "seed" in stage.get("params", [])}
-    assert declaring == {"pretrain", "finetune", "merge", "report"}
+    assert declaring == {"process", "pretrain", "finetune", "merge", "report"}
 
 
 def test_another_start_makes_training_and_merge_stale(stages: Stages) -> None:

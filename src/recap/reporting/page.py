@@ -121,7 +121,7 @@ def _rows_trained_on(run: Run) -> Fact | None:
 
 def parts_from(run: Run, origin: str) -> list[str]:
     """The parts of the data (corpus, finetune, each benchmark) that came from the user or the embedded world."""
-    sources = run.metrics.get("check", {}).get("sources", {})
+    sources = run.metrics.get("prepare", {}).get("sources", {})
     return [part for part, found in sources.items() if found == origin]
 
 

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 from recap.data.processing.juicer import NON_STATS_FILTERS, OPERATORS, Filter
+from recap.data.processing.names import known_name
 from recap.io import read_jsonl
 
 Batch = dict[str, list[Any]]
@@ -37,4 +38,4 @@ class LeakedImageFilter(Filter):
 
     def process_batched(self, samples: Batch) -> list[bool]:
         leaked = read_leaked(self.leaked_path)
-        return [image not in leaked for image in samples["image"]]
+        return [known_name(images[0], leaked) is None for images in samples[self.image_key]]

@@ -12,7 +12,6 @@ recipe.
 
 from copy import deepcopy
 from functools import lru_cache
-from pathlib import PurePath
 from typing import Any
 
 from recap.data.corpus.records import IMAGE_MARKER, caption_of, dj_text
@@ -27,6 +26,7 @@ from recap.data.processing.juicer import (
     load_ops,
     pre_instantiation_check,
 )
+from recap.data.processing.names import known_name
 from recap.io import read_jsonl
 
 RAW, BLIP2 = "raw", "blip2"
@@ -52,15 +52,9 @@ def read_captions(path: str) -> dict[str, str]:
 
 
 def caption_for(image: str, captions: dict[str, str]) -> str | None:
-    """The caption of an image: by its name, or by a path that ends in it.
-
-    Captions name images from the folder of their corpus; Data-Juicer makes paths of its own of what rows say.
-    """
-    if image in captions:
-        return captions[image]
-    parts = PurePath(image).parts
-    ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
-    return next((captions[end] for end in ends if end in captions), None)
+    """The caption of an image that a row names."""
+    name = known_name(image, captions)
+    return captions[name] if name is not None else None
 
 
 def _of_images(statistics: dict[str, Any]) -> dict[str, Any]:

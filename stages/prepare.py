@@ -39,7 +39,7 @@ def main() -> None:
     from recap.data.sources.first_look import look
     from recap.data.sources.packing import resume_key
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
-    from recap.io import write_results
+    from recap.io import refuse_linked_folders, write_results
     from recap.models.presence import require_model, require_whole
     from recap.models.start_kinds import PARTS, kind_of
     from recap.params import ModelsParams, load_params, read_yaml, validate
@@ -48,6 +48,7 @@ def main() -> None:
     from recap.runtime.timing import stage_timing
     from recap.world.settings import WorldSettings
 
+    refuse_linked_folders([args.corpus, args.metrics, Path("models/merged"), Path("plots/pretrain")])
     params, models, chosen = (load_params(name, args.params) for name in ("data", "models", "benchmarks"))
     # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
     check_chosen(chosen)

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from recap.io import atomic_path, read_json, read_jsonl, write_json, write_jsonl, write_metrics, write_results
+from recap.io import (
+    atomic_path,
+    read_json,
+    read_jsonl,
+    refuse_linked_folders,
+    write_json,
+    write_jsonl,
+    write_metrics,
+    write_results,
+)
 from recap.runtime.errors import UserError
 
 
@@ -65,3 +74,23 @@ def test_the_headline_goes_to_metrics_and_the_rest_to_details(tmp_path: Path) ->
     for name in ("row", "after.mtld"):
         with pytest.raises(KeyError, match=name.split(".")[-1]):
             write_results(tmp_path / "m.json", tmp_path / "d.json", "q", values, headline=(name,))
+
+
+def test_outputs_behind_a_link_are_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "disk")
+    (tmp_path / "models").mkdir()
+    refuse_linked_folders([Path("models/merged"), tmp_path / "data/corpus", Path("nothing/there")])
+    with pytest.raises(UserError, match=r"data: expected a folder, found a link to .*/disk: .* dvc cache dir"):
+        refuse_linked_folders([Path("models/merged"), Path("data/corpus")])
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf[1]")
+    (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"a": 1}\n{"a": 2}\n')
+    assert read_json(tmp_path / "a.json") == [1]
+    assert list(read_jsonl(tmp_path / "a.jsonl")) == [{"a": 1}, {"a": 2}]
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n{"a": "\xff"}\n')
+    with pytest.raises(UserError, match=r"a\.jsonl:2: expected UTF-8 text"):
+        list(read_jsonl(tmp_path / "a.jsonl"))

@@ -46,6 +46,25 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(holder, ignore_errors=True)
 
 
+def refuse_linked_folders(paths: Iterable[Path]) -> None:
+    """Refuse outputs behind a symbolic link, which DVC does not take, as it says after the stage has run.
+
+    Args:
+        paths: Outputs, relative to the project's root; absolute ones are none of DVC's.
+
+    Raises:
+        UserError: A folder on the way is a link.
+    """
+    for folder in (folder for path in paths if not path.is_absolute() for folder in [path, *path.parents]):
+        if folder.is_symlink():
+            target = folder.resolve()
+            raise UserError(
+                f"{folder}: expected a folder, found a link to {target}: DVC takes no outputs behind a link; put a "
+                "folder there, and DVC's cache on the other disk: "
+                f"dvc cache dir {target}; dvc config cache.type symlink"
+            )
+
+
 def remove_drafts(path: str | Path) -> None:
     """Remove what `atomic_path` left beside `path` in a process that was killed. No other may be at work there."""
     for draft in Path(path).parent.glob(f".{Path(path).name}.*"):

@@ -4,7 +4,7 @@ import pytest
 
 from recap.comparison.flips import Flips
 from recap.comparison.revisions import Revision
-from recap.comparison.sentences import flips_heading, points_more
+from recap.comparison.sentences import flips_heading, notes, points_more
 from recap.comparison.sides import Side
 from recap.comparison.statistics import Difference, Variances
 from recap.comparison.tables import flip_rows
@@ -36,3 +36,12 @@ def test_types_that_are_left_out_are_told(types, cut):
     assert heading.endswith("; the 5 types with the most flips") == cut
     listed = [row[1] for row in flip_rows([verdict])[1:]]
     assert listed == ["all", *(f"kind: {n}" for n in reversed(range(types)))][:6]
+
+
+@pytest.mark.parametrize("convention", ["plain accuracy, as the file lacks rotations; exact matching", "circular"])
+def test_a_verdict_says_that_mmbench_is_plain_accuracy(convention):
+    details = {"mmbench.convention": convention}
+    side = Side([Revision("x", None, {}, {"mmbench.accuracy": 1.0}, details, {}, None, {"mmbench": {}})])
+    difference = Difference(12, 12, 0, 0, 0, 0, Variances(1, 12, (1, 1), (0, 0), (0, 0)), "none", 1)
+    said = notes(side, side, [Verdict("mmbench", None, None, difference, difference, [], "")])
+    assert (f"mmbench: {convention}." in said) == convention.startswith("plain")

@@ -8,7 +8,7 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from recap.models.presence import require_whole
+from recap.models.presence import require_model, require_whole
 from recap.runtime.errors import UserError
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 5000000000\n"
@@ -83,3 +83,12 @@ def test_a_tokenizer_has_to_be_there_and_to_fit(model) -> None:
     (model / "merges.txt").touch()
     require_whole(model, "language model", tokenizer=True)
     require_whole(model, "language model")
+
+
+def test_a_copy_that_dvc_made_is_told_apart(tmp_path, monkeypatch) -> None:
+    for folder, hint in {"project": False, "project/.dvc/tmp/exps/abc": True}.items():
+        (tmp_path / folder).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / folder)
+        with pytest.raises(UserError) as error:
+            require_model("models/hub/blip2", "captioner")
+        assert ("give an absolute path" in str(error.value)) == hint

@@ -16,6 +16,7 @@ HOSTILE = "<script>alert('x')</script> \"quoted\" & <img src=https://evil.exampl
 # What the stages put into metrics/; everything else is details.
 HEADLINES = {
     "prepare": ("corpus.rejected",),
+    "explore": ("text.too_short_percent", "leaked_images"),
     "process": ("rows_in", "rows_out", "kept_percent", "recaptioned_rows"),
     "quality": ("before.words_mean", "before.mattr", "after.words_mean", "after.mattr", "after.ttr"),
     "pretrain": ("loss_final", "loss_spike_score", "samples_seen", "unique_samples"),
@@ -123,6 +124,18 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
 
     write("check", {"wiring_only": False})
     write("process", funnel(recipe))
+    short = {"title": "captions that are too short", "rows": 94, "percent": 3.916667}
+    advice = "drop, or recaption them: recipe `selective`"
+    write(
+        "explore",
+        {
+            "rows": 2400,
+            "text": {"too_short_percent": 3.916667},
+            "leaked_images": 0,
+            "suggested_recipe": {"rows_kept": 2207},
+            "findings": {"too_short": short | {"advice": advice}},
+        },
+    )
     write(
         "prepare",
         {

@@ -18,7 +18,9 @@ from recap.reporting.page import render
 from recap.reporting.run import load_run
 from recap.reporting.working_tree import Changes
 
-SECTIONS = ["scores", "funnel", "captions", "quality", "training", "merge", "answers", "provenance", "limits"]
+SECTIONS = [
+    "scores", "explore", "funnel", "captions", "quality", "training", "merge", "answers", "provenance", "limits",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,17 @@ def test_numbers_of_the_run_are_there(page):
 
 def test_page_is_the_same_every_time(finished_run, html):
     assert render(load_run(finished_run), None) == html
+
+
+def test_what_explore_found_wrong(html):
+    words = Page(html).words
+    assert "keeps 2,207 of them" in words
+    assert "captions that are too short drop, or recaption them: recipe selective 94 3.9" in words
+
+
+def test_a_run_that_did_not_explore(spoilt_run):
+    (spoilt_run.details / "explore.json").unlink()
+    assert "This run did not explore its corpus." in Page(render(load_run(spoilt_run), None)).words
 
 
 def test_baseline_without_recaptioning_or_blank_pass(tmp_path):

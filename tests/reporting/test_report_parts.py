@@ -7,6 +7,7 @@ import pytest
 from recap.reporting.axes import round_axis
 from recap.reporting.charts import HEIGHT, LEFT, MAX_POINTS, RIGHT, WIDTH, Line, _thinned, line_chart
 from recap.reporting.examples import caption_examples, dropped_examples
+from recap.reporting.labels import notes_on
 from recap.reporting.pictures import thumbnail
 from recap.reporting.run import load_run
 
@@ -70,3 +71,13 @@ def test_pictures_that_cannot_be_shown(tmp_path):
     assert thumbnail(tmp_path, "../../etc/passwd") is None
     assert thumbnail(tmp_path, "data:;base64,bm90IGFuIGltYWdl") is None
     assert thumbnail(tmp_path, "data:;base64,x") is None
+
+
+def test_a_page_says_by_which_rule_mmbench_was_scored():
+    plain = "plain accuracy, as the file lacks rotations; exact matching"
+    assert notes_on({"gqa": "llava", "mmbench": plain}) == [
+        f"MMBench: {plain}. It is higher than the circular score that papers give."
+    ]
+    (note,) = notes_on({"mmbench": "circular, exact matching"})
+    assert "under every rotation" in note
+    assert notes_on({"mmbench": None}) == [note]

@@ -10,6 +10,7 @@ from recap.comparison.statistics import LEVEL, MIN_SEEDS, OVER_SEEDS
 from recap.comparison.tables import TYPES_LISTED
 from recap.comparison.verdict import Verdict
 from recap.comparison.words import BETTER, CANT_TELL, WORSE
+from recap.data.benchmarks.mmbench import PLAIN_ACCURACY
 
 GROUNDED_HEADING = "Grounded: accuracy shown minus blanked"
 _CODE_LISTED = 5
@@ -99,6 +100,10 @@ def notes(a: Side, b: Side, verdicts: Sequence[Verdict]) -> list[str]:
         for verdict in verdicts
         if verdict.shown.no_interval
     ]
+    conventions = {
+        verdict.benchmark: str(a.runs[0].details.get(f"{verdict.benchmark}.convention")) for verdict in verdicts
+    }
+    lines += [f"{name}: {rule}." for name, rule in conventions.items() if rule.startswith(PLAIN_ACCURACY)]
     if any(verdict.grounded for verdict in verdicts):
         lines.append("grounded differences get no word.")
     lines += _ungrounded([*a.runs, *b.runs], verdicts)

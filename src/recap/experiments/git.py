@@ -35,7 +35,10 @@ def head_commit() -> str:
     """
     commit = asked("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if commit is None:
-        raise UserError("expected a Git repository with a commit, found none here; experiments start from a commit")
+        raise UserError(
+            "expected a Git repository with a commit, found none here; experiments start from a commit: `git clone` "
+            "the project, a ZIP of its files holds none"
+        )
     return commit
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recap.io import read_object
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, hint_on_copies
 
 # The models that come with the project; they have seen nothing but the embedded street world.
 BUNDLED = Path("models/tiny")
@@ -30,7 +30,8 @@ def require_model(path: str | Path, what: str) -> Path:
     """
     folder = Path(path)
     if not any((folder / name).is_file() for name in ("config.json", "open_clip_config.json", "mm_projector.bin")):
-        raise UserError(f"{folder}: expected the {what} (a folder with a config.json), found none; run `make models`")
+        missing = f"{folder}: expected the {what} (a folder with a config.json), found none; run `make models`"
+        raise UserError(missing + hint_on_copies())
     return folder
 
 

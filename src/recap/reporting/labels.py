@@ -1,7 +1,8 @@
 """Words for the names that stand in metrics files, in the order the page shows them."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
+from recap.data.benchmarks.mmbench import PLAIN_ACCURACY
 from recap.data.benchmarks.registry import BENCHMARKS
 
 CURVE_LABELS = {"loss": "Loss", "val_loss": "Loss of held-out conversations", "grad_norm": "Gradient norm"}
@@ -65,7 +66,16 @@ def title_of(benchmark: str) -> str:
     return BENCHMARKS[benchmark].title if benchmark in BENCHMARKS else benchmark
 
 
-def notes_on(benchmarks: Iterable[str]) -> list[str]:
-    """What the scores of these benchmarks mean, where that does not go without saying: a sentence each."""
-    known = (BENCHMARKS[name] for name in benchmarks if name in BENCHMARKS)
-    return [f"{benchmark.title}: {benchmark.note}." for benchmark in known if benchmark.note]
+def notes_on(conventions: Mapping[str, str | None]) -> list[str]:
+    """What the scores of benchmarks mean, where that does not go without saying: a sentence each.
+
+    Args:
+        conventions: By benchmark, the rule that its scores say they follow; None where that is not known.
+    """
+    notes = []
+    for name, convention in conventions.items():
+        if convention and convention.startswith(PLAIN_ACCURACY):
+            notes.append(f"{title_of(name)}: {convention}. It is higher than the circular score that papers give.")
+        elif name in BENCHMARKS and BENCHMARKS[name].note:
+            notes.append(f"{title_of(name)}: {BENCHMARKS[name].note}.")
+    return notes

@@ -82,7 +82,7 @@ def render(run: Run, changes: Changes | None) -> str:
             versions=versions(),
             durations=durations(run),
             hardware=hardware(run),
-            notes=notes_on(run.benchmarks),
+            notes=notes_on({name: score.get("convention") for name, score in scores}),
         )
     )
 

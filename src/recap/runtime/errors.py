@@ -1,5 +1,8 @@
 """The one exception a user is meant to read."""
 
+from itertools import pairwise
+from pathlib import Path
+
 
 class UserError(Exception):
     """Something the user can put right: bad input, a bad parameter, a missing model.
@@ -7,3 +10,11 @@ class UserError(Exception):
     The message is one line that says what was expected, what was found, where, and what to do.
     `recap.runtime.stage.run` prints it and exits with 1; no traceback is shown.
     """
+
+
+def hint_on_copies() -> str:
+    """What to add where a file may be missing because `dvc exp run --temp` or `--queue` runs in a copy."""
+    parts = Path.cwd().parts
+    if (".dvc", "tmp") not in pairwise(parts):
+        return ""
+    return " (this is a copy that DVC made, which holds only what Git tracks: give an absolute path in params.yaml)"

@@ -116,7 +116,8 @@ class RowEncoder:
         if share > max_left_out:
             raise UserError(
                 f"expected at most {max_left_out:g} % of rows that cannot train, found {len(left_out)} of "
-                f"{len(examples)} ({share:.1f} %){_first(left_out)}"
+                f"{len(examples)} ({share:.1f} %){_first(left_out)}; raise mgm.max_length if rows are too long, or "
+                "max_left_out of this stage"
             )
         return kept, left_out
 

@@ -87,6 +87,25 @@ def test_paths_do_not_leave_the_folder(root, tmp_path) -> None:
     assert locate(root, "images/link.jpg", links_may_leave=False, links="anywhere").is_file()
 
 
+def test_a_link_to_nothing_is_told(root) -> None:
+    (root / "images/gone.jpg").symlink_to("../blobs/gone")
+    (root / "images/loop.jpg").symlink_to("loop.jpg")
+    os.mkfifo(root / "images/pipe.jpg")
+    for name in ("gone", "loop", "pipe"):
+        with pytest.raises(Unresolved, match="missing_image: .* a link to what" if name != "pipe" else "no such file"):
+            resolve(root, f"images/{name}.jpg")
+
+
+def test_folders_are_told_apart_by_where_they_are(root, tmp_path, monkeypatch) -> None:
+    """Relative roots mean other folders after a change of folder."""
+    shutil.copytree(root, tmp_path / "second" / "user")
+    (tmp_path / "second/user/images/b.png").rename(tmp_path / "second/user/images/b.webp")
+    monkeypatch.chdir(tmp_path)
+    assert resolve(Path("user"), "images/b.jpg") == "images/b.png"
+    monkeypatch.chdir(tmp_path / "second")
+    assert resolve(Path("user"), "images/b.jpg") == "images/b.webp"
+
+
 def test_links_inside_the_folder_are_the_users_own(root) -> None:
     (root / "blobs").mkdir()
     os.rename(root / "images/a.jpg", root / "blobs/0123")

@@ -10,7 +10,15 @@ from PIL import Image
 
 from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.corpus.records import Record
-from recap.data.explore.leaks import COLUMNS, benchmark_pictures, find_leaks, no_leaks
+from recap.data.explore.leaks import (
+    COLUMNS,
+    benchmark_pictures,
+    find_candidates,
+    find_leaks,
+    is_same,
+    miniature,
+    no_leaks,
+)
 from recap.data.explore.table import distinct_pictures, table_of
 from recap.data.processing.recipe import read_recipe
 from recap.data.processing.runner import run_recipe
@@ -32,7 +40,7 @@ def test_the_same_file_and_the_same_look(make_table: Callable[..., pandas.DataFr
         digest=["x", "same", "y", "z"],
         phash=[asked["phash"][2], other[7], other[8], asked["phash"][1]],
     )
-    leaks = find_leaks(distinct_pictures(table), asked)
+    leaks = find_candidates(distinct_pictures(table), asked)
     assert leaks.to_dict("records") == [
         {"image": "0000.jpg", "benchmark": "vqav2", "benchmark_image": "v2.jpg", "match": "looks the same"},
         {"image": "0001.jpg", "benchmark": "gqa", "benchmark_image": "g0.jpg", "match": "same file"},
@@ -41,7 +49,7 @@ def test_the_same_file_and_the_same_look(make_table: Callable[..., pandas.DataFr
 
 
 def test_nothing_leaks_where_nothing_is_asked(make_table: Callable[..., pandas.DataFrame], tmp_path: Path) -> None:
-    leaks = find_leaks(make_table(["a"]), benchmark_pictures(tmp_path))
+    leaks = find_leaks(make_table(["a"]), benchmark_pictures(tmp_path), tmp_path)
     assert leaks.empty and list(leaks.columns) == list(no_leaks().columns) == list(COLUMNS)
 
 
@@ -58,7 +66,7 @@ def test_a_photograph_of_a_benchmark_is_found_in_the_corpus(
     for number, content in enumerate([_jpeg(smaller), *(photo.read_bytes() for photo in photos[1:])]):
         (tmp_path / f"{number}.jpg").write_bytes(content)
         records.append(Record(f"row{number}", f"{number}.jpg", "a caption"))
-    leaks = find_leaks(distinct_pictures(table_of(records, tmp_path)), benchmark_pictures(tmp_path))
+    leaks = find_leaks(distinct_pictures(table_of(records, tmp_path)), benchmark_pictures(tmp_path), tmp_path)
     assert list(leaks["image"]) == ["0.jpg", "1.jpg"]
     assert list(leaks["match"]) == ["looks the same", "same file"]
     assert list(leaks["benchmark"]) == ["gqa", "textvqa"]
@@ -93,3 +101,11 @@ def test_every_benchmark_is_looked_at(tmp_path: Path, folders: dict[str, Path]) 
     pictures = benchmark_pictures(tmp_path)
     assert set(pictures["benchmark"]) == set(folders) == set(WITH_FILES)
     assert pictures["phash"].str.fullmatch("[0-9a-f]{16}").all()
+
+
+def test_drawings_that_a_hash_confuses_are_told_apart() -> None:
+    street = Image.new("RGB", (320, 240), "grey")
+    other = street.copy()
+    other.paste("yellow", (200, 120, 280, 220))
+    assert not is_same(miniature(street), miniature(other))
+    assert is_same(miniature(other), miniature(other.resize((160, 120))))

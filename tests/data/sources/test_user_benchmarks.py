@@ -277,7 +277,8 @@ def test_mmbench_cells_as_pandas_writes_them(user, tmp_path) -> None:
     rows = tsv_rows(user)
     for row in rows:
         row.update({"hint": "nan", "C": "NaN", "D": "nan", "category": "nan", "index": f"{row['index']}.0"})
-        row["image"] = row["image"] if len(row["image"]) > 64 else f"{row['image']}.0"
+        embedded = len(row["image"]) > 64
+        row["image"] = f"data:image/jpeg;base64,{row['image']}" if embedded else f"{row['image']}.0"
     assert take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out").rejections == []
     questions = BENCHMARKS["mmbench"].load(tmp_path / "out")
     assert [question.key for question in questions] == ["1", "2", "1000001", "1000002"]

@@ -1,3 +1,4 @@
+import base64
 import json
 
 import pytest
@@ -39,9 +40,10 @@ def test_sound_conversations_are_kept(user, tmp_path) -> None:
         (row(row_id=[1]), "missing_id"),
         (row(image=3), "no_image"),
         (row(image=["images/a.jpg", "images/b.png"]), "several_images"),
-        (row(image={"bytes": "/9j/4AAQ", "path": None}), "base64_image"),
-        (row(image="/9j/4AAQSkZJRg" * 100), "base64_image"),
-        (row(image="data:image/jpeg;base64,/9j/4AAQSkZJRg"), "base64_image"),
+        (row(image={"bytes": None, "path": None}), "no_image"),
+        (row(image={"bytes": "/9j/4AAQ", "path": None}), "broken_image"),
+        (row(image="/9j/4AAQSkZJRg" * 100), "broken_image"),
+        (row(image="data:image/jpeg;base64,/9j/4AAQ%"), "broken_image"),
         (row(image="images/none.jpg"), "missing_image"),
         (row(image="../a.jpg"), "path_leaves_root"),
         (row(image="train.json"), "reserved_name"),
@@ -147,10 +149,21 @@ def test_a_system_message_is_named(user, tmp_path) -> None:
     assert "message 1: a system message" in rejection.detail and "first human message" in rejection.detail
 
 
-def test_a_picture_in_place_of_its_path_is_not_listed_whole(user, tmp_path) -> None:
+def test_a_picture_in_place_of_its_path_is_taken(user, tmp_path) -> None:
+    content = (user.path / "images/a.jpg").read_bytes()
+    text = base64.b64encode(content).decode()
+    spellings = [text, f"data:image/jpeg;base64,{text}", {"bytes": text, "path": "a.jpg"}, [text]]
+    rows = [row(image=image) for image in spellings]
+    assert take_conversations(user.json("finetune.json", rows), tmp_path / "out").rejections == []
+    (image,) = {item["image"] for item in taken(tmp_path / "out")}
+    assert image.startswith("embedded/") and image.endswith(".jpg")
+    assert (tmp_path / "out" / image).read_bytes() == content
+
+
+def test_a_broken_picture_in_place_of_its_path_is_not_listed_whole(user, tmp_path) -> None:
     rows = [row(), row(image="/9j/4AAQSkZJRg" * 10000)]
     (rejection,) = take_conversations(user.json("finetune.json", rows), tmp_path / "out").rejections
-    assert "base64 of 140000 characters" in rejection.detail and len(rejection.detail) < 200
+    assert rejection.reason == "broken_image" and len(rejection.detail) < 200
 
 
 @pytest.mark.parametrize(
@@ -162,7 +175,7 @@ def test_a_picture_in_place_of_its_path_is_not_listed_whole(user, tmp_path) -> N
         ("04-turn-order", 38, {"broken_conversation": 2}),
         ("05-image-token-in-answer", 36, {"image_tag_mismatch": 4}),
         ("06-extension-differs", 60, {}),
-        ("16-base64-in-image-field", 32, {"base64_image": 8}),
+        ("16-base64-in-image-field", 40, {}),
     ],
 )
 def test_what_people_bring(shared, tmp_path, case: str, rows: int, reasons: dict[str, int]) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recap.data.statistics.diversity import (
+    SELF_BLEU_TOKENS,
     compression_ratio,
     describe_diversity,
     distinct,
@@ -63,6 +64,13 @@ def test_self_bleu() -> None:
     assert self_bleu(["a b c d", "e f g h"]) == 0
     # Precisions 2/4, 1/3, and smoothed 1/(2·2), 1/(4·1); equal lengths, so no penalty.
     assert self_bleu(["a b c d", "a b x y"]) == pytest.approx(100 * (1 / 2 * 1 / 3 * 1 / 4 * 1 / 4) ** 0.25)
+
+
+def test_self_bleu_of_a_megabyte_takes_no_minutes() -> None:
+    """Only the beginning of what is no caption counts: equal beginnings are equal."""
+    words = [f"w{number % 997}" for number in range(SELF_BLEU_TOKENS)]
+    longer = [*words, *["word"] * 200_000]
+    assert self_bleu([" ".join(words), " ".join(longer)]) == pytest.approx(100)
 
 
 def test_compression_ratio() -> None:

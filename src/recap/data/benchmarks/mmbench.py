@@ -39,6 +39,8 @@ MAX_REFERENCE_CHARS = 64
 # Rotation k of question i stands in row i + k * 1,000,000.
 ROTATION_STRIDE = 1_000_000
 
+# What the circular rule comes to where a question stands under one order of its options only.
+PLAIN_ACCURACY = "plain accuracy"
 # Columns that hold the index of a row.
 INDICES = ("index", "g_index", "image")
 # An index as pandas writes it where a column has gaps.
@@ -144,7 +146,8 @@ class Line:
 def read_lines(path: Path, required: Sequence[str]) -> tuple[list[str], list[Line]]:
     """Read a TSV of MMBench's kind, where a line that is no row costs no other.
 
-    A cell that reads "nan", as pandas writes what is absent, is empty, and an index of 10.0 is 10.
+    A cell that reads "nan", as pandas writes what is absent, is empty, an index of 10.0 is 10, and of a data URI only
+    the base64 is kept.
 
     Raises:
         UserError: It is missing, is no such text, or lacks a required column.
@@ -184,6 +187,8 @@ def _rows(lines: Sequence[str], columns: Sequence[str]) -> Iterator[Line]:
 
 def _row_of(cells: Sequence[str], columns: Sequence[str]) -> Row:
     row = dict(zip_longest(columns, cells[: len(columns)], fillvalue=""))
+    if (image := row.get("image", "")).startswith("data:"):
+        row["image"] = image.partition(",")[2]
     row = {name: "" if cell.strip().lower() == "nan" else cell for name, cell in row.items()}
     return row | {name: row[name].removesuffix(".0") for name in INDICES if _FLOAT.fullmatch(row.get(name, ""))}
 

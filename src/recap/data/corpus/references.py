@@ -66,9 +66,11 @@ def resolve(root: Path, written: str, *, links: Links = "inside") -> str:
     try:
         relative = _below(root, written)
         if not (root / relative).is_file():
+            if (root / relative).is_symlink():
+                raise Unresolved("missing_image", f"{shown}: a link to what is no file")
             relative = _nearest(root, relative, shown)
         path = (root / relative).resolve()
-        if links == "inside" and not any(path.is_relative_to(place) for place in _own_places(root)):
+        if links == "inside" and not any(path.is_relative_to(place) for place in _own_places(root.resolve())):
             raise Unresolved(
                 "path_leaves_root",
                 f"{shown} is a link out of {root}, to {path}; data.links: anywhere takes such links",
@@ -186,20 +188,19 @@ def name_key(name: str) -> str:
 
 def _entries(folder: Path) -> _Entries:
     try:
-        return _listed(str(folder), folder.stat().st_mtime_ns)
+        return _listed(folder.absolute(), folder.stat().st_mtime_ns)
     except OSError:
         return _Entries([])
 
 
 @lru_cache(maxsize=256)
-def _listed(folder: str, _modified: int) -> _Entries:
+def _listed(folder: Path, _modified: int) -> _Entries:
     return _Entries(os.listdir(folder))
 
 
 @lru_cache(maxsize=16)
 def _own_places(root: Path) -> tuple[Path, ...]:
     """Where the links of a user's folder may end: in itself, and where tools put the files that they link into it."""
-    root = root.resolve()
     places = [root]
     hubs = [folder.parent for folder in [root, *root.parents] if folder.name == "snapshots"]
     places += [(hub / "blobs").resolve() for hub in hubs if (hub / "blobs").is_dir()]

@@ -139,5 +139,5 @@ def _of_rule(rule: Rule) -> Defect:
     name, title, advice = BY_RULE[rule.operator]
     shown = "image" if "image" in rule.operator else "caption"
     return Defect(
-        name, title, rule.alone, advice if rule.active else f"{advice}: yours to decide, so many they are", shown
+        name, title, rule.alone, advice if rule.active else f"{advice}; so many that it is yours to decide", shown
     )

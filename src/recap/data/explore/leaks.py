@@ -5,15 +5,23 @@ from pathlib import Path
 
 import numpy
 import pandas
+from PIL import Image
 
 from recap.data.benchmarks.questions import DATA_URI
 from recap.data.benchmarks.registry import WITH_FILES
-from recap.data.corpus.images import BadImage, locate
+from recap.data.corpus.facts import picture_facts
+from recap.data.corpus.images import BadImage, locate, open_image
 from recap.data.explore.duplicates import close_pairs, confirmed, is_plain, to_hashes
-from recap.data.explore.pictures import facts_of
+from recap.data.explore.pictures import shrunken
 
-FACTS = ("digest", "phash", "width", "height", "brightness")
+FACTS = ("digest", "phash", "width", "height", "brightness", "miniature")
+SAME_FILE, SAME_LOOK = "same file", "looks the same"
 COLUMNS = ("image", "benchmark", "benchmark_image", "match")
+
+
+MINIATURE_SIDE_PX, MAX_CELL_DIFFERENCE = 16, 48
+"""Two pictures are one when no cell of their miniatures differs by more, of 255, in any colour. Photographs that were
+scaled to a third and compressed stay below 15; drawings that hashes confuse are beyond 100."""
 
 
 def benchmark_pictures(folder: str | Path) -> pandas.DataFrame:
@@ -35,9 +43,10 @@ def benchmark_pictures(folder: str | Path) -> pandas.DataFrame:
         for image_id, image in {question.image_id: question.image for question in benchmark.load(root)}.items():
             label = image_id if image.startswith(DATA_URI) else image
             try:
-                facts = facts_of(_read(root, image), label)
+                picture, file = shrunken(_read(root, image), label)
             except (BadImage, ValueError):
                 continue
+            facts = {**file, **picture_facts(picture), "miniature": miniature(picture)}
             rows.append({"benchmark": name, "benchmark_image": label} | {column: facts[column] for column in FACTS})
     return pandas.DataFrame(rows, columns=["benchmark", "benchmark_image", *FACTS])
 
@@ -49,12 +58,42 @@ def _read(root: Path, image: str) -> bytes:
 
 
 def no_leaks() -> pandas.DataFrame:
-    """What `find_leaks` returns where there is no benchmark."""
+    """What `find_leaks` finds where there is no benchmark."""
     return pandas.DataFrame(columns=list(COLUMNS))
 
 
-def find_leaks(pictures: pandas.DataFrame, asked: pandas.DataFrame) -> pandas.DataFrame:
-    """Which pictures of a corpus are a benchmark's.
+def find_leaks(pictures: pandas.DataFrame, asked: pandas.DataFrame, root: str | Path) -> pandas.DataFrame:
+    """Which pictures of a corpus are a benchmark's: `find_candidates`, those that only look alike looked at again.
+
+    Args:
+        pictures: See `find_candidates`.
+        asked: Of `benchmark_pictures`.
+        root: The folder of the corpus; only candidates are opened.
+    """
+    candidates = find_candidates(pictures, asked)
+    miniatures = asked.set_index(["benchmark", "benchmark_image"])["miniature"]
+    keys = candidates[["benchmark", "benchmark_image"]].itertuples(index=False, name=None)
+    same = [
+        match == SAME_FILE or is_same(miniature(open_image(root, image)), miniatures[key])
+        for image, match, key in zip(candidates["image"], candidates["match"], keys, strict=True)
+    ]
+    return candidates[numpy.array(same, dtype=bool)].reset_index(drop=True)
+
+
+def miniature(image: Image.Image) -> bytes:
+    """The picture at 16 by 16 pixels, RGB."""
+    side = (MINIATURE_SIDE_PX, MINIATURE_SIDE_PX)
+    return image.convert("RGB").resize(side, Image.Resampling.BOX).tobytes()
+
+
+def is_same(one: bytes, other: bytes) -> bool:
+    """Whether two miniatures are of one picture."""
+    first, second = (numpy.frombuffer(data, dtype=numpy.uint8).astype(int) for data in (one, other))
+    return bool(numpy.abs(first - second).max() <= MAX_CELL_DIFFERENCE)
+
+
+def find_candidates(pictures: pandas.DataFrame, asked: pandas.DataFrame) -> pandas.DataFrame:
+    """Which pictures of a corpus are a benchmark's, or may be: nothing is opened.
 
     Args:
         pictures: The corpus's readable pictures (`recap.data.explore.table.distinct_pictures`).
@@ -64,8 +103,8 @@ def find_leaks(pictures: pandas.DataFrame, asked: pandas.DataFrame) -> pandas.Da
         Columns `COLUMNS`, a row per picture and benchmark, in the corpus's order; `match` is "same file" or "looks the
         same" (`recap.data.explore.duplicates`).
     """
-    same = pictures[["image", "digest"]].merge(asked, on="digest").assign(match="same file")
-    found = pandas.concat([same, _alike(pictures, asked).assign(match="looks the same")])
+    same = pictures[["image", "digest"]].merge(asked, on="digest").assign(match=SAME_FILE)
+    found = pandas.concat([same, _alike(pictures, asked).assign(match=SAME_LOOK)])
     found = found.drop_duplicates(["image", "benchmark"])
     place = pandas.Series(range(len(pictures)), index=pictures["image"])
     found = found.assign(place=found["image"].map(place)).sort_values(["place", "benchmark"], kind="stable")

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageOps
 from tqdm import tqdm
 
 from recap.data.corpus.facts import picture_facts
-from recap.data.corpus.images import DECODING_ERRORS, FORMATS, MAX_PIXELS, BadImage, locate
+from recap.data.corpus.images import DECODING_ERRORS, FORMATS, MAX_PIXELS, BadImage, decode_image, locate
 
 DIGEST_BYTES = 16
 DRAFT_SIDE_PX = 256
@@ -37,7 +37,16 @@ def read_pictures(root: str | Path, names: Iterable[str]) -> pandas.DataFrame:
 
 
 def facts_of(data: bytes, name: str) -> dict[str, Any]:
-    """Digest, size as shown, format, mode, brightness and perceptual hash of an encoded picture.
+    """Digest, size as shown, format, mode, brightness and perceptual hash of an encoded picture: see `shrunken`."""
+    image, file = shrunken(data, name)
+    return {**file, **picture_facts(image)}
+
+
+def shrunken(data: bytes, name: str) -> tuple[Image.Image, dict[str, Any]]:
+    """An encoded picture, upright and at a part of its size where the format allows, and what its file says.
+
+    Returns:
+        The picture, and its digest, size as shown, format and mode.
 
     Raises:
         BadImage: broken_image or image_too_large; `name` is what the detail calls it.
@@ -45,22 +54,19 @@ def facts_of(data: bytes, name: str) -> dict[str, Any]:
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise BadImage(
-                    "image_too_large", f"{name!r}: {width}x{height}, at most {MAX_PIXELS} pixels are allowed"
-                )
-            image_format, mode = image.format, image.mode
-            image.draft(None, (DRAFT_SIDE_PX, DRAFT_SIDE_PX))
-            image.load()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) in QUARTER_TURNS
-            return {
+            file = {
                 "digest": hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest(),
                 "width": height if turned else width,
                 "height": width if turned else height,
-                "format": image_format,
-                "mode": mode,
-                **picture_facts(ImageOps.exif_transpose(image)),
+                "format": image.format,
+                "mode": image.mode,
             }
+            if image.format != "JPEG" or image.mode not in ("L", "RGB") or width * height > MAX_PIXELS:
+                return decode_image(BytesIO(data), repr(name)), file
+            image.draft(None, (DRAFT_SIDE_PX, DRAFT_SIDE_PX))
+            image.load()
+            return ImageOps.exif_transpose(image), file
     except Image.DecompressionBombError as error:
         raise BadImage("image_too_large", f"{name!r}: {error}") from None
     except DECODING_ERRORS as error:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy
 import pandas
 
 from recap.data.explore.exploration import Exploration
@@ -15,11 +14,11 @@ from recap.data.statistics.plots import write_word_histograms
 from recap.data.statistics.text import histogram
 from recap.io import atomic_path
 
-TAIL = 0.995
-"""A histogram ends at this quantile; its last bin holds what lies beyond, or one long value would hide all others."""
+TAIL, LONG_TAIL = 0.995, 1.2
+"""Where values reach far beyond this quantile, a histogram ends there, or one long value would hide all others."""
 
-MANY_COPIES = 10
-"""So many copies and more share a bar."""
+COPIES = {"2": (2, 2), "3": (3, 3), "4 to 9": (4, 9), "10 or more": (10, None)}
+"""The bars of the chart of copies: the fewest and the most rows that have one caption or picture."""
 
 
 def plot_exploration(folder: str | Path, found: Exploration) -> None:
@@ -42,12 +41,17 @@ def plot_exploration(folder: str | Path, found: Exploration) -> None:
         bar_chart(
             draft / "duplicates.png", copies, title="Rows whose caption or picture others have too", xlabel="rows"
         )
-        _histogram(draft / "characters.png", found.characters, f"Characters in {rows:,} raw captions", "characters")
-        ratios = pictures["width"] / pictures["height"]
-        _histogram(draft / "aspect_ratios.png", ratios, f"Shapes of {len(pictures):,} pictures", "width / height")
         _histogram(
-            draft / "brightness.png", pictures["brightness"], f"Brightness of {len(pictures):,} pictures",
-            "mean grey: 0 black, 255 white",
+            draft / "characters.png", found.characters, title=f"Characters in {rows:,} raw captions",
+            xlabel="characters in a caption", ylabel="captions",
+        )  # fmt: skip
+        _histogram(
+            draft / "aspect_ratios.png", pictures["width"] / pictures["height"],
+            title=f"Shapes of {len(pictures):,} pictures", xlabel="width / height", ylabel="pictures",
+        )  # fmt: skip
+        _histogram(
+            draft / "brightness.png", pictures["brightness"], title=f"Brightness of {len(pictures):,} pictures",
+            xlabel="mean grey: 0 black, 255 white", ylabel="pictures",
         )  # fmt: skip
         sizes = pictures[["width", "height"]].drop_duplicates()
         image_size_chart(
@@ -66,18 +70,15 @@ def _by_copies(found: Exploration) -> dict[str, int]:
 
 
 def _binned(groups: pandas.Series) -> list[tuple[str, int]]:
-    rows = {int(size): int(size) * int(number) for size, number in groups.items()}
-    bins = [(str(size), rows.get(size, 0)) for size in range(2, MANY_COPIES)]
-    return [*bins, (f"{MANY_COPIES} or more", sum(count for size, count in rows.items() if size >= MANY_COPIES))]
+    rows = groups * groups.index
+    return [(label, int(rows.loc[low:high].sum())) for label, (low, high) in COPIES.items()]
 
 
-def _histogram(path: Path, values: pandas.Series, title: str, xlabel: str) -> None:
+def _histogram(path: Path, values: pandas.Series, *, title: str, xlabel: str, ylabel: str) -> None:
     limit = float(values.quantile(TAIL)) if len(values) else 0.0
-    beyond = bool((values > limit).any())
-    histogram_chart(
-        path, numpy.minimum(values.to_numpy(float), limit), title=title,
-        xlabel=f"{xlabel} (last bar: {limit:.4g} or more)" if beyond else xlabel, ylabel="rows",
-    )  # fmt: skip
+    if len(values) and values.max() > LONG_TAIL * limit:
+        values, xlabel = values.clip(upper=limit), f"{xlabel} (last bar: {limit:.3g} or more)"
+    histogram_chart(path, values.tolist(), title=title, xlabel=xlabel, ylabel=ylabel)
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

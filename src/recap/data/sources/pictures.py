@@ -1,5 +1,8 @@
 """Check and copy the images of a user's folder, several at a time."""
 
+import base64
+import hashlib
+import io
 import logging
 import math
 import os
@@ -9,9 +12,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from PIL import Image
 from tqdm import tqdm
 
-from recap.data.corpus.images import BadImage, decode_image, locate
+from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
 from recap.data.corpus.references import SUFFIXES, Links, name_key, shortened
 
 logger = logging.getLogger(__name__)
@@ -59,10 +63,23 @@ def _examined(root: Path, relative: str, links: Links) -> str | BadImage:
     return path.relative_to(root).as_posix()
 
 
-def find_faults(root: Path, relatives: Iterable[str], what: str, *, links: Links = "inside") -> dict[str, BadImage]:
-    """The images that cannot be used, with the reason: see `examine`."""
-    examined = examine(root, relatives, what, links=links)
-    return {name: fault for name, fault in examined.items() if isinstance(fault, BadImage)}
+def embedded_picture(text: str) -> tuple[str, bytes]:
+    """A picture that stands in its row as base64 or as a data URI.
+
+    Returns:
+        A name for it, the same for the same bytes, and these.
+
+    Raises:
+        BadImage: It is no base64, or no sound picture.
+    """
+    try:
+        content = base64.b64decode("".join(text.rpartition(",")[2].split()), validate=True)
+    except ValueError as error:
+        raise BadImage("broken_image", f"expected the picture itself as base64, {error}") from None
+    decode_image(io.BytesIO(content), f"a picture of {len(content)} bytes inside its row")
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        suffix = (image.format or "").lower().replace("jpeg", "jpg")
+    return f"embedded/{hashlib.blake2b(content, digest_size=16).hexdigest()}.{suffix}", content
 
 
 def copy_images(root: Path, targets: dict[str, str], folder: Path, *, links: Links = "inside") -> None:

@@ -23,7 +23,7 @@ from recap.data.sources.user_corpus import CORPUS_FILES, OpenCorpus, find_corpus
 from recap.data.sources.user_mmbench import take_mmbench
 from recap.data.sources.user_questions import DEFAULT_TERMS, Terms, take_gqa, take_textvqa, take_vqa
 from recap.io import atomic_path, remove_drafts, write_jsonl
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, hint_on_copies
 from recap.world.settings import WorldSettings
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ def user_files(source: Path, format: str = "auto") -> dict[str, Path]:
     if not source.is_dir():
         raise UserError(
             f"{source}: expected a folder with a {WORLD_FILE} or your own files; docs/DATA.md describes both"
+            f"{hint_on_copies()}"
         )
     corpus = find_corpus(source, format)
     found = {"corpus": corpus} if corpus is not None else {}

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from recap.data.corpus.images import BadImage
-from recap.data.corpus.references import Links
+from recap.data.corpus.references import Links, looks_like_base64
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
-from recap.data.sources.pictures import copy_images, examine
+from recap.data.sources.pictures import copy_images, embedded_picture, examine
 from recap.data.sources.rejections import Part, Rejection, may_still_fail
 from recap.data.sources.user_json import read_user_list
 from recap.io import write_json
@@ -42,15 +42,17 @@ def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside"
     """
     root = rows_file.parent
     source = read_user_list(rows_file, "conversations")
-    rows = [_read(value, where) for where, value in source]
-    named = [row["image"] for row in rows if isinstance(row, dict) and "image" in row]
-    may_fail = may_still_fail(len(rows), sum(isinstance(row, BadRow) for row in rows), max_rejected)
+    pictures: dict[str, bytes] = {}
+    rows = [_read(value, where, pictures) for where, value in source]
+    images = [row["image"] for row in rows if isinstance(row, dict) and "image" in row]
+    named = [image for image in images if image not in pictures]
+    may_fail = may_still_fail(len(rows), sum(not isinstance(row, dict) for row in rows), max_rejected)
     examined = examine(root, named, "finetune", links=links, may_fail=may_fail) if may_fail >= 0 else {}
     kept: list[dict[str, Any]] = []
     rejections = []
     judged: dict[str, Any] | BadRow | BadImage
     for (where, original), row in zip(source, rows, strict=True):
-        if isinstance(row, dict) and "image" in row:
+        if isinstance(row, dict) and "image" in row and row["image"] not in pictures:
             if row["image"] not in examined:
                 continue
             judged = _with_image(row, examined[row["image"]])
@@ -62,23 +64,32 @@ def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside"
             rejections.append(Rejection(where, best_effort_id(original), judged.reason, judged.detail))
     if len(kept) + len(rejections) < len(rows):
         return Part("user", 0, rejections, unread=len(rows) - len(rejections))
-    copy_images(root, {row["image"]: row["image"] for row in kept if "image" in row}, folder, links=links)
+    used = dict.fromkeys(row["image"] for row in kept if "image" in row)
+    copy_images(root, {image: image for image in used if image not in pictures}, folder, links=links)
+    for image in used:
+        if image in pictures:
+            (folder / image).parent.mkdir(parents=True, exist_ok=True)
+            (folder / image).write_bytes(pictures[image])
     write_json(folder / "train.json", kept)
     return Part("user", len(kept), rejections)
 
 
-def _read(value: Any, where: str) -> dict[str, Any] | BadRow:
+def _read(value: Any, where: str, pictures: dict[str, bytes]) -> dict[str, Any] | BadRow | BadImage:
+    """A row as it is written, or what is wrong with it; a picture that stands in it is added to `pictures`."""
     if isinstance(value, BadRow):
         return value
     try:
         row = as_object(value)
         clean: dict[str, Any] = {"id": where if row.get("id") in (None, "") else identifier(row)}
         image = _image(row)
-        if image is not None:
+        if image is not None and looks_like_base64(image):
+            clean["image"], content = embedded_picture(image)
+            pictures[clean["image"]] = content
+        elif image is not None:
             clean["image"] = image
         clean["conversations"] = _conversation(row, has_image=image is not None)
-    except BadRow as fault:
-        return fault
+    except (BadRow, BadImage) as fault:
+        return fault.with_traceback(None)
     return clean
 
 
@@ -91,7 +102,7 @@ def _with_image(row: dict[str, Any], found: str | BadImage) -> dict[str, Any] | 
 
 
 def _image(row: dict[str, Any]) -> str | None:
-    """The path of a row's image, None if it has none: alone, in a list of one, or as datasets' {"bytes", "path"}."""
+    """A row's image, alone, in a list of one, or as datasets' {"bytes", "path"}: a path, or base64, or None."""
     key = next((key for key in ("image", "images") if row.get(key) not in (None, [], "")), None)
     if key is None:
         return None
@@ -101,11 +112,12 @@ def _image(row: dict[str, Any]) -> str | None:
             raise BadRow("several_images", f"expected one path, found a list of {len(value)}")
         value = value[0]
     if isinstance(value, dict):
-        if value.get("bytes"):
-            raise BadRow("base64_image", f"expected {key!r} to be the path of a file, found a picture's bytes")
-        value = value.get("path")
+        bare = value.get("bytes")
+        value = f"data:,{bare}" if isinstance(bare, str) and bare else value.get("path")
     if not isinstance(value, str) or not value:
         raise BadRow("no_image", f"expected {key!r} to be a path, found {value!r:.80}")
+    if looks_like_base64(value):
+        return value
     image = str(PurePosixPath(writable(value, key)))
     if image in RESERVED:
         raise BadRow("reserved_name", f"an image cannot be called {image}: the finetune folder needs the name")

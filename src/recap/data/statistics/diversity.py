@@ -19,6 +19,7 @@ from recap.data.statistics.sampling import Sample
 from recap.data.statistics.text import tokens
 
 MTLD_THRESHOLD = 0.72
+SELF_BLEU_TOKENS = 500
 SELF_BLEU_MIN = 2
 
 
@@ -84,9 +85,12 @@ def self_bleu(captions: Sequence[str]) -> float | None:
     """Mean BLEU-4 of each caption against all others (Zhu et al. 2018), 0-100; lower is more diverse.
 
     sacrebleu's sentence BLEU on the tokens of `recap.data.statistics.text`, exponential smoothing, effective
-    order (a caption of two words is judged on unigrams and bigrams). None for fewer than two captions.
+    order (a caption of two words is judged on unigrams and bigrams). Of a longer caption its first SELF_BLEU_TOKENS
+    tokens count: beyond, it is no caption, and takes minutes. None for fewer than two captions.
     """
-    sentences = [" ".join(caption_tokens) for caption_tokens in map(tokens, captions) if caption_tokens]
+    sentences = [
+        " ".join(caption_tokens[:SELF_BLEU_TOKENS]) for caption_tokens in map(tokens, captions) if caption_tokens
+    ]
     if len(sentences) < SELF_BLEU_MIN:
         return None
     bleu = BLEU(tokenize="none", smooth_method="exp", effective_order=True)

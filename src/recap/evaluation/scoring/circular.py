@@ -8,14 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recap.data.benchmarks.mmbench import base_index, present_options
+from recap.data.benchmarks.mmbench import PLAIN_ACCURACY, base_index, present_options
 from recap.data.benchmarks.questions import Question, prompt_fingerprint
 from recap.evaluation.scoring.aggregation import Row, accuracy_and_error, accuracy_by_type, count_answers
 from recap.evaluation.scoring.base import Answer, Scorer, prediction_of
 from recap.evaluation.scoring.options import REFUSED, extract_choice
-
-# What the rule comes to where a question stands under one order of its options only.
-PLAIN = "plain accuracy"
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class CircularScorer(Scorer):
         share = (
             "" if incomplete == len(groups) else f" for {incomplete} of {len(groups)} questions, circular for the rest"
         )
-        return f"{PLAIN}, as the file lacks rotations{share}; {self.convention.removeprefix('circular, ')}"
+        return f"{PLAIN_ACCURACY}, as the file lacks rotations{share}; {self.convention.removeprefix('circular, ')}"
 
     def accuracy(self, question: Question, prediction: str) -> float:
         return float(extract_choice(prediction, present_options(question.row)) == question.references[0])

@@ -62,6 +62,12 @@ class ScoreRow:
     no_interval: str | None = None
 
 
+def _convention(benchmark: str, side: Side) -> str | None:
+    """The rule of a benchmark's scores, which is one for all runs that are compared."""
+    found: str | None = side.example.artifacts.metrics.get(benchmark, {}).get("convention")
+    return found
+
+
 def render(document: dict[str, Any], runs_a: Sequence[ComparedRun], runs_b: Sequence[ComparedRun]) -> str:
     """The page; the order in which a side's runs are given does not matter.
 
@@ -90,7 +96,7 @@ def render(document: dict[str, Any], runs_a: Sequence[ComparedRun], runs_b: Sequ
             summary=summary(document),
             confidence=f"{100 * document['confidence']:g} %",
             interval_over=interval_over(document),
-            notes=notes_on(benchmarks),
+            notes=notes_on({name: _convention(name, a) for name in benchmarks}),
             sections=sections,
             differences=difference_chart(benchmarks),
             scores=score_chart(benchmarks, a, b),

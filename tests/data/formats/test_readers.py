@@ -236,6 +236,7 @@ def test_a_picture_in_base64(folder: Folder, prefix: str) -> None:
         ({"image": "a.png", "text": "words"}, "images/a.png"),
         ({"image": "./images//a.png", "text": " words\n"}, "images/a.png"),
         ({"image": "none.png", "text": "words"}, "none.png"),
+        ({"image": "https://a.org/b.png", "text": "words"}, "https://a.org/b.png"),
     ],
 )
 def test_the_key_that_has_a_value_counts(folder: Folder, row: dict, image: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from recap.data.corpus.images import stored_image
 from recap.data.corpus.index import INDEX, CorpusIndex, index_rows
+from recap.data.sources.first_look import look
 from recap.data.sources.preparation import user_files
 from recap.data.sources.user_corpus import find_corpus, take_corpus
 from recap.runtime.errors import UserError
@@ -33,8 +34,10 @@ def test_what_is_called_like_a_corpus_and_not_read_is_named(folder, caplog) -> N
     with caplog.at_level(logging.WARNING):
         assert find_corpus(folder.path) == folder.path / "train.jsonl"
         assert find_corpus(folder.path, "csv") == folder.path / "train.csv"
-    assert "the corpus is read from train.jsonl; not read: train.csv, train" in caplog.messages[0]
-    assert "the corpus is read from train.csv; not read: train.jsonl, train" in caplog.messages[1]
+    assert "the corpus is read from train.jsonl; not read: train" in caplog.messages[0]
+    assert "the corpus is read from train.csv; not read: train" in caplog.messages[1]
+    files = user_files(folder.path)
+    assert [path.name for path in look(folder.path, files, ())] == ["train.csv"]
 
 
 def test_a_format_that_is_not_there(folder) -> None:

@@ -90,6 +90,8 @@ class Pictures:
         return f"{below_root(stem)}{suffix_of(content)}"
 
     def _path(self, value: str) -> str:
+        if "://" in value:
+            return value  # who resolves paths tells what a URL may be
         # "./images/x.jpg" and "images//x.jpg" are images/x.jpg: one image has one name.
         path = posixpath.normpath(value).removeprefix(f"{self._root.absolute()}/")
         if path.startswith(("/", "..")):

@@ -7,6 +7,7 @@ from pathlib import Path
 from recap.data.corpus.references import Links
 from recap.data.formats.detection import detect, holds_pairs
 from recap.data.formats.source import Source, open_source
+from recap.data.sources.first_look import DATA_SUFFIXES
 from recap.data.sources.packing import Images, pack
 from recap.data.sources.rejections import Part
 from recap.runtime.errors import UserError
@@ -26,7 +27,7 @@ OpenCorpus = Callable[[Path], Source]
 def find_corpus(source: Path, format: str = "auto") -> Path | None:
     """The file or folder of a user's folder that is the corpus, perhaps the folder itself; None if it holds none.
 
-    A warning names what is called like a corpus and is not read.
+    A warning names folders and archives that are called like a corpus and are not read; `first_look` names files.
 
     Args:
         source: The user's folder.
@@ -40,9 +41,9 @@ def find_corpus(source: Path, format: str = "auto") -> Path | None:
     if found is None and holds_pairs(source, format):
         found = source
     left = [str(path.relative_to(source)) for path in called if path != found]
-    if left:
+    if unnamed := [name for name in left if Path(name).suffix not in DATA_SUFFIXES]:
         told = f"is read from {found.name}" if found is not None else "is in none of the formats"
-        logger.warning("warning: %s: the corpus %s; not read: %s", source, told, ", ".join(left))
+        logger.warning("warning: %s: the corpus %s; not read: %s", source, told, ", ".join(unnamed))
     if found is None and format != "auto":
         raise UserError(
             f"{source}: expected a corpus of data.format {format}: the folder itself, or one of "

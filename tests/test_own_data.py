@@ -61,6 +61,7 @@ def test_paths_may_hold_blanks_and_apostrophes(tmp_path: Path) -> None:
     params = params.replace(source, '  source: "data of mine/the user\'s"')
     params = params.replace("path: models/tiny/captioner", f'path: "{odd}/captioner"')
     (clone.root / "params.yaml").write_text(params)
-    for stage, output in {"prepare": "finetune/train.json", "check": "checks.json", "caption": "captions.jsonl"}.items():
+    outputs = {"prepare": "finetune/train.json", "check": "checks.json", "caption": "captions.jsonl"}
+    for stage, output in outputs.items():
         clone.dvc("repro", "--single-item", stage)
         assert (clone.root / "data" / output).is_file(), stage

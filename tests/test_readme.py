@@ -44,7 +44,9 @@ EXERCISED = {
     ),
     "python -m recap.reporting.comparison baseline blip2": f"{EXPERIMENT}test_make_runs_both_recipes_and_then_nothing",
     "python -m recap.models.mgm.convert SRC DST": "tests/models/mgm/test_convert.py::test_as_a_module",
-    "python -m recap.data.explore FILE": ("tests/data/explore/test_reading.py::test_quick_look_on_the_command_line"),
+    "python -m recap.data.explore FILE": (
+        "tests/data/explore/test_explore_table.py::test_quick_look_on_the_command_line"
+    ),
     "python -m recap.training.check PATH": "tests/training/test_check.py::test_command_line",
     "make test": ".ci/run",
 }

@@ -1,8 +1,9 @@
-"""The quick look at a file of image-caption pairs, without a pipeline: what is wrong, and the recipe that mends it.
+"""The quick look at image-caption pairs, without a pipeline: what is wrong, and the recipe that mends it.
 
     python -m recap.data.explore FILE [--sample 50000] [--images FOLDER] [--output FOLDER]
 
-FILE is Data-Juicer JSON Lines, or the index.parquet of a corpus. A sample is drawn by --seed; shares are its own.
+FILE is a file or folder in any format that `prepare` reads (docs/DATA.md), or the index.parquet of a corpus. The sample
+is drawn by --seed, and shares are its own.
 """
 
 import argparse
@@ -18,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--sample", type=int, default=50_000, help="rows to look at (default: %(default)s)")
-    parser.add_argument("--images", type=Path, help="the folder that image paths start from (default: FILE's)")
+    parser.add_argument("--images", type=Path, help="where image paths start from (default: FILE, or its folder)")
     parser.add_argument("--output", type=Path, help="a folder for report.md, its charts, and suggested_recipe.yaml")
     parser.add_argument("--seed", type=int, default=42, help="of the sample (default: %(default)s)")
     parser.add_argument("--params", type=Path, default="params.yaml", help="its section `quality` is read")
@@ -34,7 +35,7 @@ def main() -> None:
     from recap.params import load_params
 
     quality = load_params("quality", args.params)
-    table, rejected = read_sample(args.file, args.images or args.file.parent, rows=args.sample, seed=args.seed)
+    table, rejected = read_sample(args.file, args.images, rows=args.sample, seed=args.seed)
     found = explore_corpus(table, rejected, no_leaks(), leaked_path="", quality=quality)
     recipe = recipe_text(found.rules, len(table))
     print(f"{summary(found)}\n\n{recipe}", end="")

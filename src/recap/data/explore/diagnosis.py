@@ -90,7 +90,7 @@ def defects_of(
     most = writing.mode().iloc[0] if len(writing) else ""
     brightness, readable = table["brightness"].to_numpy(), (table["broken"] == "").to_numpy()
     return [
-        *(_of_rule(rule) for rule in _filters_once(rules)),
+        *(_of_rule(rule) for rule in rules if rule.operator in BY_RULE),
         *(
             Defect(name, title, numpy.array([name in found for found in kinds], dtype=bool), advice)
             for name, (title, advice) in BOILERPLATE.items()
@@ -115,7 +115,7 @@ BY_RULE = {
     "leaked_image_filter": ("leaked_picture", "pictures that a benchmark asks about", "drop"),
     "document_deduplicator": ("duplicate_caption", "captions that an earlier row has", "drop, or recaption"),
 }  # fmt: skip
-"""For each operator: the defect that it finds, its title, and what to do."""
+"""For each operator that judges the corpus as it is: the defect that it finds, its title, and what to do."""
 
 BOILERPLATE = {
     "file_name": ("captions that hold a file's name", "recaption: recipe `selective`"),
@@ -128,11 +128,6 @@ BOILERPLATE = {
 WRITING = "drop them unless captioner and language model know them"
 SEEN = "keep one row of each: the corpus is smaller than it looks"
 LOOK = "look at some: blank pages and failed downloads look so"
-
-
-def _filters_once(rules: Sequence[Rule]) -> list[Rule]:
-    """The rules that judge the corpus as it is: no mapper, and no second look at what mappers left."""
-    return list({rule.operator: rule for rule in reversed(rules) if not rule.changes}.values())[::-1]
 
 
 def _of_rule(rule: Rule) -> Defect:

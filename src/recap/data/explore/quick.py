@@ -1,65 +1,61 @@
-"""A sample of a file of pairs that no stage has prepared: what cannot be read is counted, as `prepare` would."""
+"""A sample of pairs that no stage has prepared, in any format that `prepare` reads; what is no pair is counted."""
 
-import json
 import random
 from pathlib import Path
 from typing import Any
 
 import pandas
 
-from recap.data.corpus.records import Record, caption_of
-from recap.data.explore.table import INDEXED, read_index, table_of
+from recap.data.corpus.images import BadImage, locate
+from recap.data.explore.pictures import UNREADABLE, facts_of
+from recap.data.explore.table import INDEX, read_index
+from recap.data.formats.source import open_source
+from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
 from recap.runtime.seeding import derive_seed
 
 
-def read_sample(file: Path, images: Path, *, rows: int, seed: int) -> tuple[pandas.DataFrame, list[dict[str, Any]]]:
-    """Read some rows of a file.
+def read_sample(
+    path: Path, images: Path | None, *, rows: int, seed: int
+) -> tuple[pandas.DataFrame, list[dict[str, Any]]]:
+    """Read some rows of a source. It is gone through twice: to count, and to read what was drawn.
 
     Args:
-        file: Data-Juicer JSON Lines, or a corpus's index.
-        images: The folder that image paths start from.
-        rows: How many lines to look at, drawn at random; all where there are no more.
+        path: A file or folder of pairs, or the index of a corpus.
+        images: What the paths of images are relative to: the folder, or the file's folder, if not given.
+        rows: How many to look at, drawn at random; all where there are no more.
         seed: Of the draw.
 
     Returns:
-        The table of the rows that can be used, in the file's order, and the others with their `reason`.
+        The table of the rows that can be used, in the source's order, and the others with their `reason`.
 
     Raises:
-        UserError: The file is missing, or holds neither.
+        UserError: Nothing is there, nothing here reads it, or no row of it can be used.
     """
-    if not file.is_file():
-        raise UserError(f"{file}: expected a file of image-caption pairs, found none")
     draw = random.Random(derive_seed(seed, "explore", "sample"))
-    if file.suffix == INDEXED:
-        table = read_index(file)
+    if path.name == INDEX:
+        table = read_index(path)
         return table.iloc[sorted(draw.sample(range(len(table)), min(rows, len(table))))].reset_index(drop=True), []
-    with file.open("rb") as stream:
-        count = sum(1 for line in stream if line.strip())
+    source = open_source(path, root=images)
+    count = sum(1 for _ in source)
     chosen = set(draw.sample(range(count), min(rows, count)))
-    with file.open("rb") as stream:
-        lines = (line for line in stream if line.strip())
-        found = [_read(line, f"{file.name}:{number + 1}") for number, line in enumerate(lines) if number in chosen]
-    records = [row for row in found if isinstance(row, Record)]
-    if not records:
-        raise UserError(f"{file}: expected JSON Lines with text and images, found {count} rows and none like that")
-    return table_of(records, images), [{"reason": row} for row in found if isinstance(row, str)]
+    found: list[dict[str, Any]] = []
+    rejected: list[dict[str, Any]] = []
+    for number, row in enumerate(source):
+        if number not in chosen:
+            continue
+        if isinstance(row, Rejection):
+            rejected.append(row.to_row())
+        else:
+            facts = _facts(source.root, row.image, row.content)
+            found.append({"id": row.id, "image": row.image, "caption": row.caption, **facts})
+    if not found:
+        raise UserError(f"{path}: expected image-caption pairs, found {count} rows and none that can be used")
+    return pandas.DataFrame(found), rejected
 
 
-def _read(line: bytes, where: str) -> Record | str:
-    """A pair, or the reason why a line is none."""
+def _facts(root: Path, name: str, content: bytes | None) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except ValueError:
-        return "broken_json"
-    if not isinstance(row, dict):
-        return "not_an_object"
-    text = row.get("text", row.get("caption"))
-    images = row.get("images") or row.get("image")
-    image = images[0] if isinstance(images, list) and images else images
-    if not isinstance(text, str):
-        return "missing_text"
-    if not isinstance(image, str):
-        return "no_image"
-    caption = caption_of(text)
-    return Record(str(row.get("id", where)), image, caption) if caption else "empty_caption"
+        return {**facts_of(locate(root, name).read_bytes() if content is None else content, name), "broken": ""}
+    except BadImage as error:
+        return {**UNREADABLE, "broken": str(error)}

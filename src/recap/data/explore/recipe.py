@@ -34,6 +34,10 @@ MAPPERS: tuple[tuple[str, dict[str, Any], str], ...] = (
 )
 """What cleans markup. `clean_html_mapper` would need a package that Recap does not install."""
 
+MIN_CHARACTERS = 2 * MIN_WORDS - 1
+"""Of a cleaned caption: the fewest words, of a letter each. Words are not counted anew, as Data-Juicer keeps what it
+counted before the cleaning."""
+
 MAX_SHARE = 0.3
 """A rule that would take more is a decision about the corpus, no cleaning: it is suggested, but not switched on."""
 
@@ -157,10 +161,11 @@ def _mappers(captions: pandas.Series, left: Bools) -> list[Rule]:
             rules.append(Rule(operator, arguments, f"takes {reason} out", changed, changed & left, True, changes=True))
     touched = (captions != cleaned).to_numpy()
     short = numpy.zeros(len(captions), dtype=bool)
-    short[touched] = dropped_by("words_num_filter", {"min_num": MIN_WORDS}, text_statistics(list(cleaned[touched])))
+    left_over = text_statistics(list(cleaned[touched]), {"maximum_line_length_filter": {}})
+    short[touched] = dropped_by("maximum_line_length_filter", {"min_len": MIN_CHARACTERS}, left_over)
     if (short & left).any():
         reason = "too little is left of it"
-        rules.append(Rule("words_num_filter", {"min_num": MIN_WORDS}, reason, short, short & left, True))
+        rules.append(Rule("maximum_line_length_filter", {"min_len": MIN_CHARACTERS}, reason, short, short & left, True))
     return rules
 
 

@@ -29,6 +29,7 @@ COLUMNS = {
     "word_repetition_filter": ("word_rep_ratio",),
     "character_repetition_filter": ("char_rep_ratio",),
     "special_characters_filter": ("special_char_ratio",),
+    "maximum_line_length_filter": ("max_line_length",),
     "image_shape_filter": ("image_width", "image_height"),
     "image_aspect_ratio_filter": ("aspect_ratios",),
 }
@@ -39,10 +40,17 @@ BATCH_ROWS = 1000
 Bools = numpy.ndarray[Any, numpy.dtype[numpy.bool_]]
 
 
-def text_statistics(captions: Sequence[str]) -> pandas.DataFrame:
-    """Data-Juicer's statistics of captions, one column each (`COLUMNS`), one row per caption."""
-    operators = load_ops([{name: dict(arguments)} for name, arguments in TEXT_STATISTICS.items()])
-    names = [column for name in TEXT_STATISTICS for column in COLUMNS[name]]
+def text_statistics(
+    captions: Sequence[str], filters: Mapping[str, Mapping[str, Any]] = TEXT_STATISTICS
+) -> pandas.DataFrame:
+    """Data-Juicer's statistics of captions, one column each (`COLUMNS`), one row per caption.
+
+    Args:
+        captions: Bare, without markers.
+        filters: The operators whose statistics are wanted, with the arguments that these depend on.
+    """
+    operators = load_ops([{name: dict(arguments)} for name, arguments in filters.items()])
+    names = [column for name in filters for column in COLUMNS[name]]
     columns: dict[str, list[float]] = {name: [] for name in names}
     for start in range(0, len(captions), BATCH_ROWS):
         texts = list(captions[start : start + BATCH_ROWS])

@@ -10,15 +10,13 @@ from pathlib import Path
 import pandas
 from pyarrow.lib import ArrowInvalid
 
+from recap.data.corpus.index import INDEX
 from recap.data.corpus.records import Record, read_corpus
 from recap.data.explore.pictures import read_pictures
 from recap.runtime.errors import UserError
 
 RECORDED = ("id", "image", "caption", "digest", "width", "height", "format", "mode", "brightness", "phash")
 """The columns that the index of a corpus brings."""
-
-INDEXED = ".parquet"
-INDEX = f"index{INDEXED}"
 
 
 def read_table(corpus: str | Path, images: str | Path) -> pandas.DataFrame:

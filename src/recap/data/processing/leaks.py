@@ -4,16 +4,16 @@ from functools import lru_cache
 from typing import Any
 
 from recap.data.processing.juicer import NON_STATS_FILTERS, OPERATORS, Filter
-from recap.data.processing.names import known_name
+from recap.data.processing.operators import value_for
 from recap.io import read_jsonl
 
 Batch = dict[str, list[Any]]
 
 
 @lru_cache(maxsize=1)
-def read_leaked(path: str) -> frozenset[str]:
-    """The names of leaked pictures, from JSON Lines of `{"image", ...}`."""
-    return frozenset(row["image"] for row in read_jsonl(path))
+def read_leaked(path: str) -> dict[str, str]:
+    """The benchmark of each leaked picture by its name, from JSON Lines of `{"image", "benchmark", ...}`."""
+    return {row["image"]: row["benchmark"] for row in read_jsonl(path)}
 
 
 @OPERATORS.register_module("leaked_image_filter")
@@ -22,7 +22,7 @@ class LeakedImageFilter(Filter):
     """Keeps the rows whose picture is in no benchmark.
 
     Args:
-        leaked_path: JSON Lines of `{"image", ...}`, the names as corpus rows have them: `data/explore/leaked.jsonl`.
+        leaked_path: JSON Lines of `{"image", "benchmark", ...}`, names as in corpus rows: `data/explore/leaked.jsonl`.
     """
 
     _batched_op = True
@@ -38,4 +38,4 @@ class LeakedImageFilter(Filter):
 
     def process_batched(self, samples: Batch) -> list[bool]:
         leaked = read_leaked(self.leaked_path)
-        return [known_name(images[0], leaked) is None for images in samples[self.image_key]]
+        return [value_for(images[0], leaked) is None for images in samples[self.image_key]]

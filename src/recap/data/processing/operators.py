@@ -12,6 +12,7 @@ recipe.
 
 from copy import deepcopy
 from functools import lru_cache
+from pathlib import PurePath
 from typing import Any
 
 from recap.data.corpus.records import IMAGE_MARKER, caption_of, dj_text
@@ -26,7 +27,6 @@ from recap.data.processing.juicer import (
     load_ops,
     pre_instantiation_check,
 )
-from recap.data.processing.names import known_name
 from recap.io import read_jsonl
 
 RAW, BLIP2 = "raw", "blip2"
@@ -51,10 +51,16 @@ def read_captions(path: str) -> dict[str, str]:
     return {row["image"]: row["caption"] for row in read_jsonl(path) if row["caption"].strip()}
 
 
-def caption_for(image: str, captions: dict[str, str]) -> str | None:
-    """The caption of an image that a row names."""
-    name = known_name(image, captions)
-    return captions[name] if name is not None else None
+def value_for(image: str, values: dict[str, str]) -> str | None:
+    """What is known of an image, such as its caption: by its name, or by a path that ends in it.
+
+    Names are those below the folder of the corpus; Data-Juicer makes paths of its own of what rows say.
+    """
+    if image in values:
+        return values[image]
+    parts = PurePath(image).parts
+    ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
+    return next((values[end] for end in ends if end in values), None)
 
 
 def _of_images(statistics: dict[str, Any]) -> dict[str, Any]:
@@ -82,7 +88,7 @@ class Blip2CaptionedFilter(Filter):
 
     def process_batched(self, samples: Batch) -> list[bool]:
         captions = read_captions(self.captions_path)
-        return [caption_for(images[0], captions) is not None for images in samples[self.image_key]]
+        return [value_for(images[0], captions) is not None for images in samples[self.image_key]]
 
 
 @OPERATORS.register_module("blip2_caption_mapper")
@@ -119,7 +125,7 @@ class Blip2CaptionMapper(Mapper):
             [caption_of(text) if marks else text for text, marks in zip(texts, marked, strict=True)]
         )
         for row, images in enumerate(samples[self.image_key]):
-            caption = caption_for(images[0], captions)
+            caption = value_for(images[0], captions)
             if caption is not None and not kept[row]:
                 texts[row] = dj_text(caption) if marked[row] else caption
                 sources[row] = BLIP2

@@ -18,6 +18,7 @@ from recap.data.corpus.images import BadImage, stored_image
 from recap.data.corpus.index import INDEX, index_of
 from recap.data.processing.columns import json_column, statistics_of, with_column
 from recap.data.processing.juicer import Deduplicator, Fields, Filter, Mapper, Selector, StatsKeys
+from recap.data.processing.operators import OWN
 from recap.runtime.errors import UserError
 
 MEASURED = {
@@ -33,11 +34,13 @@ def is_indexed(root: str | Path) -> bool:
     return (Path(root) / INDEX).is_file()
 
 
-def reads_pictures(operator: type) -> bool:
-    """Whether an operator opens pictures: Data-Juicer's operators declare it by naming `image_key` in their code.
+def reads_pictures(operator: type, name: str) -> bool:
+    """Whether an operator opens pictures of an indexed corpus: its code names `image_key`, the index does not serve it.
 
-    So does its catalogue of operators find out (data_juicer/tools/op_search.py, analyze_modality_tag).
+    So does Data-Juicer's own catalogue of operators find out (data_juicer/tools/op_search.py, analyze_modality_tag).
     """
+    if name in MEASURED or name in OWN:
+        return False
     bases = {base for kind in (Filter, Mapper, Deduplicator, Selector) for base in kind.__mro__}
     return any("image_key" in inspect.getsource(cls) for cls in operator.__mro__ if cls not in bases)
 

@@ -25,7 +25,6 @@ from recap.data.processing.accounting import Row, Rows, Step, account, check_row
 from recap.data.processing.building import OPERATOR_ERRORS, build_operators, one_line
 from recap.data.processing.columns import as_dataset, as_table, statistics_of, with_column
 from recap.data.processing.juicer import Filter, Mapper, sampling, start_workers_by
-from recap.data.processing.operators import OWN
 from recap.data.processing.pictures import is_indexed, reads_pictures, with_measures
 from recap.data.processing.recipe import Operator, Recipe
 from recap.data.processing.rows import MARKED_TEXT, ROW, computed_columns, corpus_rows, to_dataset
@@ -121,7 +120,7 @@ class _Run:
     def apply(self, operator: Operator, op: Any) -> Step:
         """Run one operator on the rows."""
         seed = derive_seed(self.seed, operator.label)
-        pictures = self.root if self.indexed and operator.name not in OWN and reads_pictures(type(op)) else None
+        pictures = self.root if self.indexed and reads_pictures(type(op), operator.name) else None
         batches.prepare(op, seed, pictures)
         batches.seed_libraries(seed)
         before, table = _rows(self.table), with_measures(self.table, operator.name, self.root)

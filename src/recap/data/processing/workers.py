@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 
 from recap.data.processing import juicer
+from recap.data.processing.juicer import NON_STATS_FILTERS
 from recap.data.processing.pictures import picture_files
 from recap.runtime.seeding import derive_seed
 
@@ -50,9 +51,12 @@ class BatchMethod:
 def prepare(op: Any, seed: int, pictures: Path | None) -> None:
     """Put `BatchMethod` around what Data-Juicer maps over rows."""
     for name in METHODS:
-        is_dataset_wide = name == "process" and isinstance(op, juicer.Deduplicator | juicer.Selector)
-        if hasattr(op, name) and not is_dataset_wide:
-            setattr(op, name, BatchMethod(getattr(op, name), seed, pictures))
+        if name == "process" and isinstance(op, juicer.Deduplicator | juicer.Selector):
+            continue  # of all rows at once
+        judges = name == "process" and isinstance(op, juicer.Filter) and op._name not in NON_STATS_FILTERS.modules
+        if hasattr(op, name):
+            # A filter's verdict looks at statistics alone.
+            setattr(op, name, BatchMethod(getattr(op, name), seed, None if judges else pictures))
 
 
 def seed_libraries(seed: int) -> None:

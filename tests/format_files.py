@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image
 
 from recap.data.formats.source import Source, open_source
-from recap.data.sources.packing import Sample
 from recap.data.sources.rejections import Rejection
+from recap.data.sources.samples import Sample
 
 
 def picture(colour: int, format: str = "PNG") -> bytes:

@@ -19,9 +19,10 @@ from pyarrow import parquet
 
 from recap.data.corpus.images import BadImage, open_image, stored_image
 from recap.data.corpus.index import INDEX, CorpusIndex, index_rows
-from recap.data.sources import packing
-from recap.data.sources.packing import Packing, Sample, pack
+from recap.data.sources import examination
+from recap.data.sources.packing import Packing, pack
 from recap.data.sources.rejections import Part, Rejection
+from recap.data.sources.samples import Sample
 
 SHARD_BYTES = 40_000
 
@@ -207,7 +208,7 @@ def test_how_many_processes_decode_changes_nothing(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed(tmp_path / "alone", source, rows(count=120))
-    monkeypatch.setattr(packing, "WORTH_PROCESSES", 16)
+    monkeypatch.setattr(examination, "WORTH_PROCESSES", 16)
     packed(tmp_path / "several", source, rows(count=120), workers=2)
     assert files(tmp_path / "several") == files(tmp_path / "alone")
 

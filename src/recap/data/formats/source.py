@@ -23,8 +23,8 @@ from recap.data.formats.tables import read_table
 from recap.data.formats.values import Fields
 from recap.data.formats.webdataset import read_webdataset
 from recap.data.sources.fields import BadRow, identifier, text, writable
-from recap.data.sources.packing import Sample
 from recap.data.sources.rejections import Rejection
+from recap.data.sources.samples import Sample
 from recap.runtime.errors import UserError
 
 Reader = Callable[[Path], Iterator[RawRow | Rejection]]

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from recap.data.benchmarks.registry import BENCHMARKS
-from recap.data.sources.packing import Sample, pack
+from recap.data.sources.packing import pack
+from recap.data.sources.samples import Sample
 from recap.io import write_json
 from recap.world.corpus import captioned_scenes
 from recap.world.finetune import conversations

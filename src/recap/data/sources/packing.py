@@ -6,33 +6,27 @@ same, byte for byte, however often it was interrupted.
 """
 
 import hashlib
-import io
 import json
 import logging
 import os
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from itertools import chain, islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow
-from PIL import Image
 from pyarrow import parquet
 from tqdm import tqdm
 
 import recap
-from recap.data.corpus.facts import picture_facts
-from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
 from recap.data.corpus.index import INDEX, SCHEMA, digest_of
 from recap.data.corpus.references import Links
+from recap.data.sources.examination import Fault, File, Files, Found, Picture, examined, state_of
 from recap.data.sources.rejections import Part, Rejection
+from recap.data.sources.samples import Sample
 from recap.data.sources.shards import SHARD_BYTES, SUFFIXES, ShardWriter, shard_name
 from recap.io import read_json, write_json
 from recap.params import DataParams
@@ -42,82 +36,11 @@ logger = logging.getLogger(__name__)
 
 Images = Literal["copy", "reference"]
 
-# Rows that a process is handed at a time, and how many there have to be before it pays to start processes.
-CHUNK = 32
-WORTH_PROCESSES = 256
 # Of small pictures, or where none is copied, a shard is closed by its rows.
 SHARD_ROWS = 2**17
-EXIF_ORIENTATION = 0x0112
-
-# Size and date of a picture's file; None where it has none.
-File = tuple[int, int] | None
 
 PLACE_COLUMNS = ("shard", "offset", "length")
 PICTURE_COLUMNS = tuple(name for name in SCHEMA.names if name not in ("id", "image", "caption", "fields"))
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A row that can be used if its picture can.
-
-    Attributes:
-        where: File and place in it.
-        id: Unique, or the row is rejected.
-        image: The picture's name; rows with the same one show the same picture.
-        caption: Without markers.
-        fields: What else the row said.
-        content: The picture itself; None where `image` is a path below the source's folder.
-    """
-
-    where: str
-    id: str
-    image: str
-    caption: str
-    fields: dict[str, Any]
-    content: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Files:
-    """The files that rows name: below `root`, links as far as `links` lets them."""
-
-    root: Path
-    links: Links
-
-    def locate(self, image: str) -> Path:
-        """Raises: BadImage: See `recap.data.corpus.images.locate`."""
-        return locate(self.root, image, links_may_leave=False, links=self.links)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A sound picture.
-
-    Attributes:
-        content: Its bytes as they came.
-        facts: The columns of the index that speak of it.
-        path: Its file, absolute; None where it came inside its row.
-    """
-
-    content: bytes
-    facts: dict[str, Any]
-    path: Path | None
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a picture cannot be used. No exception: its traceback would keep the pixels of every broken picture."""
-
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class Found:
-    """What became of a row's picture, and the state of its file."""
-
-    picture: Picture | Fault
-    file: File
 
 
 def pack(
@@ -150,7 +73,7 @@ def pack(
     packing = Packing(work, images=images, shard_bytes=shard_bytes)
     left = packing.resume(iter(rows), files)
     with tqdm(desc="corpus", unit="row", initial=packing.rows_read) as bar:
-        for row, found in _examined(left, files, packing.known, workers or len(os.sched_getaffinity(0))):
+        for row, found in examined(left, files, packing.known, workers or len(os.sched_getaffinity(0))):
             packing.add(row, found)
             bar.update()
     return packing.publish(folder)
@@ -181,7 +104,7 @@ class Packing:
             part = read_json(marker)
             rows = list(islice(source, part["rows"]))
             for row in rows:
-                self._stamp(row, partial(_state_of, files))
+                self._stamp(row, partial(state_of, files))
             if self._stamps.hexdigest() != part["stamps"]:
                 self._begin_part()
                 return chain(rows, source)
@@ -316,104 +239,12 @@ class Packing:
         return (self._work / shard_name(self._parts if number is None else number)).with_suffix(f".{suffix}")
 
 
-def _examined(
-    rows: Iterator[Sample | Rejection], files: Files, known: dict[str, dict[str, Any] | Fault], workers: int
-) -> Iterator[tuple[Sample | Rejection, Found | None]]:
-    """Each row with what became of its picture, or None where `known` has it by the time that the row's turn comes."""
-    head = list(islice(rows, WORTH_PROCESSES))
-    rows = chain(head, rows)
-    with ExitStack() as running:
-        submit: Callable[..., Future[list[Found]]] = _at_once
-        if workers > 1 and len(head) == WORTH_PROCESSES:
-            # Not forked: a fork copies locks that threads of this process may hold.
-            pool = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"))
-            running.callback(pool.shutdown, cancel_futures=True)
-            submit = pool.submit
-        pending: deque[tuple[list[Sample | Rejection], list[str], Future[list[Found]]]] = deque()
-        asked: set[str] = set()
-        while pending or head:
-            while head and len(pending) < 3 * workers:
-                if head := list(islice(rows, CHUNK)):
-                    new = {row.image: row for row in head if isinstance(row, Sample) and row.image not in known}
-                    samples = [row for name, row in new.items() if name not in asked]
-                    asked.update(new)
-                    names = [row.image for row in samples]
-                    pending.append((head, names, submit(_examine, files, samples)))
-            if not pending:
-                return
-            chunk, names, future = pending.popleft()
-            found = dict(zip(names, future.result(), strict=True))
-            asked.difference_update(names)
-            for row in chunk:
-                if isinstance(row, Rejection) or row.image in known:
-                    yield row, None
-                else:
-                    # Not at hand where the row that brought the picture was rejected for another reason.
-                    yield row, found.pop(row.image, None) or _examine(files, [row])[0]
-
-
-def _at_once(work: Callable[..., list[Found]], *args: Any) -> "Future[list[Found]]":
-    future: Future[list[Found]] = Future()
-    future.set_result(work(*args))
-    return future
-
-
-def _examine(files: Files, samples: list[Sample]) -> list[Found]:
-    return [_examine_one(files, sample) for sample in samples]
-
-
-def _examine_one(files: Files, sample: Sample) -> Found:
-    file: File = None
-    try:
-        path = None
-        if (content := sample.content) is None:
-            path = files.locate(sample.image)
-            content, status = path.read_bytes(), path.stat()
-            file = (status.st_size, status.st_mtime_ns)
-        facts = _facts(content, repr(sample.image))
-    except BadImage as bad:
-        return Found(Fault(bad.reason, bad.detail), file)
-    except OSError as error:
-        return Found(Fault("missing_image", f"{sample.image!r}: {error.strerror}"), file)
-    return Found(Picture(content, facts, path and path.absolute()), file)
-
-
-def _facts(content: bytes, name: str) -> dict[str, Any]:
-    """Decode a picture completely and look at it.
-
-    Raises:
-        BadImage: See `decode_image`.
-    """
-    picture = decode_image(io.BytesIO(content), name)
-    with Image.open(io.BytesIO(content), formats=FORMATS) as header:
-        orientation = header.getexif().get(EXIF_ORIENTATION, 1)
-        return {
-            "width": picture.width,
-            "height": picture.height,
-            "format": header.format,
-            "mode": header.mode,
-            "orientation": orientation if orientation in range(1, 9) else 1,
-            **picture_facts(picture),
-        }
-
-
 def _link(file: Path, target: Path) -> None:
     """A second name for a file or, on another disk, a copy of it."""
     try:
         target.hardlink_to(file)
     except OSError:
         shutil.copyfile(file, target)
-
-
-def _state_of(files: Files, row: Sample) -> File:
-    """Size and date of a row's file, None where it has none."""
-    if row.content is not None:
-        return None
-    try:
-        status = files.locate(row.image).stat()
-    except (BadImage, OSError):
-        return None
-    return status.st_size, status.st_mtime_ns
 
 
 def resume_key(source: Path, params: DataParams) -> str:

@@ -1,0 +1,25 @@
+"""A row of a user's corpus, whatever the format that it came in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A row that can be used if its picture can.
+
+    Attributes:
+        where: File and place in it.
+        id: Unique, or the row is rejected.
+        image: The picture's name; rows with the same one show the same picture.
+        caption: Without markers.
+        fields: What else the row said.
+        content: The picture itself; None where `image` is a path below the source's folder.
+    """
+
+    where: str
+    id: str
+    image: str
+    caption: str
+    fields: dict[str, Any]
+    content: bytes | None = None

@@ -10,7 +10,7 @@ import os
 from recap.params import load_params
 from recap.runtime.stage import run
 
-HEADLINE = ("text.too_short_percent", "leaked_images")
+HEADLINE = ("text.too_short_percent",)
 
 
 def main() -> None:

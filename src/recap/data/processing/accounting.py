@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import pyarrow
+
 from recap.data.corpus.records import Record
 from recap.runtime.errors import UserError
 
@@ -40,11 +42,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows before or behind an operator, as three columns."""
+    """The rows before or behind an operator, as three columns; images stay in Arrow, as nobody looks into them."""
 
     ids: list[str]
     texts: list[str]
-    images: list[list[str]]
+    images: pyarrow.ChunkedArray
 
 
 def check_rows(label: str, before: Rows, after: Rows, *, may_drop: bool, may_multiply: bool) -> None:
@@ -60,9 +62,9 @@ def check_rows(label: str, before: Rows, after: Rows, *, may_drop: bool, may_mul
     Raises:
         UserError: Rows were lost, multiplied, or no longer are what they were.
     """
-    if before.ids == after.ids and before.images == after.images:
+    if before.ids == after.ids and before.images.equals(after.images):
         return
-    given = dict(zip(before.ids, before.images, strict=True))
+    given = {row_id: number for number, row_id in enumerate(before.ids)}
     returned = set(after.ids)
     if not returned <= given.keys() or (len(returned) != len(after.ids) and not may_multiply):
         raise UserError(
@@ -72,9 +74,11 @@ def check_rows(label: str, before: Rows, after: Rows, *, may_drop: bool, may_mul
     lost = sorted(given.keys() - returned)
     if lost and not may_drop:
         raise UserError(f"operator {label} lost {len(lost)} row(s) without a verdict, the first is {lost[0]!r}")
-    for row_id, images in zip(after.ids, after.images, strict=True):
-        if images != given[row_id]:
-            raise UserError(f"operator {label} changed the images of row {row_id!r}; only captions may change")
+    expected = before.images.take(pyarrow.array([given[row_id] for row_id in after.ids], pyarrow.int64()))
+    if not expected.equals(after.images):
+        pairs = zip(after.ids, expected.to_pylist(), after.images.to_pylist(), strict=True)
+        changed = next(row_id for row_id, old, new in pairs if old != new)
+        raise UserError(f"operator {label} changed the images of row {changed!r}; only captions may change")
 
 
 def derived_ids(ids: Sequence[str], taken: Mapping[str, Any]) -> list[str]:

@@ -188,7 +188,7 @@ class _Run:
 
 
 def _rows(table: pyarrow.Table) -> Rows:
-    return Rows(*(table[name].to_pylist() for name in ("id", "text", "images")))
+    return Rows(table["id"].to_pylist(), table["text"].to_pylist(), table["images"])
 
 
 def _with_processes(op: Any, processes: int) -> Any:

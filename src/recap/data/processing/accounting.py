@@ -4,14 +4,13 @@ Data-Juicer itself only reports how many rows are left.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import pyarrow
 
-from recap.data.corpus.records import Record
 from recap.runtime.errors import UserError
 
 Row = dict[str, Any]
@@ -101,7 +100,7 @@ def derived_ids(ids: Sequence[str], taken: Mapping[str, Any]) -> list[str]:
 
 def account(
     label: str, name: str, before: Rows, after: Rows, new_ids: Sequence[str], *,
-    facts: Mapping[str, Row], sources: Mapping[str, Record],
+    facts: Mapping[str, Row], image_of: Callable[[str], str],
 ) -> Step:  # fmt: skip
     """Compare the rows before and after an operator.
 
@@ -112,13 +111,13 @@ def account(
         after: Rows that it returned.
         new_ids: Those of `after`, from `derived_ids`.
         facts: Of a dropped row's id the statistics that it was judged by.
-        sources: Of an id the record that the row comes from.
+        image_of: Of an id the name of the row's image.
     """
 
     def trace(row_id: str, came_from: str, old: str, new: str | None) -> Row:
         known = ", ".join(f"{key}={_short(value)}" for key, value in sorted(facts.get(came_from, {}).items()))
         reason = f"{name}: {known}" if known else name
-        return {"id": row_id, "image": sources[came_from].image, "reason": reason, "before": old, "after": new}
+        return {"id": row_id, "image": image_of(came_from), "reason": reason, "before": old, "after": new}
 
     texts = dict(zip(before.ids, before.texts, strict=True))
     remaining = set(after.ids)

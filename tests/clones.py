@@ -24,6 +24,7 @@ BENCHMARKS = tuple(load_all(ROOT / "profiles" / "smoke.yaml").benchmarks)
 # The stages of a run: those from one on that a change makes stale, and all of them.
 FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") for b in BENCHMARKS), "report"]
 FROM_PRETRAIN = ["pretrain", *FROM_FINETUNE]
+FROM_SEED = ["process", *FROM_PRETRAIN]  # the processed corpus comes out the same, unless its recipe draws
 FROM_PROCESS = ["process", "quality", *FROM_PRETRAIN]
 ALL_STAGES = ["prepare", "explore", "check", "caption", *FROM_PROCESS]
 

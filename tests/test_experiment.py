@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from recap.params import MachineParams
-from tests.clones import ALL_STAGES, BENCHMARKS, FROM_FINETUNE, FROM_PRETRAIN, FROM_PROCESS, Clone, ran
+from tests.clones import ALL_STAGES, BENCHMARKS, FROM_FINETUNE, FROM_PROCESS, FROM_SEED, Clone, ran
 
 pytestmark = pytest.mark.slow
 
@@ -134,10 +134,10 @@ def test_what_a_folder_of_outputs_says_of_itself_is_no_part_of_a_run(finished: C
     assert "up to date" in status
 
 
-def test_a_training_seed_reruns_training_alone_and_goes_back_without_running(finished: Clone) -> None:
+def test_a_seed_reruns_what_draws_and_goes_back_without_running(finished: Clone) -> None:
     """Plots and metrics come back from the run-cache too, though they are in Git and not in the cache."""
     other = finished.dvc("exp", "run", "-S", "seed=43")
-    assert_reran(ran(other), FROM_PRETRAIN)
+    assert_reran(ran(other), FROM_SEED)
     assert outputs(finished) != finished.first_outputs
     shutil.rmtree(finished.root / "plots" / "pretrain")
     back = finished.dvc("exp", "run", "-S", "seed=42")
@@ -166,6 +166,21 @@ def test_experiments_rerun_what_their_change_made_stale(finished: Clone) -> None
     page = (finished.root / "dvc_plots" / "index.html").read_text(encoding="utf-8")
     for title in ("Loss of pretraining", "Gradient norm of finetuning", "Words per caption", "Accuracy by benchmark"):
         assert title in page
+
+
+def test_a_number_in_a_recipe_is_an_experiment(finished: Clone) -> None:
+    """As the README says: DVC counts a list's items from 0, and writes the file without its comments."""
+    recipe = finished.root / "recipes" / "blip2.yaml"
+    good = recipe.read_text(encoding="utf-8")
+    changed = finished.dvc(
+        "exp", "run", "--single-item", "process", "-S", "recipes/blip2.yaml:process.3.words_num_filter.min_num=8"
+    )
+    written = recipe.read_text(encoding="utf-8")
+    recipe.write_text(good, encoding="utf-8")
+    assert ran(changed) == ["process"]
+    assert "min_num: 8" in written and "min_num: 6" in good
+    finished.dvc("checkout")
+    finished.run("git", "checkout", "-q", "--", "dvc.lock", "metrics")
 
 
 def test_make_runs_both_recipes_and_then_nothing(finished: Clone, unprivileged: None) -> None:
@@ -200,7 +215,7 @@ def test_make_seeds_trains_what_is_missing_and_captions_nothing(finished: Clone)
     params = (finished.root / "params.yaml").read_text(encoding="utf-8")
     done = finished.run("make", "seeds", "N=2")
     assert "2 to train" in done.stdout
-    assert_reran(ran(done), FROM_PRETRAIN)
+    assert_reran(ran(done), FROM_SEED)
     # One of each recipe, unless a test before this one has left seed 43 of blip2 in the run-cache.
     assert ran(done).count("finetune") in (1, 2)
     for module in ("recap.comparison", "recap.reporting.comparison"):

@@ -364,8 +364,8 @@ def test_training_stages_are_started_by_the_launcher_whatever_it_is(stages: Stag
         assert not any("deepspeed" in path for path in paths(stages[name]["deps"]))
 
 
-def test_a_training_seed_makes_nothing_before_training_stale(stages: Stages) -> None:
-    """But `process`, whose random operators take the run's seed; without any it ends with the same rows."""
+def test_a_training_seed_captions_nothing(stages: Stages) -> None:
+    """Captions are made once, whatever the number of seeds; a recipe's operators that draw, draw anew for each."""
     declaring = {name for name, stage in stages.items() if "seed" in stage.get("params", [])}
     assert declaring == {"process", "pretrain", "finetune", "merge", "report"}
 

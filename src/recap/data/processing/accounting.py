@@ -4,12 +4,13 @@ Data-Juicer itself only reports how many rows are left.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from recap.data.corpus.records import Record
+import pyarrow
+
 from recap.runtime.errors import UserError
 
 Row = dict[str, Any]
@@ -40,11 +41,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows before or behind an operator, as three columns."""
+    """The rows before or behind an operator, as three columns; images stay in Arrow, as nobody looks into them."""
 
     ids: list[str]
     texts: list[str]
-    images: list[list[str]]
+    images: pyarrow.ChunkedArray
 
 
 def check_rows(label: str, before: Rows, after: Rows, *, may_drop: bool, may_multiply: bool) -> None:
@@ -60,9 +61,9 @@ def check_rows(label: str, before: Rows, after: Rows, *, may_drop: bool, may_mul
     Raises:
         UserError: Rows were lost, multiplied, or no longer are what they were.
     """
-    if before.ids == after.ids and before.images == after.images:
+    if before.ids == after.ids and before.images.equals(after.images):
         return
-    given = dict(zip(before.ids, before.images, strict=True))
+    given = {row_id: number for number, row_id in enumerate(before.ids)}
     returned = set(after.ids)
     if not returned <= given.keys() or (len(returned) != len(after.ids) and not may_multiply):
         raise UserError(
@@ -72,9 +73,11 @@ def check_rows(label: str, before: Rows, after: Rows, *, may_drop: bool, may_mul
     lost = sorted(given.keys() - returned)
     if lost and not may_drop:
         raise UserError(f"operator {label} lost {len(lost)} row(s) without a verdict, the first is {lost[0]!r}")
-    for row_id, images in zip(after.ids, after.images, strict=True):
-        if images != given[row_id]:
-            raise UserError(f"operator {label} changed the images of row {row_id!r}; only captions may change")
+    expected = before.images.take(pyarrow.array([given[row_id] for row_id in after.ids], pyarrow.int64()))
+    if not expected.equals(after.images):
+        pairs = zip(after.ids, expected.to_pylist(), after.images.to_pylist(), strict=True)
+        changed = next(row_id for row_id, old, new in pairs if old != new)
+        raise UserError(f"operator {label} changed the images of row {changed!r}; only captions may change")
 
 
 def derived_ids(ids: Sequence[str], taken: Mapping[str, Any]) -> list[str]:
@@ -97,7 +100,7 @@ def derived_ids(ids: Sequence[str], taken: Mapping[str, Any]) -> list[str]:
 
 def account(
     label: str, name: str, before: Rows, after: Rows, new_ids: Sequence[str], *,
-    facts: Mapping[str, Row], sources: Mapping[str, Record],
+    facts: Mapping[str, Row], image_of: Callable[[str], str],
 ) -> Step:  # fmt: skip
     """Compare the rows before and after an operator.
 
@@ -108,13 +111,13 @@ def account(
         after: Rows that it returned.
         new_ids: Those of `after`, from `derived_ids`.
         facts: Of a dropped row's id the statistics that it was judged by.
-        sources: Of an id the record that the row comes from.
+        image_of: Of an id the name of the row's image.
     """
 
     def trace(row_id: str, came_from: str, old: str, new: str | None) -> Row:
         known = ", ".join(f"{key}={_short(value)}" for key, value in sorted(facts.get(came_from, {}).items()))
         reason = f"{name}: {known}" if known else name
-        return {"id": row_id, "image": sources[came_from].image, "reason": reason, "before": old, "after": new}
+        return {"id": row_id, "image": image_of(came_from), "reason": reason, "before": old, "after": new}
 
     texts = dict(zip(before.ids, before.texts, strict=True))
     remaining = set(after.ids)

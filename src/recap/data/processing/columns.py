@@ -42,7 +42,7 @@ def column_of(values: Sequence[Any]) -> pyarrow.Array:
     return json_column(values) if "struct" in str(column.type) else column
 
 
-def json_column(values: Sequence[Any]) -> pyarrow.Array:
+def json_column(values: Iterable[Any]) -> pyarrow.Array:
     encoded = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
     return pyarrow.ExtensionArray.from_storage(pyarrow.json_(), pyarrow.array(encoded, pyarrow.string()))
 

@@ -94,7 +94,8 @@ def with_measures(table: pyarrow.Table, operator: str, root: str | Path) -> pyar
         )
     found = index.take(rows)
     sizes = zip(*(found[name].to_pylist() for name in ("width", "height", "length")), strict=True)
-    measured = [
+    # One row's dicts at a time: those of all would be the largest thing in memory.
+    measured = (
         {
             StatsKeys.image_width: [width],
             StatsKeys.image_height: [height],
@@ -102,8 +103,8 @@ def with_measures(table: pyarrow.Table, operator: str, root: str | Path) -> pyar
             StatsKeys.image_sizes: [length],
         }
         for width, height, length in sizes
-    ]
-    statistics = [
+    )
+    statistics = (
         {**old, **{name: new[name] for name in wanted}} for old, new in zip(statistics_of(table), measured, strict=True)
-    ]
+    )
     return with_column(table, Fields.stats, json_column(statistics))

@@ -105,16 +105,15 @@ class _Run:
         self.indexed = is_indexed(root)
         images = [record.image if self.indexed else str(root / record.image) for record in records]
         self.table = self.given = as_table(to_dataset(records, images))
-        self.numbers = {record.id: number for number, record in enumerate(records)}
         self.records = records
-        self.sources = {record.id: record for record in records}
+        self.sources = {record.id: number for number, record in enumerate(records)}
         self.statistics_by: dict[str, dict[str, None]] = {}
         self.steps: list[Step] = []
 
     def result(self) -> Processed:
-        sources = [self.sources[row_id] for row_id in self.table["id"].to_pylist()]
-        given = self.given.take([self.numbers[record.id] for record in sources])
-        rows = corpus_rows(self.table, sources, given)
+        numbers = [self.sources[row_id] for row_id in self.table["id"].to_pylist()]
+        given = self.given.take(pyarrow.array(numbers, pyarrow.int64()))
+        rows = corpus_rows(self.table, [self.records[number] for number in numbers], given)
         return Processed(rows, self.steps, computed_columns(self.table, given.column_names))
 
     def apply(self, operator: Operator, op: Any) -> Step:
@@ -144,7 +143,10 @@ class _Run:
         )  # fmt: skip
         new_ids = derived_ids(after.ids, self.sources)
         facts = self._facts(operator, before, after, scored)
-        step = account(operator.label, operator.name, before, after, new_ids, facts=facts, sources=self.sources)
+        step = account(
+            operator.label, operator.name, before, after, new_ids,
+            facts=facts, image_of=lambda row_id: self.records[self.sources[row_id]].image,
+        )  # fmt: skip
         self.sources |= {new: self.sources[old] for old, new in zip(after.ids, new_ids, strict=True) if old != new}
         self.table = with_column(after_table, "id", pyarrow.array(new_ids, pyarrow.string()))
         self.steps.append(step)
@@ -188,7 +190,7 @@ class _Run:
 
 
 def _rows(table: pyarrow.Table) -> Rows:
-    return Rows(*(table[name].to_pylist() for name in ("id", "text", "images")))
+    return Rows(table["id"].to_pylist(), table["text"].to_pylist(), table["images"])
 
 
 def _with_processes(op: Any, processes: int) -> Any:

@@ -25,6 +25,9 @@ EXERCISED = {
     "dvc exp run -n blip2": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
     "dvc exp run": "tests/experiments/test_headline.py::"
     "test_bare_dvc_runs_on_a_clean_tree_and_else_says_that_it_wants_an_identity",
+    "dvc exp run -S 'recipes/blip2.yaml:process.3.words_num_filter.min_num=8'": (
+        f"{EXPERIMENT}test_a_number_in_a_recipe_is_an_experiment"
+    ),
     "dvc exp show --only-changed": f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale",
     "dvc checkout": f"{EXPERIMENT}test_a_lock_that_only_durations_changed_is_put_back",
     "dvc metrics show": f"{EXPERIMENT}test_metrics_fit_a_screen",

@@ -13,7 +13,6 @@ from recap.runtime.stage import run
 
 logger = logging.getLogger("check")
 
-HEADLINE = ("finetune.left_out",)
 SOUND = "captioner, model, finetune rows, benchmarks"
 
 
@@ -28,8 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--finetune", type=Path, required=True, help="folder of the finetune set")
     parser.add_argument("--benchmarks", type=Path, required=True, help="folder of the benchmarks' folders")
     parser.add_argument("--checks", type=Path, required=True, help="out: what is sound (JSON)")
-    parser.add_argument("--metrics", type=Path, required=True, help="out: rows that cannot train (JSON)")
-    parser.add_argument("--details", type=Path, required=True, help="out: everything that is no metric (JSON)")
+    parser.add_argument("--details", type=Path, required=True, help="out: rows that can train, and the like (JSON)")
     parser.add_argument("--timing", type=Path, required=True, help="out: duration and hardware (JSON)")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     return parser.parse_args()
@@ -42,7 +40,7 @@ def main() -> None:
 
     from recap.captioning.blip2 import check_captioner
     from recap.data.benchmarks.registry import BENCHMARKS
-    from recap.io import read_json, write_json, write_results
+    from recap.io import read_json, write_json
     from recap.models.loading import pick_device, pick_dtype, readable_model
     from recap.models.mgm.start import build_start
     from recap.models.presence import only_tests_wiring
@@ -79,7 +77,7 @@ def main() -> None:
             "the wiring, and its scores mean nothing; `make profile P=mgm-2b` brings models for photographs"
         )
     facts = {"wiring_only": wiring_only, "finetune": {"rows": len(rows), "left_out": len(left_out)}}
-    write_results(args.metrics, args.details, "check", facts, headline=HEADLINE)
+    write_json(args.details, {"check": facts})
     write_json(args.checks, {"sound": SOUND})
     logger.info("sound: %s", SOUND)
 

@@ -17,7 +17,6 @@ HOSTILE = "<script>alert('x')</script> \"quoted\" & <img src=https://evil.exampl
 HEADLINES = {
     "prepare": ("corpus.rejected",),
     "explore": ("text.too_short_percent",),
-    "check": ("finetune.left_out",),
     "process": ("rows_in", "rows_out", "kept_percent", "recaptioned_rows"),
     "quality": ("before.words_mean", "before.mattr", "after.words_mean", "after.mattr", "after.ttr"),
     "pretrain": ("loss_final", "loss_spike_score", "samples_seen", "unique_samples"),
@@ -123,7 +122,7 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
         headline = HEADLINES.get(subject, SCORE_HEADLINE)
         write_results(metrics / f"{subject}.json", details / f"{subject}.json", subject, values, headline=headline)
 
-    write("check", {"wiring_only": False, "finetune": {"rows": 40, "left_out": 1}})
+    write_json(folder / "data/details/check.json", {"check": {"wiring_only": False}})
     write("process", funnel(recipe))
     short = {"title": "captions that are too short", "rows": 94, "percent": 3.916667}
     advice = "drop, or recaption them: recipe `selective`"

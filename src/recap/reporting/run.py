@@ -22,6 +22,8 @@ CURVES = ("loss", "val_loss", "grad_norm")
 STAGES = (
     "prepare", "explore", "check", "caption", "process", "quality", "pretrain", "finetune", "merge", "answer", "score",
 )  # fmt: skip
+# A stage that has details alone.
+MEASURES_NOTHING = ("check",)
 
 Series = list[tuple[int, float]]
 
@@ -118,12 +120,13 @@ def load_artifacts(files: RunFiles) -> Artifacts:
 
 
 def _read_results(metrics: Path, details: Path) -> dict[str, Any]:
-    """What `recap.io.write_results` parted, put together again; details without metrics are left out."""
+    """What `recap.io.write_results` parted, put together again; other details without metrics are left out."""
     found, more = (
         {subject: values for path in sorted(folder.glob("*.json")) for subject, values in read_json(path).items()}
         for folder in (metrics, details)
     )
-    return {subject: _merged(values, more.get(subject, {})) for subject, values in found.items()}
+    subjects = [*found, *(subject for subject in MEASURES_NOTHING if subject in more)]
+    return {subject: _merged(found.get(subject, {}), more.get(subject, {})) for subject in subjects}
 
 
 def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

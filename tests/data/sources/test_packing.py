@@ -163,6 +163,49 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bytes(source: Path, tmp_p
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
 
+# A process that packs, and says how much its own memory grew.
+PACK_AND_WEIGH = """
+import sys
+from pathlib import Path
+from recap.data.formats.source import open_source
+from recap.data.sources.packing import pack
+
+def own_memory():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) // 1024
+
+source, folder = Path(sys.argv[1]), Path(sys.argv[2])
+(folder / "work").mkdir(parents=True)
+rows = list(open_source(source / "train.jsonl"))
+pack(rows[:20], source, folder, work=folder / "work", workers=1)
+(folder / "more" / "work").mkdir(parents=True)
+before = own_memory()
+part = pack(rows, source, folder / "more", work=folder / "more" / "work", workers=1)
+print(len(part.rejections), own_memory() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_broken_pictures_leave_nothing_in_memory(root: Path, tmp_path: Path) -> None:
+    """A picture that breaks off half way is decoded so far; four hundred of them, kept, would be half a gigabyte."""
+    source = tmp_path / "source"
+    (source / "images").mkdir(parents=True)
+    pixels = numpy.random.default_rng(0).integers(0, 256, (600, 700, 3), dtype=numpy.uint8)
+    whole = io.BytesIO()
+    Image.fromarray(pixels).save(whole, "JPEG", quality=60)
+    lines = []
+    for number in range(400):
+        (source / image(number)).write_bytes(whole.getvalue()[: len(whole.getvalue()) // 2 + number])
+        lines.append(json.dumps({"id": str(number), "caption": "half of it", "image": image(number)}))
+    (source / "train.jsonl").write_text("\n".join(lines))
+    command = [sys.executable, "-c", PACK_AND_WEIGH, str(source), str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    rejected, grown_mib = map(int, done.stdout.split())
+    assert rejected == 400
+    assert grown_mib < 30
+
+
 @pytest.mark.slow
 def test_kill_9_costs_the_shard_in_hand_and_leaves_no_litter(root: Path, source: Path, tmp_path: Path) -> None:
     lines = [{"id": row.id, "text": row.caption, "image": row.image} for row in rows() if isinstance(row, Sample)]

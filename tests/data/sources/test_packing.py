@@ -239,6 +239,20 @@ def test_a_picture_that_changed_meanwhile_is_read_again(source: Path, tmp_path: 
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
 
+def test_shards_behind_a_changed_one_are_not_taken_up_later(source: Path, tmp_path: Path) -> None:
+    """They may say that a picture lies where the changed shard had it."""
+    given = [Sample(str(n), str(n), image(n), "caption", {}) for n in (*range(1, 7), *range(8, 13), *range(14, 60))]
+    again = [Sample(f"again {n}", f"again {n}", image(n), "once more", {}) for n in range(1, 7)]
+    with interrupted(len(given + again) - 1):
+        packed(tmp_path / "stopped", source, iter(given + again))
+    Image.new("RGB", (90, 90)).save(source / image(1))
+    with interrupted(30):
+        packed(tmp_path / "stopped", source, iter(given + again))
+    packed(tmp_path / "stopped", source, iter(given + again))
+    packed(tmp_path / "whole", source, iter(given + again))
+    assert files(tmp_path / "stopped") == files(tmp_path / "whole")
+
+
 def test_a_corpus_that_grows_at_its_end_rewrites_its_last_shard_alone(source: Path, tmp_path: Path) -> None:
     packed(tmp_path / "short", source, rows(count=50))
     packed(tmp_path / "long", source, rows(count=60))

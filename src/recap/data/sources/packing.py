@@ -91,7 +91,6 @@ class Packing:
         self.known: dict[str, dict[str, Any] | Fault] = {}
         self.rows_read = 0
         self._work, self._images, self._shard_bytes = work, images, shard_bytes
-        self._shards: list[Path] = []
         self._parts = self._samples = 0
         self._rejections: list[Rejection] = []
         self._places: dict[str, dict[str, Any]] = {}  # by digest
@@ -106,6 +105,7 @@ class Packing:
             for row in rows:
                 self._stamp(row, partial(state_of, files))
             if self._stamps.hexdigest() != part["stamps"]:
+                self._forget_parts()
                 self._begin_part()
                 return chain(rows, source)
             self._adopt(part)
@@ -140,6 +140,12 @@ class Packing:
             for number in range(self._parts):
                 index.write_table(parquet.read_table(self._file("parquet", number)))
         return Part("user", self._samples, self._rejections)
+
+    def _forget_parts(self) -> None:
+        """Take up none of the shards from here on: rows of later ones may point into this one."""
+        for marker in self._work.glob("shard-*.json"):
+            if marker.name >= self._file("json").name:
+                marker.unlink()
 
     def _begin_part(self) -> None:
         self._writer: ShardWriter | None = None

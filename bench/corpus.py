@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -63,7 +64,8 @@ def main() -> None:
 def measured_stages(folder: Path, count: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row per stage, each on what the one before it left."""
     write_source(folder / "source", count, args.side)
-    for name in ("src", "worlds", "models", "configs"):
+    (folder / "models").mkdir()
+    for name in ("src", "worlds", "models/tiny", "configs"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
     (folder / "captions.jsonl").touch()
@@ -87,7 +89,7 @@ def command_of(stage: str, values: dict[str, str]) -> list[str]:
     command: str = read_yaml(ROOT / "dvc.yaml")["stages"][stage]["cmd"]
     for name, value in values.items():
         command = command.replace(f"${{{name}}}", value)
-    words = command.replace("recipes/" + values["recipe"], values["recipe"]).split()
+    words = shlex.split(command.replace("recipes/" + values["recipe"], values["recipe"]))
     words = ["captions.jsonl" if word == "data/captions.jsonl" else word for word in words]
     return [sys.executable, str(ROOT / words[1]), *words[2:]]
 

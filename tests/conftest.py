@@ -8,6 +8,9 @@ from hypothesis import settings
 
 from tests.unprivileged import writes_read_only_files
 
+# Tiny benchmark folders, for whoever reads benchmarks.
+pytest_plugins = ["tests.benchmark_folders"]
+
 ROOT = Path(__file__).parent.parent
 
 # Properties are about results; how long one example takes depends on what else the machine does.

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 from PIL import Image
 
 from recap.data.formats.source import Source, open_source
@@ -46,6 +48,18 @@ class Folder:
         stream = io.StringIO()
         csv.writer(stream, delimiter=delimiter).writerows(rows)
         return self.text(name, stream.getvalue())
+
+    def table(self, name: str, rows: list[dict[str, Any]], row_group_size: int | None = None) -> Path:
+        """Rows with the same keys, in the format that the suffix of `name` says."""
+        match Path(name).suffix:
+            case ".jsonl":
+                return self.lines(name, rows)
+            case ".json":
+                return self.json(name, rows)
+            case ".csv":
+                return self.csv(name, [list(rows[0]), *[row.values() for row in rows]])
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), self.path / name, row_group_size=row_group_size)
+        return self.path / name
 
     def tar(self, name: str, members: dict[str, bytes | str], mode: str = "w") -> Path:
         path = self.path / name

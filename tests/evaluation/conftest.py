@@ -1,17 +1,8 @@
-"""Tiny benchmark folders, and a tiny random MGM."""
+"""A tiny random MGM."""
 
 from pathlib import Path
 
 import pytest
-
-from tests.benchmark_folders import (  # noqa: F401
-    folders,
-    gqa_folder,
-    mmbench_folder,
-    okvqa_folder,
-    textvqa_folder,
-    vqav2_folder,
-)
 
 
 @pytest.fixture(scope="session")

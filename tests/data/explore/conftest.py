@@ -5,15 +5,6 @@ from collections.abc import Callable, Sequence
 import pandas
 import pytest
 
-from tests.benchmark_folders import (  # noqa: F401
-    folders,
-    gqa_folder,
-    mmbench_folder,
-    okvqa_folder,
-    textvqa_folder,
-    vqav2_folder,
-)
-
 
 @pytest.fixture
 def make_table() -> Callable[..., pandas.DataFrame]:

@@ -186,17 +186,7 @@ WHERES = {
 @pytest.mark.parametrize("name", WHERES)
 def test_ids_from_file_and_position(folder: Folder, name: str) -> None:
     bare = [{key: row[key] for key in ("caption", "image")} for row in ROWS]
-    match name:
-        case "train.jsonl":
-            path = folder.lines(name, bare)
-        case "train.json":
-            path = folder.json(name, bare)
-        case "train.csv":
-            path = folder.csv(name, [["caption", "image"], *[row.values() for row in bare]])
-        case _:
-            path = folder.path / name
-            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(bare), path)
-    rows, _ = read(path)
+    rows, _ = read(folder.table(name, bare))
     assert [row.id for row in rows] == [row.where for row in rows] == WHERES[name]
 
 

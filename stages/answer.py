@@ -43,7 +43,7 @@ def main() -> None:
 
     from recap.evaluation.generation.answer_files import answer_rows
     from recap.evaluation.generation.answerer import Answerer, load_for_inference
-    from recap.models.loading import pick_device, pick_dtype
+    from recap.models.loading import dtype_name, pick_device, pick_dtype
     from recap.models.presence import require_model
 
     folder = require_model(args.model, "merged model")
@@ -79,7 +79,7 @@ def main() -> None:
         write_jsonl(args.blank_answers, blank_rows)
         alone = answerer.decoder.num_decoded_alone
         asked = {"items": kept + answerer.num_asked, "kept": kept}
-        timing |= {**asked, "device": str(device), "dtype": str(dtype).removeprefix("torch."), "decoded_alone": alone}
+        timing |= {**asked, "device": str(device), "dtype": dtype_name(dtype), "decoded_alone": alone}
         log.info("%s: done; %d near ties were decoded alone", args.benchmark, alone)
     discard(scratch)
 

@@ -44,7 +44,7 @@ def main() -> None:
     from recap.captioning.resume import resume_key
     from recap.captioning.summary import summarize
     from recap.data.corpus.records import read_corpus
-    from recap.models.loading import pick_device, pick_dtype
+    from recap.models.loading import dtype_name, pick_device, pick_dtype
     from recap.models.presence import require_model
 
     with stage_timing(args.timing, "caption") as timing:
@@ -76,7 +76,7 @@ def main() -> None:
             "items": len(images),
             "kept": result.num_kept,
             "device": str(device),
-            "dtype": str(dtype).removeprefix("torch."),
+            "dtype": dtype_name(dtype),
         }
     discard(scratch)
 

@@ -1,7 +1,6 @@
 """Check and copy the images of a user's folder, several at a time."""
 
 import base64
-import hashlib
 import io
 import logging
 import math
@@ -16,6 +15,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
+from recap.data.corpus.index import digest_of
 from recap.data.corpus.references import SUFFIXES, Links, name_key, shortened
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def embedded_picture(text: str) -> tuple[str, bytes]:
     decode_image(io.BytesIO(content), f"a picture of {len(content)} bytes inside its row")
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         suffix = (image.format or "").lower().replace("jpeg", "jpg")
-    return f"embedded/{hashlib.blake2b(content, digest_size=16).hexdigest()}.{suffix}", content
+    return f"embedded/{digest_of(content)}.{suffix}", content
 
 
 def copy_images(root: Path, targets: dict[str, str], folder: Path, *, links: Links = "inside") -> None:

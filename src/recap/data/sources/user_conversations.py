@@ -9,13 +9,13 @@ from typing import Any
 
 from recap.data.corpus.images import BadImage
 from recap.data.corpus.references import Links, looks_like_base64
+from recap.data.formats.llava import IMAGE_TOKEN
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
 from recap.data.sources.pictures import copy_images, embedded_picture, examine
 from recap.data.sources.rejections import Part, Rejection, may_still_fail
 from recap.data.sources.user_json import read_user_list
 from recap.io import write_json
 
-IMAGE_TOKEN = "<image>"
 RESERVED = ("train.json", "rejected.jsonl")
 
 # What Gemma's template closes a round and opens an answer with: inside a message nobody could tell which are learnt.

@@ -226,13 +226,29 @@ def test_a_picture_in_base64(folder: Folder, prefix: str) -> None:
         ({"image": "a.png", "text": "words"}, "images/a.png"),
         ({"image": "./images//a.png", "text": " words\n"}, "images/a.png"),
         ({"image": "none.png", "text": "words"}, "none.png"),
-        ({"image": "https://a.org/b.png", "text": "words"}, "https://a.org/b.png"),
     ],
 )
 def test_the_key_that_has_a_value_counts(folder: Folder, row: dict, image: str) -> None:
     [taken], rejected = read(folder.lines("train.jsonl", [row]))
     assert rejected == [] and (taken.image, taken.caption) == (image, "words")
     assert taken.fields == {}
+
+
+def test_a_url_is_left_to_who_resolves_paths(folder: Folder) -> None:
+    rows = [{"image": "https://a.org/b.png", "text": "words"}, {"image": "c.png", "text": "words"}]
+    taken, rejected = read(folder.lines("train.jsonl", rows))
+    assert rejected == [] and [row.image for row in taken] == ["https://a.org/b.png", "c.png"]
+
+
+def test_suffixes_in_capitals(folder: Folder) -> None:
+    folder.binary("train/A.JPG", picture(1, "JPEG"))
+    folder.text("train/A.TXT", "words")
+    [row], rejected = read(folder.path / "train")
+    assert rejected == [] and (row.image, row.caption) == ("A.JPG", "words")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), folder.path / "more.parquet")
+    (folder.path / "pairs").mkdir()
+    (folder.path / "more.parquet").rename(folder.path / "pairs/0.PARQUET")
+    assert len(read(open_source(folder.path / "pairs", root=folder.path))[0]) == len(ROWS)
 
 
 def test_columns_by_parameter(folder: Folder) -> None:

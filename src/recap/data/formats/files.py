@@ -6,7 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from recap.data.formats.rows import RawRow
+from recap.data.sources.rejections import Rejection
+from recap.runtime.errors import UserError
+
 logger = logging.getLogger(__name__)
+
+# The reason that names a file, and not a row.
+BROKEN_FILE = "broken_file"
 
 # Lies beside a corpus that is a user's folder itself, and holds questions.
 BENCHMARKS_FOLDER = "benchmarks"
@@ -42,6 +49,31 @@ def shards(path: Path, belongs: Callable[[Path], bool]) -> list[tuple[str, Path]
             )
         found = [(name, file) for name, file in found if name not in others]
     return found
+
+
+def read_shards(
+    path: Path, belongs: Callable[[Path], bool], read: Callable[[str, Path], Iterator[RawRow | Rejection]]
+) -> Iterator[RawRow | Rejection]:
+    """The rows of the file itself, or of those of a folder that belong to the source.
+
+    Of a damaged file among others the rows before the damage are taken; a rejection stands for all behind it.
+
+    Args:
+        path: The file or the folder.
+        belongs: Which files belong.
+        read: Reads one, given what it is called in the source.
+
+    Raises:
+        UserError: The only file is damaged.
+    """
+    files = shards(path, belongs)
+    for name, file in files:
+        try:
+            yield from read(name, file)
+        except UserError as error:
+            if len(files) == 1:
+                raise
+            yield Rejection(name, None, BROKEN_FILE, f"{error}; the rows from there on are lost")
 
 
 def _is_split(name: str, split: re.Pattern[str]) -> bool:

@@ -31,7 +31,10 @@ def read_pair(row: RawRow) -> RawRow:
         said = said[:-1]
     if [speaker for speaker, _ in said] != ["human", "gpt"]:
         speakers = ", ".join(speaker for speaker, _ in said) or "nothing"
-        raise BadRow("broken_conversation", f"expected one human message and its answer, a caption; found {speakers}")
+        rounds = "; what has several rounds is for finetune.json" if speakers.count("gpt") > 1 else ""
+        raise BadRow(
+            "broken_conversation", f"expected one human message and its answer, a caption; found {speakers:.100}{rounds}"
+        )
     rest = {name: value for name, value in row.values.items() if name != key}
     return RawRow(row.where, {**rest, PROMPT: said[0][1]}, caption=said[1][1], image=row.image)
 

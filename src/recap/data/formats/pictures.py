@@ -19,6 +19,7 @@ _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 # Shorter texts are paths: no picture fits.
 _SHORTEST_BASE64 = 64
+_URL = re.compile(r"(?!file:)\w+://", re.IGNORECASE)
 _SUFFIXES = {
     "JPEG": ".jpg",
     "PNG": ".png",
@@ -28,6 +29,15 @@ _SUFFIXES = {
     "TIFF": ".tif",
     "PPM": ".ppm",
 }
+
+
+def is_url(value: Any) -> bool:
+    """Whether a value, or the one in a list of one or in datasets' struct, names something to download."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict) and not value.get("bytes"):
+        value = value.get("path")
+    return isinstance(value, str) and _URL.match(value) is not None
 
 
 def decoded_base64(value: str) -> bytes | None:

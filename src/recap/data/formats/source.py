@@ -17,7 +17,7 @@ from recap.data.formats.columns import Columns, has_value
 from recap.data.formats.detection import METADATA_FILES, detect
 from recap.data.formats.image_folder import read_image_folder
 from recap.data.formats.json_rows import read_json_rows
-from recap.data.formats.pictures import Pictures
+from recap.data.formats.pictures import Pictures, is_url
 from recap.data.formats.rows import RawRow
 from recap.data.formats.tables import read_table
 from recap.data.formats.values import Fields
@@ -71,8 +71,9 @@ class Source:
         self._read = READERS[format]
         self._path = path
         self._columns = Columns(columns)
-        first = (row for row in islice(self._read(path), FIRST_ROWS) if isinstance(row, RawRow))
+        first = [row for row in islice(self._read(path), FIRST_ROWS) if isinstance(row, RawRow)]
         self.columns = self._columns.require(first, str(path))
+        self._refuse_urls(first)
 
     def __str__(self) -> str:
         """One line that says how the source is understood."""
@@ -89,6 +90,18 @@ class Source:
         fields = Fields(self.name)
         for row in self._read(self._path):
             yield row if isinstance(row, Rejection) else self._pair(row, pictures, fields)
+
+    def _refuse_urls(self, first: list[RawRow]) -> None:
+        """Raises: UserError: The rows say where pictures are to be had, and none has one."""
+        names = [self._columns.find("image", row.values) for row in first if row.image is None]
+        if len(names) == len(first) > 0 and all(
+            name is not None and is_url(row.values[name]) for name, row in zip(names, first, strict=True)
+        ):
+            raise UserError(
+                f"{self._path}: expected pictures or paths of files under {names[0]!r}, found URLs in all of the first "
+                f"{len(first)} rows; a run downloads nothing: get them with img2dataset, whose WebDataset is read as it "
+                "is, or name the column of the paths in data.columns.image"
+            )
 
     def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> Sample | Rejection:
         values = dict(row.values)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from recap.data.formats.pictures import is_url
 from recap.data.formats.rows import RawRow
 from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
@@ -79,6 +80,9 @@ def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Rejection]:
     if not any(name.strip() for name in names):
         raise UserError(f"{path}: expected a line of column names, found nothing")
     names = [name.strip() for name in names]
+    if any(map(is_url, names)):
+        row = delimiter.join(names)
+        raise UserError(f"{path}: expected a line of column names, found a row: {row:.80}...; put the names before it")
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.mark()

@@ -1,9 +1,11 @@
 """A user's LLaVA conversations into `data/finetune/`.
 
 A row is accepted if it trains (`recap.models.mgm.conversation.training_text`), and written as it will: what the
-original leaves out of a conversation, a first message of the model and a last one of the human, is left out here.
+original leaves out of a conversation, a first message of the model and a last one of the human, is left out here. So is
+an image that no message shows: the original reads it and trains on the text alone.
 """
 
+import logging
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +17,8 @@ from recap.data.sources.pictures import copy_images, embedded_picture, examine
 from recap.data.sources.rejections import Part, Rejection, may_still_fail
 from recap.data.sources.user_json import read_user_list
 from recap.io import write_json
+
+logger = logging.getLogger(__name__)
 
 RESERVED = ("train.json", "rejected.jsonl")
 
@@ -43,7 +47,13 @@ def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside"
     root = rows_file.parent
     source = read_user_list(rows_file, "conversations")
     pictures: dict[str, bytes] = {}
-    rows = [_read(value, where, pictures) for where, value in source]
+    unseen: list[str] = []
+    rows = [_read(value, where, pictures, unseen) for where, value in source]
+    if unseen:
+        logger.warning(
+            "warning: %s: %d rows name an image and no message has %s, among them %s: they train as text alone",
+            rows_file, len(unseen), IMAGE_TOKEN, unseen[0],
+        )  # fmt: skip
     images = [row["image"] for row in rows if isinstance(row, dict) and "image" in row]
     named = [image for image in images if image not in pictures]
     may_fail = may_still_fail(len(rows), sum(not isinstance(row, dict) for row in rows), max_rejected)
@@ -74,20 +84,29 @@ def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside"
     return Part("user", len(kept), rejections)
 
 
-def _read(value: Any, where: str, pictures: dict[str, bytes]) -> dict[str, Any] | BadRow | BadImage:
-    """A row as it is written, or what is wrong with it; a picture that stands in it is added to `pictures`."""
+def _read(
+    value: Any, where: str, pictures: dict[str, bytes], unseen: list[str]
+) -> dict[str, Any] | BadRow | BadImage:
+    """A row as it is written, or what is wrong with it; a picture that stands in it is added to `pictures`.
+
+    The place of a row whose image no message shows is added to `unseen`.
+    """
     if isinstance(value, BadRow):
         return value
     try:
         row = as_object(value)
         clean: dict[str, Any] = {"id": where if row.get("id") in (None, "") else identifier(row)}
         image = _image(row)
+        messages = _conversation(row, has_image=image is not None)
+        if image is not None and not any(IMAGE_TOKEN in message["value"] for message in messages):
+            unseen.append(where)
+            image = None
         if image is not None and looks_like_base64(image):
             clean["image"], content = embedded_picture(image)
             pictures[clean["image"]] = content
         elif image is not None:
             clean["image"] = image
-        clean["conversations"] = _conversation(row, has_image=image is not None)
+        clean["conversations"] = messages
     except (BadRow, BadImage) as fault:
         return fault.with_traceback(None)
     return clean
@@ -197,6 +216,6 @@ def _check_images(messages: list[dict[str, str]], *, has_image: bool) -> None:
     if any(IMAGE_TOKEN in message["value"] for message in messages[1::2]):
         raise BadRow("image_tag_mismatch", f"expected {IMAGE_TOKEN} in a message of the human, found it in an answer")
     tagged = sum(IMAGE_TOKEN in message["value"] for message in messages)
-    if tagged != has_image:
+    if tagged > has_image:
         place = "one human message" if has_image else "no message, as there is no image"
         raise BadRow("image_tag_mismatch", f"expected {IMAGE_TOKEN} in {place}, found it in {tagged}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from recap.data.corpus.references import Links
 from recap.data.formats.detection import detect, holds_pairs
+from recap.data.formats.files import BROKEN_FILE
 from recap.data.formats.source import Source, open_source
 from recap.data.sources.first_look import DATA_SUFFIXES
 from recap.data.sources.packing import Images, pack
@@ -73,4 +74,8 @@ def take_corpus(
     """
     source = open_corpus(corpus)
     logger.info("corpus: %s", source)
-    return pack(source, source.root, folder, work=work, links=links, images=images)
+    part = pack(source, source.root, folder, work=work, links=links, images=images)
+    for rejection in part.rejections:
+        if rejection.reason == BROKEN_FILE:
+            logger.warning("warning: %s: %s", rejection.where, rejection.detail)
+    return part

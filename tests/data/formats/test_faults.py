@@ -236,9 +236,29 @@ def test_a_column_that_is_not_there(folder: Folder) -> None:
         open_source(path, columns={"id": "nr"})
 
 
-def test_utf_16_is_told(folder: Folder) -> None:
-    with pytest.raises(UserError, match="found UTF-16"):
-        open_source(folder.binary("t.csv", "text,image\n".encode("utf-16")))
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json"])
+def test_utf_16_is_told(folder: Folder, name: str) -> None:
+    """As Windows' shell redirects."""
+    with pytest.raises(UserError, match=rf"{name}: expected UTF-8, found UTF-16"):
+        open_source(folder.binary(name, json.dumps(GOOD).encode("utf-16")))
+
+
+@pytest.mark.parametrize("content", [GOOD, {"data": [GOOD]}])
+def test_an_object_over_several_lines_is_told(folder: Folder, content: dict) -> None:
+    with pytest.raises(
+        UserError, match=r"t\.json: expected an object in each line.*found an object over several lines"
+    ):
+        open_source(folder.text("t.json", json.dumps(content, indent=2)))
+
+
+def test_two_columns_of_one_name_are_told(folder: Folder) -> None:
+    """Python and Arrow alike would show the last one."""
+    arrays = [pyarrow.array([value]) for value in ("one", "two", "c.png")]
+    path = folder.path / "t.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, names=["text", "text", "image"]), path)
+    for source in (path, folder.csv("t.csv", [["", "text", "text", "", "image"], ["", "one", "two", "", "c.png"]])):
+        with pytest.raises(UserError, match=r"expected columns of different names, found 'text' twice"):
+            open_source(source)
 
 
 @pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.csv", "t.parquet", "t.tar"])

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from recap.data.formats.files import read_shards
+from recap.data.formats.files import read_shards, refuse_repeated
 from recap.data.formats.rows import RawRow
 from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
@@ -32,6 +32,7 @@ def read_parquet(path: Path) -> Iterator[RawRow | Rejection]:
 def _read_file(name: str, file: Path) -> Iterator[RawRow]:
     try:
         with pyarrow.parquet.ParquetFile(file) as table:
+            refuse_repeated(file, table.schema_arrow.names)
             yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{file}: expected a Parquet file, found: {' '.join(str(error).split()):.300}") from None

@@ -1,9 +1,11 @@
 """The files of a source that is a folder."""
 
+import codecs
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from recap.data.formats.rows import RawRow
@@ -74,6 +76,21 @@ def read_shards(
             if len(files) == 1:
                 raise
             yield Rejection(name, None, BROKEN_FILE, f"{error}; the rows from there on are lost")
+
+
+def refuse_utf_16(path: Path) -> None:
+    """Raises: UserError: The text is UTF-16, as Windows writes it."""
+    with path.open("rb") as stream:
+        head = stream.read(4)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{path}: expected UTF-8, found UTF-16; save it as UTF-8 (a table as 'CSV UTF-8')")
+
+
+def refuse_repeated(path: Path, columns: Iterable[str]) -> None:
+    """Raises: UserError: A table has two columns of one name, of which rows could show one only."""
+    repeated = [name for name, times in Counter(columns).items() if times > 1 and name]
+    if repeated:
+        raise UserError(f"{path}: expected columns of different names, found {repeated[0]!r:.80} twice; rename one")
 
 
 def _is_split(name: str, split: re.Pattern[str]) -> bool:

@@ -4,27 +4,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recap.data.formats.files import refuse_utf_16
 from recap.data.formats.json_text import array_items, starts_with
 from recap.data.formats.llava import read_pair
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, json_lines, parse_object
 from recap.data.sources.rejections import Rejection
+from recap.runtime.errors import UserError
 
 
 def json_values(path: Path) -> Iterator[tuple[str, Any | BadRow]]:
     """(where, value) for every item of an array or for every line; a line that is no JSON object gives its fault.
 
     Raises:
-        UserError: The file cannot be read, or is a broken array.
+        UserError: The file cannot be read, is a broken array, or one object over several lines.
     """
     if starts_with(path) == "[":
         for number, value in enumerate(array_items(path), start=1):
             yield f"{path.name}:item {number}", value
         return
-    for number, line in json_lines(path):
+    refuse_utf_16(path)
+    for position, (number, line) in enumerate(json_lines(path)):
         try:
             yield f"{path.name}:{number}", parse_object(line)
         except BadRow as fault:
+            if position == 0 and line == b"{":
+                raise UserError(
+                    f"{path}: expected an object in each line, or an array of objects, found an object over several "
+                    "lines; `jq -c . FILE` writes lines of objects, `jq -c '.KEY[]' FILE` those of a list in one"
+                ) from None
             yield f"{path.name}:{number}", fault
 
 

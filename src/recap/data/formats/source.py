@@ -99,8 +99,8 @@ class Source:
         ):
             raise UserError(
                 f"{self._path}: expected pictures or paths of files under {names[0]!r}, found URLs in all of the first "
-                f"{len(first)} rows; a run downloads nothing: get them with img2dataset, whose WebDataset is read as it "
-                "is, or name the column of the paths in data.columns.image"
+                f"{len(first)} rows; a run downloads nothing: get them with img2dataset, whose WebDataset is read as "
+                "it is, or name the column of the paths in data.columns.image"
             )
 
     def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> Sample | Rejection:
@@ -118,7 +118,7 @@ class Source:
 
     def _take_id(self, values: dict[str, Any]) -> str | None:
         name = self._columns.find("id", values)
-        value = values.pop(name) if name is not None else None
+        value = _text(values.pop(name)) if name is not None else None
         if name is None or not has_value(value):
             return None
         # Tables write whole numbers as 10.0 where a column has a hole.
@@ -134,7 +134,7 @@ class Source:
                 if len(value) > 1:
                     raise BadRow("several_captions", f"expected one caption, found {len(value)}; give each a row")
                 value = value[0] if value else None
-            caption = text({name: value}, name)
+            caption = text({name: _text(value)}, name)
         if not (caption := caption_of(caption)):
             raise BadRow("empty_caption", "expected words, found none")
         return caption
@@ -172,6 +172,11 @@ def open_source(
         )
     base = Path(root) if root is not None else path if path.is_dir() else path.parent
     return Source(path, found, base, columns)
+
+
+def _text(value: Any) -> Any:
+    """A value, text where a table holds it as bytes, which some writers of Parquet do not tell apart."""
+    return value.decode("utf-8", errors="surrogateescape") if isinstance(value, bytes) else value
 
 
 def _image_folders(path: Path, root: Path, format: str) -> tuple[str, ...]:

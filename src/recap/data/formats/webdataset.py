@@ -56,7 +56,8 @@ def _read_tar(name: str, file: Path) -> Iterator[RawRow | Rejection]:
                 else:
                     yield _row(where, sample)
     except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, zlib.error) as error:
-        raise UserError(f"{file}: expected a whole tar of samples, found: {' '.join(str(error).split()):.200}") from None
+        found = " ".join(str(error).split())
+        raise UserError(f"{file}: expected a whole tar of samples, found: {found:.200}") from None
 
 
 def _members(tar: tarfile.TarFile, name: str) -> Iterator[dict[str, Any]]:
@@ -85,7 +86,8 @@ def _row(where: str, sample: dict[str, Any]) -> RawRow | Rejection:
         return Rejection(where, None, fault.reason, fault.detail)
     images = [name for name in members if f".{name.rpartition('.')[2]}" in SUFFIXES]
     if len(images) > 1:
-        return Rejection(where, None, "several_images", f"expected one image, found {', '.join(images)}")
+        dotted = "; a sample's name ends at its first dot" if all("." in name for name in images) else ""
+        return Rejection(where, None, "several_images", f"expected one image, found {', '.join(images)}{dotted}")
     # The member is called like the sample; what the picture itself is called can stand in the row.
     image = {"bytes": members.pop(images[0]), "path": values.pop("image", None)} if images else None
     said = next((members.pop(name) for name in _CAPTIONS if name in members), None)

@@ -11,7 +11,7 @@ from typing import Any
 
 from recap.data.corpus.images import BadImage
 from recap.data.corpus.references import Links, looks_like_base64
-from recap.data.formats.llava import IMAGE_TOKEN
+from recap.data.formats.llava import IMAGE_TOKEN, speaker_of, words_of
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
 from recap.data.sources.pictures import copy_images, embedded_picture, examine
 from recap.data.sources.rejections import Part, Rejection, may_still_fail
@@ -24,11 +24,6 @@ RESERVED = ("train.json", "rejected.jsonl")
 
 # What Gemma's template closes a round and opens an answer with: inside a message nobody could tell which are learnt.
 TEMPLATE_MARKS = ("<eos>", "<start_of_turn>model\n")
-
-# Who speaks, by what common formats call them.
-SPEAKERS = {
-    "human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt", "model": "gpt", "chatgpt": "gpt", "bot": "gpt",
-}  # fmt: skip
 
 
 def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside", max_rejected: float = 100.0) -> Part:
@@ -84,9 +79,7 @@ def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside"
     return Part("user", len(kept), rejections)
 
 
-def _read(
-    value: Any, where: str, pictures: dict[str, bytes], unseen: list[str]
-) -> dict[str, Any] | BadRow | BadImage:
+def _read(value: Any, where: str, pictures: dict[str, bytes], unseen: list[str]) -> dict[str, Any] | BadRow | BadImage:
     """A row as it is written, or what is wrong with it; a picture that stands in it is added to `pictures`.
 
     The place of a row whose image no message shows is added to `unseen`.
@@ -155,7 +148,7 @@ def _conversation(row: dict[str, Any], *, has_image: bool) -> list[dict[str, str
         messages = messages[:-1]
     speakers = [message["from"] for message in messages]
     if not messages or speakers != ["human", "gpt"] * (len(messages) // 2):
-        heard = [message["from"] for message in map(_speaker, value)]
+        heard = [speaker_of(message) for message in value]
         raise BadRow(
             "broken_conversation", f"expected human and gpt in alternation and an answer, found {heard!s:.120}"
         )
@@ -165,15 +158,9 @@ def _conversation(row: dict[str, Any], *, has_image: bool) -> list[dict[str, str
     return messages
 
 
-def _speaker(message: Any) -> dict[str, Any]:
-    """Who speaks, under `from`, whatever the format calls them."""
-    message = as_object(message)
-    said_by = message.get("from") if message.get("from") is not None else message.get("role")
-    return {"from": SPEAKERS.get(said_by.lower(), said_by) if isinstance(said_by, str) else said_by}
-
-
-def _message(message: Any, number: int) -> dict[str, str]:
-    speaker = _speaker(message)["from"]
+def _message(value: Any, number: int) -> dict[str, str]:
+    message = as_object(value)
+    speaker = speaker_of(message)
     if speaker == "system":
         raise BadRow(
             "broken_conversation",
@@ -182,9 +169,7 @@ def _message(message: Any, number: int) -> dict[str, str]:
         )
     if speaker not in ("human", "gpt"):
         raise BadRow("broken_conversation", f"message {number}: expected 'human' or 'gpt', found {speaker!r:.80}")
-    said = message.get("value") if message.get("value") is not None else message.get("content")
-    if isinstance(said, list):
-        said = _joined(said, number)
+    said = words_of(message)
     if not isinstance(said, str):
         raise BadRow("broken_conversation", f"message {number}: expected text under 'value', found {said!r:.80}")
     for mark in TEMPLATE_MARKS:
@@ -193,22 +178,6 @@ def _message(message: Any, number: int) -> dict[str, str]:
                 "broken_conversation", f"message {number}: expected no {mark!r} in it, which is the template's"
             )
     return {"from": speaker, "value": writable(said, "value")}
-
-
-def _joined(parts: list[Any], number: int) -> str:
-    """The parts of a message in chat form, `{"type": "text" or "image", ...}`, as one text."""
-    texts = []
-    for part in parts:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind == "image":
-            texts.append(f"{IMAGE_TOKEN}\n")
-        elif kind == "text" and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-        else:
-            raise BadRow(
-                "broken_conversation", f"message {number}: expected parts of text or image, found {part!r:.80}"
-            )
-    return "".join(texts)
 
 
 def _check_images(messages: list[dict[str, str]], *, has_image: bool) -> None:

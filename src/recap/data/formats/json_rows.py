@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from recap.data.formats.files import refuse_utf_16
-from recap.data.formats.json_text import array_items, starts_with
+from recap.data.formats.json_text import array_items, object_items, starts_with
 from recap.data.formats.llava import read_pair
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, json_lines, parse_object
@@ -28,7 +28,7 @@ def json_values(path: Path) -> Iterator[tuple[str, Any | BadRow]]:
         try:
             yield f"{path.name}:{number}", parse_object(line)
         except BadRow as fault:
-            if position == 0 and line == b"{":
+            if position == 0 and _is_an_object(path):
                 raise UserError(
                     f"{path}: expected an object in each line, or an array of objects, found an object over several "
                     "lines; `jq -c . FILE` writes lines of objects, `jq -c '.KEY[]' FILE` those of a list in one"
@@ -45,3 +45,12 @@ def read_json_rows(path: Path) -> Iterator[RawRow | Rejection]:
             yield read_pair(RawRow(where, as_object(value)))
         except BadRow as fault:
             yield Rejection(where, best_effort_id(value), fault.reason, fault.detail)
+
+
+def _is_an_object(path: Path) -> bool:
+    """Whether a file whose first line is no object begins with one all the same."""
+    try:
+        next(object_items(path), None)
+    except UserError:
+        return False
+    return True

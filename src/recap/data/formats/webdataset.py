@@ -72,7 +72,7 @@ def _members(tar: tarfile.TarFile, name: str) -> Iterator[dict[str, Any]]:
             content = tar.extractfile(member)
             assert content is not None  # a file has content
             yield {"fname": member.name, "data": content.read(), "__url__": name}
-        tar.members = []  # else every header stays in memory
+        tar.members = []  # type: ignore[attr-defined] # else every header stays in memory
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
         raise tarfile.ReadError(f"no header at byte {tar.offset}")

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from recap.data.corpus.index import CorpusIndex, digest_of, index_of, read_place
 from recap.data.corpus.references import Links, Unresolved, resolve
+from recap.runtime.faults import Unusable
 
 # Pillow's own limit against decompression bombs: a quarter of a gigabyte of RGB.
 MAX_PIXELS = 89_478_485
@@ -37,19 +38,12 @@ DECODING_ERRORS = (
 )  # fmt: skip
 
 
-class BadImage(Exception):
+class BadImage(Unusable):
     """An image that cannot be used.
 
-    Attributes:
-        reason: One of missing_image, base64_image, broken_image, image_too_large, image_too_thin, path_leaves_root,
-            changed_image.
-        detail: One line for a person.
+    Its reason is one of missing_image, base64_image, broken_image, image_too_large, image_too_thin, path_leaves_root,
+    changed_image.
     """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 def locate(root: str | Path, relative: str, *, links_may_leave: bool = True, links: Links = "inside") -> Path:
@@ -68,8 +62,8 @@ def locate(root: str | Path, relative: str, *, links_may_leave: bool = True, lin
     if not links_may_leave:
         try:
             return Path(root) / resolve(Path(root), relative, links=links)
-        except Unresolved as fault:
-            raise BadImage(fault.reason, fault.detail) from None
+        except Unresolved as error:
+            raise BadImage(*error.args) from None
     if PurePosixPath(relative).is_absolute() or ".." in PurePosixPath(relative).parts:
         raise BadImage("path_leaves_root", f"expected a path below {root}, found {relative!r}")
     path = Path(root) / relative

@@ -12,8 +12,8 @@ from recap.data.formats.files import shards
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
 from recap.data.sources.pictures import SUFFIXES
-from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -25,7 +25,7 @@ def is_tar(path: Path) -> bool:
     return path.name.lower().endswith(TAR_SUFFIXES)
 
 
-def read_webdataset(path: Path) -> Iterator[RawRow | Rejection]:
+def read_webdataset(path: Path) -> Iterator[RawRow | Fault]:
     """The samples of a tar, or of all tars of a folder.
 
     Raises:
@@ -48,15 +48,15 @@ def _stop(error: Exception) -> bool:
     raise error
 
 
-def _row(where: str, sample: dict[str, Any]) -> RawRow | Rejection:
+def _row(where: str, sample: dict[str, Any]) -> RawRow | Fault:
     members = {name: data for name, data in sample.items() if not name.startswith("__") and isinstance(data, bytes)}
     try:
         values = parse_object(members.pop("json")) if "json" in members else {}
-    except BadRow as fault:
-        return Rejection(where, None, fault.reason, fault.detail)
+    except BadRow as error:
+        return error.at(where)
     images = [name for name in members if f".{name.rpartition('.')[2]}" in SUFFIXES]
     if len(images) > 1:
-        return Rejection(where, None, "several_images", f"expected one image, found {', '.join(images)}")
+        return Fault(where, None, "several_images", f"expected one image, found {', '.join(images)}")
     # The member is called like the sample; what the picture itself is called can stand in the row.
     image = {"bytes": members.pop(images[0]), "path": values.pop("image", None)} if images else None
     said = next((members.pop(name) for name in _CAPTIONS if name in members), None)

@@ -59,7 +59,7 @@ def _examined(root: Path, relative: str, links: Links) -> str | BadImage:
         decode_image(path, shortened(relative))
     except BadImage as fault:
         # Anew, without its traceback: that would keep the pixels of every broken picture.
-        return BadImage(fault.reason, fault.detail)
+        return BadImage(*fault.args)
     return path.relative_to(root).as_posix()
 
 

@@ -26,9 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--images", type=Path, required=True, help="folder that the rows' image paths start from")
     parser.add_argument("--model", type=Path, required=True, help="BLIP-2 folder")
     parser.add_argument("--captions", type=Path, required=True, help="out: {image, caption} per image (JSONL)")
-    parser.add_argument(
-        "--failed", type=Path, required=True, help="out: images without one, and why (JSONL)"
-    )
+    parser.add_argument("--failed", type=Path, required=True, help="out: images without one, and why (JSONL)")
     parser.add_argument("--metrics", type=Path, required=True, help="out: metrics (JSON)")
     parser.add_argument("--details", type=Path, required=True, help="out: everything that is no metric (JSON)")
     parser.add_argument("--timing", type=Path, required=True, help="out: seconds and hardware (JSON)")

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from recap.data.corpus.index import CorpusIndex, digest_of, index_of, read_place
 from recap.data.corpus.references import Links, Unresolved, resolve
+from recap.runtime.errors import one_line
 from recap.runtime.faults import Unusable
 
 # Pillow's own limit against decompression bombs: a quarter of a gigabyte of RGB.
@@ -26,6 +27,12 @@ MAX_ASPECT_RATIO = 100
 # Formats whose decoders are plain parsers. EPS, for one, would start another program on an untrusted file.
 # MPO, a camera's several pictures in one file, is opened by JPEG's decoder.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+# What files are called, by Pillow's name of their format.
+SUFFIX_BY_FORMAT = {
+    "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tiff",
+    "PPM": ".ppm",
+}  # fmt: skip
 
 # Profiles and comments in a PNG are read and never used. Pillow takes one beyond a megabyte for a bomb, though
 # cameras and editors write such; its limit for all of a file together stays.
@@ -140,7 +147,7 @@ def decode_image(source: Path | BinaryIO, name: str, *, max_pixels: int = MAX_PI
     except Image.UnidentifiedImageError:
         raise BadImage("broken_image", f"{name}: not an image of a known format ({', '.join(FORMATS)})") from None
     except DECODING_ERRORS as error:
-        raise BadImage("broken_image", f"{name}: {' '.join(str(error).split())}") from None
+        raise BadImage("broken_image", f"{name}: {one_line(error)}") from None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

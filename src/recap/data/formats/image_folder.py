@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from recap.data.corpus.references import SUFFIXES
 from recap.data.formats.files import files_below
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
-from recap.data.sources.pictures import SUFFIXES
 from recap.runtime.faults import Fault
 
 

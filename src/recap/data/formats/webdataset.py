@@ -8,11 +8,11 @@ from typing import Any
 
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
+from recap.data.corpus.references import SUFFIXES
 from recap.data.formats.files import shards
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
-from recap.data.sources.pictures import SUFFIXES
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 from recap.runtime.faults import Fault
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
@@ -41,7 +41,7 @@ def read_webdataset(path: Path) -> Iterator[RawRow | Fault]:
         except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, zlib.error) as error:
             # webdataset puts the stream behind what went wrong.
             found = str(error.args[0] if error.args else error).partition(" @ ")[0]
-            raise UserError(f"{file}: expected a whole tar of samples, found: {' '.join(found.split())}") from None
+            raise UserError(f"{file}: expected a whole tar of samples, found: {one_line(found)}") from None
 
 
 def _stop(error: Exception) -> bool:

@@ -22,12 +22,13 @@ from pyarrow import parquet
 from tqdm import tqdm
 
 import recap
+from recap.data.corpus.images import SUFFIX_BY_FORMAT
 from recap.data.corpus.index import INDEX, SCHEMA, digest_of
 from recap.data.corpus.references import Links
 from recap.data.sources.examination import File, Files, Found, Picture, examined, state_of
 from recap.data.sources.rejections import Part
 from recap.data.sources.samples import Sample
-from recap.data.sources.shards import SHARD_BYTES, SUFFIXES, ShardWriter, shard_name
+from recap.data.sources.shards import SHARD_BYTES, ShardWriter, shard_name
 from recap.io import read_json, write_json
 from recap.params import DataParams
 from recap.runtime.faults import Fault
@@ -220,7 +221,7 @@ class Packing:
             if self._images == "reference" and picture.path is not None:
                 place = {"shard": str(picture.path), "offset": 0}
             else:
-                begins = self._shard().add_picture(key, SUFFIXES[picture.facts["format"]], picture.content)
+                begins = self._shard().add_picture(key, SUFFIX_BY_FORMAT[picture.facts["format"]], picture.content)
                 place = {"shard": shard_name(self._parts), "offset": begins}
             self._places[digest] = place | {"length": len(picture.content)}
         return {**self._places[digest], "digest": digest, **picture.facts}

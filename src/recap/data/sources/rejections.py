@@ -42,8 +42,11 @@ class Part:
             "rejected_percent": self.rejected_percent,
         }
         if self.rejections:
-            counts["reasons"] = by_reason(self.rejections)
+            counts["reasons"] = self.by_reason()
         return counts
+
+    def by_reason(self) -> dict[str, int]:
+        return by_reason(self.rejections)
 
 
 def may_still_fail(total: int, rejected: int, max_rejected: float) -> float:

@@ -1,16 +1,16 @@
 """What the captions of a corpus look like in numbers."""
 
-from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean, pstdev
 from typing import Any
 
-from recap.captioning.captions import Caption, Failure
+from recap.captioning.captions import Caption
+from recap.runtime.faults import Fault, by_reason
 
 REASONS = ("missing_image", "broken_image", "image_too_large", "path_leaves_root", "empty_caption")
 
 
-def summarize(outcomes: Sequence[Caption | Failure]) -> dict[str, Any]:
+def summarize(outcomes: Sequence[Caption | Fault]) -> dict[str, Any]:
     """Counts, lengths and variety.
 
     Args:
@@ -22,8 +22,8 @@ def summarize(outcomes: Sequence[Caption | Failure]) -> dict[str, Any]:
         ended. Without any caption these four are None.
     """
     captions = [outcome for outcome in outcomes if isinstance(outcome, Caption)]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-    reasons = Counter(failure.reason for failure in failures)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Fault)]
+    reasons = dict.fromkeys(REASONS, 0) | by_reason(failures)
     words = [len(caption.caption.split()) for caption in captions]
     count = len(captions)
     return {
@@ -31,7 +31,7 @@ def summarize(outcomes: Sequence[Caption | Failure]) -> dict[str, Any]:
         "num_captioned": count,
         "num_failed": len(failures),
         "failed_percent": 100 * len(failures) / len(outcomes),
-        "failed_by_reason": {reason: reasons[reason] for reason in (*REASONS, *sorted(set(reasons) - set(REASONS)))},
+        "failed_by_reason": reasons,
         "words_mean": fmean(words) if words else None,
         "words_sd": pstdev(words) if words else None,
         "unique_percent": 100 * len({caption.caption for caption in captions}) / count if count else None,

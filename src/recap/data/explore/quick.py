@@ -10,8 +10,8 @@ from recap.data.corpus.images import BadImage, locate
 from recap.data.explore.pictures import UNREADABLE, facts_of
 from recap.data.explore.table import INDEX, read_index
 from recap.data.formats.source import open_source
-from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 from recap.runtime.seeding import derive_seed
 
 
@@ -44,7 +44,7 @@ def read_sample(
     for number, row in enumerate(source):
         if number not in chosen:
             continue
-        if isinstance(row, Rejection):
+        if isinstance(row, Fault):
             rejected.append(row.to_row())
         else:
             facts = _facts(source.root, row.image, row.content)

@@ -12,9 +12,7 @@ from recap.data.corpus.records import dj_text
 from recap.data.export.pairs import Pair
 from recap.data.formats.llava import PROMPT, conversation
 from recap.data.formats.pictures import below_root, suffix_of
-
-# A tar is closed when it has as many bytes of content.
-SHARD_BYTES = 256 * 10**6
+from recap.data.sources.shards import SHARD_BYTES
 
 
 def write_data_juicer(pairs: Iterable[Pair], folder: Path) -> int:

@@ -9,8 +9,8 @@ import pyarrow.parquet
 
 from recap.data.formats.files import read_shards, refuse_repeated
 from recap.data.formats.rows import RawRow
-from recap.data.sources.rejections import Rejection
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
+from recap.runtime.faults import Fault
 
 # Pictures stand in the rows, so a batch is small.
 ROWS_AT_A_TIME = 64
@@ -20,7 +20,7 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() == ".parquet"
 
 
-def read_parquet(path: Path) -> Iterator[RawRow | Rejection]:
+def read_parquet(path: Path) -> Iterator[RawRow | Fault]:
     """The rows of a file, or of all files of a folder.
 
     Raises:
@@ -35,7 +35,7 @@ def _read_file(name: str, file: Path) -> Iterator[RawRow]:
             refuse_repeated(file, table.schema_arrow.names)
             yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{file}: expected a Parquet file, found: {' '.join(str(error).split()):.300}") from None
+        raise UserError(f"{file}: expected a Parquet file, found: {one_line(error, 300)}") from None
 
 
 def read_saved_dataset(path: Path) -> Iterator[RawRow]:
@@ -49,7 +49,7 @@ def read_saved_dataset(path: Path) -> Iterator[RawRow]:
     try:
         dataset = load_from_disk(str(path))
     except Exception as error:  # whatever its parsers of descriptions meet
-        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split()):.300}") from None
+        raise UserError(f"{path}: expected a saved dataset, found: {one_line(error, 300)}") from None
     if isinstance(dataset, DatasetDict):
         split = "train" if "train" in dataset else next(iter(dataset), "") if len(dataset) == 1 else None
         if not split:
@@ -61,7 +61,7 @@ def read_saved_dataset(path: Path) -> Iterator[RawRow]:
     try:
         yield from _rows(batches, path.name)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split()):.300}") from None
+        raise UserError(f"{path}: expected a saved dataset, found: {one_line(error, 300)}") from None
 
 
 def _rows(batches: Iterator[Any], name: str) -> Iterator[RawRow]:

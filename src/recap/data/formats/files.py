@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from recap.data.formats.rows import RawRow
-from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +54,8 @@ def shards(path: Path, belongs: Callable[[Path], bool]) -> list[tuple[str, Path]
 
 
 def read_shards(
-    path: Path, belongs: Callable[[Path], bool], read: Callable[[str, Path], Iterator[RawRow | Rejection]]
-) -> Iterator[RawRow | Rejection]:
+    path: Path, belongs: Callable[[Path], bool], read: Callable[[str, Path], Iterator[RawRow | Fault]]
+) -> Iterator[RawRow | Fault]:
     """The rows of the file itself, or of those of a folder that belong to the source.
 
     Of a damaged file among others the rows before the damage are taken; a rejection stands for all behind it.
@@ -75,7 +75,7 @@ def read_shards(
         except UserError as error:
             if len(files) == 1:
                 raise
-            yield Rejection(name, None, BROKEN_FILE, f"{error}; the rows from there on are lost")
+            yield Fault(name, None, BROKEN_FILE, f"{error}; the rows from there on are lost")
 
 
 def refuse_utf_16(path: Path) -> None:

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from recap.data.corpus.references import SUFFIXES
 from recap.data.formats.files import files_below
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
-from recap.data.sources.pictures import SUFFIXES
-from recap.data.sources.rejections import Rejection
+from recap.runtime.faults import Fault
 
 
 def is_image(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES
 
 
-def read_image_folder(path: Path) -> Iterator[RawRow | Rejection]:
+def read_image_folder(path: Path) -> Iterator[RawRow | Fault]:
     """A row per image, in the order of folders and names; paths are relative to the folder."""
     for file in files_below(path):
         if not is_image(file):
@@ -22,8 +22,8 @@ def read_image_folder(path: Path) -> Iterator[RawRow | Rejection]:
         where = file.relative_to(path).as_posix()
         try:
             yield _row(where, file)
-        except BadRow as fault:
-            yield Rejection(where, None, fault.reason, fault.detail)
+        except BadRow as error:
+            yield error.at(where)
 
 
 def _row(where: str, image: Path) -> RawRow:

@@ -9,8 +9,8 @@ from recap.data.formats.json_text import array_items, object_items, starts_with
 from recap.data.formats.llava import read_pair
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, json_lines, parse_object
-from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
 
 def json_values(path: Path) -> Iterator[tuple[str, Any | BadRow]]:
@@ -36,15 +36,15 @@ def json_values(path: Path) -> Iterator[tuple[str, Any | BadRow]]:
             yield f"{path.name}:{number}", fault
 
 
-def read_json_rows(path: Path) -> Iterator[RawRow | Rejection]:
+def read_json_rows(path: Path) -> Iterator[RawRow | Fault]:
     """The rows of a file; conversations of one question and its answer are pairs too."""
     for where, value in json_values(path):
         try:
             if isinstance(value, BadRow):
                 raise value
             yield read_pair(RawRow(where, as_object(value)))
-        except BadRow as fault:
-            yield Rejection(where, best_effort_id(value), fault.reason, fault.detail)
+        except BadRow as error:
+            yield error.at(where, best_effort_id(value))
 
 
 def _is_an_object(path: Path) -> bool:

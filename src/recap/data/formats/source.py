@@ -1,7 +1,7 @@
 """Open image-caption pairs of any format that `READERS` names, and iterate over them, with one row in memory at a time.
 
 source = open_source("train.csv")
-for row in source:              # a Sample, or a Rejection with its reason
+for row in source:              # a Sample, or a Fault with its reason
     ...
 """
 
@@ -23,17 +23,17 @@ from recap.data.formats.tables import read_table
 from recap.data.formats.values import Fields
 from recap.data.formats.webdataset import read_webdataset
 from recap.data.sources.fields import BadRow, identifier, text, writable
-from recap.data.sources.rejections import Rejection
 from recap.data.sources.samples import Sample
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
-Reader = Callable[[Path], Iterator[RawRow | Rejection]]
+Reader = Callable[[Path], Iterator[RawRow | Fault]]
 
 # Rows whose columns are looked at before anything is read.
 FIRST_ROWS = 20
 
 
-def read_image_table(path: Path) -> Iterator[RawRow | Rejection]:
+def read_image_table(path: Path) -> Iterator[RawRow | Fault]:
     """The rows of the one table that describes a folder of images."""
     table = next((path / name for name in METADATA_FILES if (path / name).is_file()), None)
     if table is None:
@@ -80,7 +80,7 @@ class Source:
         columns = ", ".join(f"{role} from {names}" for role, names in self.columns.items())
         return f"{self.name} read as {self.format}: {columns or 'no row to look at'}"
 
-    def __iter__(self) -> Iterator[Sample | Rejection]:
+    def __iter__(self) -> Iterator[Sample | Fault]:
         """The rows in the source's order, each whole or with the reason why not.
 
         Raises:
@@ -89,7 +89,7 @@ class Source:
         pictures = Pictures(self.root, _image_folders(self._path, self.root, self.format))
         fields = Fields(self.name)
         for row in self._read(self._path):
-            yield row if isinstance(row, Rejection) else self._pair(row, pictures, fields)
+            yield row if isinstance(row, Fault) else self._pair(row, pictures, fields)
 
     def _refuse_urls(self, first: list[RawRow]) -> None:
         """Raises: UserError: The rows say where pictures are to be had, and none has one."""
@@ -103,15 +103,15 @@ class Source:
                 "it is, or name the column of the paths in data.columns.image"
             )
 
-    def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> Sample | Rejection:
+    def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> Sample | Fault:
         values = dict(row.values)
         row_id: str | None = None
         try:
             row_id = self._take_id(values) or row.where
             caption = self._take_caption(row, values)
             image, content = self._take_image(row, values, pictures)
-        except BadRow as fault:
-            return Rejection(row.where, row_id, fault.reason, fault.detail)
+        except BadRow as error:
+            return error.at(row.where, row_id)
         # A column that could have told, and is empty, is no field of its own.
         told = {name: value for name, value in values.items() if has_value(value) or not self._columns.is_usual(name)}
         return Sample(row.where, row_id, image, caption, fields.keep(told), content)

@@ -8,8 +8,8 @@ from typing import BinaryIO
 from recap.data.formats.files import refuse_repeated, refuse_utf_16
 from recap.data.formats.pictures import is_url
 from recap.data.formats.rows import RawRow
-from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
 # Characters of one cell: a picture in base64 fits, the rest of a file behind a quote that never closes does not.
 MAX_CELL = 64 << 20
@@ -50,7 +50,7 @@ class _Lines:
         return self._second[1]
 
 
-def read_table(path: Path) -> Iterator[RawRow | Rejection]:
+def read_table(path: Path) -> Iterator[RawRow | Fault]:
     """The rows below the column names.
 
     A quote that is never closed costs the line that it stands in, not those behind it.
@@ -68,7 +68,7 @@ def read_table(path: Path) -> Iterator[RawRow | Rejection]:
         yield from _rows(path, _Lines(stream))
 
 
-def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Rejection]:
+def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Fault]:
     header = next(lines, "")
     delimiter = max("\t" if path.suffix.lower() == ".tsv" else ",", ";", "\t", key=header.count)
     try:
@@ -91,13 +91,13 @@ def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Rejection]:
             return
         except csv.Error as error:
             where = f"{path.name}:{lines.first}"
-            yield Rejection(where, None, "broken_row", f"expected cells that end where they should, {error}")
+            yield Fault(where, None, "broken_row", f"expected cells that end where they should, {error}")
             lines.again()
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             continue
         where = f"{path.name}:{lines.first}"
         if len(cells) > len(names):
             detail = f"expected {len(names)} columns, found {len(cells)}: a cell with {delimiter!r} needs quotes"
-            yield Rejection(where, None, "broken_row", detail)
+            yield Fault(where, None, "broken_row", detail)
         elif any(cells):
             yield RawRow(where, dict(zip(names, cells, strict=False)))

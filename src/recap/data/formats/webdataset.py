@@ -9,12 +9,12 @@ from typing import Any
 
 from webdataset.tariterators import group_by_keys
 
+from recap.data.corpus.references import SUFFIXES
 from recap.data.formats.files import read_shards
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
-from recap.data.sources.pictures import SUFFIXES
-from recap.data.sources.rejections import Rejection
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
+from recap.runtime.faults import Fault
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
@@ -29,7 +29,7 @@ def is_tar(path: Path) -> bool:
     return path.name.lower().endswith(TAR_SUFFIXES)
 
 
-def read_webdataset(path: Path) -> Iterator[RawRow | Rejection]:
+def read_webdataset(path: Path) -> Iterator[RawRow | Fault]:
     """The samples of a tar, or of all tars of a folder.
 
     Raises:
@@ -38,7 +38,7 @@ def read_webdataset(path: Path) -> Iterator[RawRow | Rejection]:
     return read_shards(path, is_tar, _read_tar)
 
 
-def _read_tar(name: str, file: Path) -> Iterator[RawRow | Rejection]:
+def _read_tar(name: str, file: Path) -> Iterator[RawRow | Fault]:
     doubled: list[str] = []
 
     def note(error: Exception) -> bool:
@@ -51,13 +51,12 @@ def _read_tar(name: str, file: Path) -> Iterator[RawRow | Rejection]:
             for sample in group_by_keys(_members(tar, name), handler=note):
                 where = f"{name}:{sample['__key__']}"
                 if doubled:
-                    yield Rejection(where, None, "broken_row", f"expected files of different names, {doubled[0]:.100}")
+                    yield Fault(where, None, "broken_row", f"expected files of different names, {doubled[0]:.100}")
                     doubled.clear()
                 else:
                     yield _row(where, sample)
     except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, zlib.error) as error:
-        found = " ".join(str(error).split())
-        raise UserError(f"{file}: expected a whole tar of samples, found: {found:.200}") from None
+        raise UserError(f"{file}: expected a whole tar of samples, found: {one_line(error, 200)}") from None
 
 
 def _members(tar: tarfile.TarFile, name: str) -> Iterator[dict[str, Any]]:
@@ -78,23 +77,23 @@ def _members(tar: tarfile.TarFile, name: str) -> Iterator[dict[str, Any]]:
         raise tarfile.ReadError(f"no header at byte {tar.offset}")
 
 
-def _row(where: str, sample: dict[str, Any]) -> RawRow | Rejection:
+def _row(where: str, sample: dict[str, Any]) -> RawRow | Fault:
     members = {name: data for name, data in sample.items() if not name.startswith("__") and isinstance(data, bytes)}
     try:
         values = parse_object(members.pop("json")) if "json" in members else {}
-    except BadRow as fault:
-        return Rejection(where, None, fault.reason, fault.detail)
+    except BadRow as error:
+        return error.at(where)
     images = [name for name in members if f".{name.rpartition('.')[2]}" in SUFFIXES]
     if len(images) > 1:
         dotted = "; a sample's name ends at its first dot" if all("." in name for name in images) else ""
-        return Rejection(where, None, "several_images", f"expected one image, found {', '.join(images)}{dotted}")
+        return Fault(where, None, "several_images", f"expected one image, found {', '.join(images)}{dotted}")
     # The member is called like the sample; what the picture itself is called can stand in the row.
     image = {"bytes": members.pop(images[0]), "path": values.pop("image", None)} if images else None
     said = next((members.pop(name) for name in _CAPTIONS if name in members), None)
     if said is None:
         captions = [name for name in members if name.rpartition(".")[2] in _CAPTIONS]  # 0.txt, 1.txt
         if len(captions) > 1:
-            return Rejection(where, None, "several_captions", f"expected one caption, found {', '.join(captions)}")
+            return Fault(where, None, "several_captions", f"expected one caption, found {', '.join(captions)}")
         said = members.pop(captions[0]) if captions else None
     for name, data in members.items():
         values.setdefault(name, _text(data))

@@ -5,14 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recap.runtime.faults import Unusable
 
-class BadRow(Exception):
-    """A row that cannot be used; `reason` is a slug, `detail` one line for a person."""
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+class BadRow(Unusable):
+    """A row that cannot be used."""
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -1,6 +1,5 @@
 """Check and copy the images of a user's folder, several at a time."""
 
-import base64
 import io
 import logging
 import math
@@ -11,12 +10,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
 from tqdm import tqdm
 
-from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
+from recap.data.corpus.images import BadImage, decode_image, locate
 from recap.data.corpus.index import digest_of
 from recap.data.corpus.references import SUFFIXES, Links, name_key, shortened
+from recap.data.formats.pictures import from_base64, suffix_of
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ def _examined(root: Path, relative: str, links: Links) -> str | BadImage:
         decode_image(path, shortened(relative))
     except BadImage as fault:
         # Anew, without its traceback: that would keep the pixels of every broken picture.
-        return BadImage(fault.reason, fault.detail)
+        return BadImage(*fault.args)
     return path.relative_to(root).as_posix()
 
 
@@ -73,13 +72,11 @@ def embedded_picture(text: str) -> tuple[str, bytes]:
         BadImage: It is no base64, or no sound picture.
     """
     try:
-        content = base64.b64decode("".join(text.rpartition(",")[2].split()), validate=True)
+        content = from_base64(text)
     except ValueError as error:
         raise BadImage("broken_image", f"expected the picture itself as base64, {error}") from None
     decode_image(io.BytesIO(content), f"a picture of {len(content)} bytes inside its row")
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        suffix = (image.format or "").lower().replace("jpeg", "jpg")
-    return f"embedded/{digest_of(content)}.{suffix}", content
+    return f"embedded/{digest_of(content)}{suffix_of(content)}", content
 
 
 def copy_images(root: Path, targets: dict[str, str], folder: Path, *, links: Links = "inside") -> None:

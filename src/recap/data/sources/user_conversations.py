@@ -14,7 +14,7 @@ from recap.data.corpus.references import Links, looks_like_base64
 from recap.data.formats.llava import IMAGE_TOKEN, speaker_of, words_of
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
 from recap.data.sources.pictures import copy_images, embedded_picture, examine
-from recap.data.sources.rejections import Part, Rejection, may_still_fail
+from recap.data.sources.rejections import Part, may_still_fail
 from recap.data.sources.user_json import read_user_list
 from recap.io import write_json
 
@@ -66,7 +66,7 @@ def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside"
         if isinstance(judged, dict):
             kept.append(judged)
         else:
-            rejections.append(Rejection(where, best_effort_id(original), judged.reason, judged.detail))
+            rejections.append(judged.at(where, best_effort_id(original)))
     if len(kept) + len(rejections) < len(rows):
         return Part("user", 0, rejections, unread=len(rows) - len(rejections))
     used = dict.fromkeys(row["image"] for row in kept if "image" in row)

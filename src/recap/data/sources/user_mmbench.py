@@ -26,7 +26,8 @@ from recap.data.benchmarks.mmbench import (
 )
 from recap.data.corpus.images import BadImage, decode_image
 from recap.data.sources.fields import BadRow
-from recap.data.sources.rejections import Part, Rejection
+from recap.data.sources.rejections import Part
+from recap.runtime.faults import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path) -> Part:
         seen.add(row["index"])
     kept = [row for row in rows if _group(row) not in faults]
     rejections = [
-        Rejection(f"{tsv.name}:row {line.number}", line.row["index"] or None, *faults[_group(line.row)])
+        Fault(f"{tsv.name}:row {line.number}", line.row["index"] or None, *faults[_group(line.row)])
         for line in lines
         if _group(line.row) in faults
     ]

@@ -19,10 +19,11 @@ from recap.data.corpus.images import BadImage
 from recap.data.corpus.references import Links
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
 from recap.data.sources.pictures import PictureFinder, copy_images, examine
-from recap.data.sources.rejections import Part, Rejection, may_still_fail
+from recap.data.sources.rejections import Part, may_still_fail
 from recap.data.sources.user_json import is_writable, read_user_object
 from recap.io import write_json
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +149,7 @@ class Taken:
     """What became of a file's questions: none is kept where some were left unread."""
 
     kept: list[TakenQuestion]
-    rejections: list[Rejection]
+    rejections: list[Fault]
     unread: int = 0
 
     @property
@@ -159,7 +160,7 @@ class Taken:
 def _take(root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check, terms: Terms) -> Taken:
     """Check every item, then every image, then that no question id comes twice."""
     rows = [_read(where, item, check) for where, item in items]
-    rejected = sum(isinstance(row, Rejection) for row in rows)
+    rejected = sum(isinstance(row, Fault) for row in rows)
     may_fail = may_still_fail(len(rows), rejected, terms.max_rejected)
     named = [row.image for row in rows if isinstance(row, TakenQuestion)]
     examined = examine(root, named, name, links=terms.links, may_fail=may_fail) if may_fail >= 0 else {}
@@ -167,12 +168,12 @@ def _take(root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check,
     rejections = []
     seen: set[str] = set()
     for row in rows:
-        if isinstance(row, Rejection):
+        if isinstance(row, Fault):
             rejections.append(row)
         elif isinstance(fault := examined.get(row.image), BadImage):
-            rejections.append(Rejection(row.where, row.id, fault.reason, fault.detail))
+            rejections.append(fault.at(row.where, row.id))
         elif row.id in seen:
-            rejections.append(Rejection(row.where, row.id, "duplicate_id", "an earlier question has this question_id"))
+            rejections.append(Fault(row.where, row.id, "duplicate_id", "an earlier question has this question_id"))
         elif row.image in examined:
             seen.add(row.id)
             kept.append(row)
@@ -180,13 +181,13 @@ def _take(root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check,
     return Taken([], rejections, unread + len(kept)) if unread else Taken(kept, rejections)
 
 
-def _read(where: str, item: Any, check: Check) -> TakenQuestion | Rejection:
+def _read(where: str, item: Any, check: Check) -> TakenQuestion | Fault:
     try:
         question_id, image, target = check(as_object(item))
         if not is_writable([where, item]):
             raise BadRow("broken_text", "expected text that UTF-8 can hold, found half of a surrogate pair")
     except (BadRow, BadImage) as fault:
-        return Rejection(where, best_effort_id(item, "question_id"), fault.reason, fault.detail)
+        return fault.at(where, best_effort_id(item, "question_id"))
     return TakenQuestion(where, question_id or where, item, image, target)
 
 

@@ -291,8 +291,9 @@ def resume_key(source: Path, params: DataParams) -> str:
     """Name of the scratch folder: another source, other parameters or other code start afresh.
 
     What the source holds is not among it, as reading it all would take as long as packing: rows and files are compared
-    when a shard is taken up.
+    when a shard is taken up. Nor is the limit of rejections: who raises it goes on where the run stopped.
     """
+    chosen = params.model_dump(exclude={"max_rejected"})
     package = Path(recap.__file__).parent
     code = [package / "data" / folder for folder in ("corpus", "formats", "sources")]
-    return fingerprint(inputs=[], params={"source": str(source.absolute()), **params.model_dump()}, code=code)
+    return fingerprint(inputs=[], params={"source": str(source.absolute()), **chosen}, code=code)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -25,6 +25,10 @@ class Fault:
     def __str__(self) -> str:
         place = self.where if self.id is None else f"{self.where} (id {self.id})"
         return f"{place}: {self.reason}: {self.detail}"
+
+    def at(self, where: str, id: str | None = None) -> "Fault":
+        """The same of another place: of a row that shows the image."""
+        return replace(self, where=where, id=id)
 
     def to_row(self) -> dict[str, Any]:
         """As JSON; half of a surrogate pair, which a place or a path may hold, is spelt out."""

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from webdataset.tariterators import group_by_keys, tar_file_expander
-
 from recap.data.formats.files import shards
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
@@ -31,6 +29,9 @@ def read_webdataset(path: Path) -> Iterator[RawRow | Rejection]:
     Raises:
         UserError: A tar is truncated or is none.
     """
+    # It imports PyTorch, seconds that who reads another format need not wait.
+    from webdataset.tariterators import group_by_keys, tar_file_expander
+
     for name, file in shards(path, is_tar):
         try:
             with file.open("rb") as stream:

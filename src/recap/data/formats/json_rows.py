@@ -12,7 +12,6 @@ from recap.data.sources.fields import BadRow, as_object, best_effort_id, json_li
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
 
-
 LINES_SUFFIXES = (".jsonl", ".ndjson")
 
 

@@ -1,6 +1,6 @@
 """Pictures of a benchmark that stand in the corpus too: the list of them, and the operator that takes them out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from recap.data.explore.leaks import (
     miniature,
     no_leaks,
 )
-from recap.data.explore.table import distinct_pictures, table_of
+from recap.data.explore.table import distinct_pictures, read_table
 from recap.data.processing.recipe import read_recipe
 from recap.data.processing.runner import run_recipe
 from recap.io import write_jsonl, write_text
@@ -55,7 +55,10 @@ def test_nothing_leaks_where_nothing_is_asked(make_table: Callable[..., pandas.D
 
 @pytest.mark.slow
 def test_a_photograph_of_a_benchmark_is_found_in_the_corpus(
-    shared: Path, tmp_path: Path, folders: dict[str, Path]
+    shared: Path,
+    tmp_path: Path,
+    folders: dict[str, Path],
+    pack_corpus: Callable[[Sequence[Record], Path, Path], Path],
 ) -> None:
     photos = sorted(shared.glob("photos/**/*.jpg"))[:4]
     (folders["gqa"] / "images" / "n1.jpg").write_bytes(photos[0].read_bytes())
@@ -66,7 +69,9 @@ def test_a_photograph_of_a_benchmark_is_found_in_the_corpus(
     for number, content in enumerate([_jpeg(smaller), *(photo.read_bytes() for photo in photos[1:])]):
         (tmp_path / f"{number}.jpg").write_bytes(content)
         records.append(Record(f"row{number}", f"{number}.jpg", "a caption"))
-    leaks = find_leaks(distinct_pictures(table_of(records, tmp_path)), benchmark_pictures(tmp_path), tmp_path)
+    corpus = pack_corpus(records, tmp_path, tmp_path / "corpus")
+    table = read_table(corpus / "index.parquet")
+    leaks = find_leaks(distinct_pictures(table), benchmark_pictures(tmp_path), corpus)
     assert list(leaks["image"]) == ["0.jpg", "1.jpg"]
     assert list(leaks["match"]) == ["looks the same", "same file"]
     assert list(leaks["benchmark"]) == ["gqa", "textvqa"]
@@ -77,7 +82,7 @@ def test_a_photograph_of_a_benchmark_is_found_in_the_corpus(
     )
     write_jsonl(tmp_path / "captions.jsonl", [])
     recipe = read_recipe(tmp_path / "r.yaml")
-    processed = run_recipe(recipe, records, image_root=tmp_path, captions=tmp_path / "captions.jsonl", workers=2)
+    processed = run_recipe(recipe, records, image_root=corpus, captions=tmp_path / "captions.jsonl", workers=2)
     assert [row["id"] for row in processed.rows] == ["row2", "row3"]
 
 

@@ -10,7 +10,7 @@ out of the middle, or none at all.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -142,3 +142,18 @@ def index_rows(path: str | Path, columns: list[str] | None = None) -> Iterator[d
         raise UserError(f"{path}: expected a corpus's index, found nothing; run prepare") from None
     except pyarrow.ArrowInvalid as error:
         raise UserError(f"{path}: expected a corpus's index: {error}; run prepare") from None
+
+
+def index_table(path: str | Path, columns: Sequence[str]) -> pyarrow.Table:
+    """Some columns of an index, of all its rows.
+
+    Raises:
+        UserError: There is no index, it is damaged, or it lacks a column.
+    """
+    try:
+        return parquet.read_table(path, columns=list(columns))
+    except FileNotFoundError:
+        raise UserError(f"{path}: expected a corpus's index, found nothing; run prepare") from None
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        problem = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: expected an index with {', '.join(columns)}; rerun prepare ({problem})") from None

@@ -35,7 +35,7 @@ def repeats(keys: pandas.Series) -> int:
 
 
 def copies(keys: pandas.Series) -> pandas.Series:
-    """How many groups of equal values there are, by size of group, smallest first; `keys` must not be missing."""
+    """How many groups of equal values there are, by size of group, smallest first."""
     return keys.value_counts().value_counts().sort_index()
 
 
@@ -89,7 +89,7 @@ def confirmed(first: pandas.DataFrame, second: pandas.DataFrame) -> Bools:
 
 
 def picture_groups(table: pandas.DataFrame) -> pandas.Series:
-    """The group of pictures that look the same, as a number per row of a table of readable pictures.
+    """The group of pictures that look the same, as a number per row of a table of pictures.
 
     Two pictures are in one group when their files or hashes are equal, or when a chain of pictures with close hashes,
     alike in shape and brightness, leads from one to the other. Plain surfaces are grouped by their files alone.

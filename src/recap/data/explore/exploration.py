@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import pandas
 
 from recap.data.explore.boilerplate import PATTERNS, boilerplate
@@ -25,13 +24,18 @@ from recap.params import QualityParams
 QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
 FREQUENT = 30
 
-# Why `prepare` rejects a row, by the field that lacks; every other reason leaves it open which one.
 LACKING = {
-    "id": {"missing_id"},
-    "text": {"missing_text", "empty_caption", "broken_text"},
-    "images": {"no_image", "several_images", "missing_image", "broken_image", "image_too_large", "path_leaves_root"},
-}
-UNREADABLE_ROW = {"broken_json", "not_an_object"}
+    "id": {"missing_id", "duplicate_id"},
+    "text": {"missing_text", "empty_caption", "several_captions", "broken_text"},
+    "images": {
+        "no_image", "several_images", "missing_image", "base64_image", "broken_image", "image_too_large",
+        "image_too_thin", "path_leaves_root", "reserved_name",
+    },
+}  # fmt: skip
+"""Why `prepare` rejects a row (docs/DATA.md), by the field that is not sound."""
+
+UNREADABLE_ROW = {"broken_json", "not_an_object", "broken_row"}
+"""The same, where no field could be read."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Exploration:
         frequent: The most frequent words with their counts.
         growth: (tokens read, different ones among them).
         captions_by_copies, pictures_by_copies: How many different ones there are, by how many rows have them.
-        pictures: The readable pictures of the corpus, each once.
+        pictures: The pictures of the corpus, each once.
     """
 
     facts: dict[str, Any]
@@ -73,7 +77,7 @@ def explore_corpus(
 
     Args:
         table: Its rows (`recap.data.explore.table`).
-        rejected: What `prepare` left out: rows with a `reason`.
+        rejected: What `prepare` left out: rows with `reason` and `detail`.
         leaks: Pictures that a benchmark shows too (`recap.data.explore.leaks`).
         leaked_path: Where the list of them is written.
         quality: Sizes and seed of the diversity sample.
@@ -90,20 +94,21 @@ def explore_corpus(
     rules = suggest(table, statistics, leaked=leaked, leaked_path=leaked_path, markup=markup)
     defects = defects_of(
         table, rules, kinds=kinds, writing=pandas.Series(writing, dtype=object),
-        same_file=_again(files), alike=_again(looks),
+        same_file=files.duplicated().to_numpy(), alike=looks.duplicated().to_numpy(),
     )  # fmt: skip
     hashes = caption_hashes(captions, DEDUPLICATION)
     text = read_text(shuffled_captions(records_of(table), quality.seed))
-    findings = diagnose(table, defects, len(rejected))
+    vocabulary = _vocabulary_facts(text)
+    findings = diagnose(table, defects, rejected)
     facts = {
         "rows": len(table),
         "rejected_rows": len(rejected),
         "rejected": dict(sorted(Counter(row["reason"] for row in rejected).items())),
         "complete_percent": completeness(table, rejected),
         "text": _text_facts(captions, of_text, hashes, kinds) | {f"{writing_by}s": shares(writing)},
-        "vocabulary": _vocabulary_facts(text),
+        "vocabulary": vocabulary,
         **_diversity_facts(table, quality),
-        "images": _image_facts(table, pictures, files, looks),
+        "images": _image_facts(pictures, files, looks),
         "leaked_images": leaks["image"].nunique(),
         "leaked": {str(name): int(count) for name, count in leaks["benchmark"].value_counts().sort_index().items()},
         "findings": {finding.name: finding.to_facts() for finding in findings},
@@ -115,10 +120,10 @@ def explore_corpus(
         rules=rules,
         words=of_text["num_words"],
         characters=of_text["text_len"],
-        frequent=frequent_words(text, FREQUENT),
+        frequent=vocabulary["frequent_words"],
         growth=vocabulary_growth(text),
         captions_by_copies=copies(hashes),
-        pictures_by_copies=copies(looks.dropna()),
+        pictures_by_copies=copies(looks),
         pictures=pictures,
     )
 
@@ -178,15 +183,13 @@ def _diversity_facts(table: pandas.DataFrame, quality: QualityParams) -> dict[st
     }
 
 
-def _image_facts(
-    table: pandas.DataFrame, pictures: pandas.DataFrame, files: pandas.Series, looks: pandas.Series
-) -> dict[str, Any]:
+def _image_facts(pictures: pandas.DataFrame, files: pandas.Series, looks: pandas.Series) -> dict[str, Any]:
     ratios = pictures["width"] / pictures["height"]
     brightness_mean, brightness_sd = mean_and_sd(pictures["brightness"].tolist())
     return {
-        **describe_images(pictures, table.loc[table["broken"] != "", "image"].nunique()),
-        "duplicate_image_rows": repeats(files.dropna()),
-        "near_duplicate_image_rows": repeats(looks.dropna()),
+        **describe_images(pictures),
+        "duplicate_image_rows": repeats(files),
+        "near_duplicate_image_rows": repeats(looks),
         "aspect_ratio_quantiles": _quantiles(ratios),
         "brightness_mean": brightness_mean,
         "brightness_sd": brightness_sd,
@@ -205,14 +208,10 @@ def _rule_facts(rules: Sequence[Rule]) -> dict[str, Any]:
 
 
 def _keys_by_row(table: pandas.DataFrame, pictures: pandas.DataFrame) -> tuple[pandas.Series, pandas.Series]:
-    """What a row's picture is, as a file and by its look: equal for equal ones, missing where it cannot be read."""
+    """What a row's picture is, as a file and by its look: equal for equal ones."""
     looks = picture_groups(pictures)
     by_name = pandas.DataFrame({"file": pictures["digest"], "look": looks}).set_index(pictures["image"])
     return table["image"].map(by_name["file"]), table["image"].map(by_name["look"])
-
-
-def _again(keys: pandas.Series) -> numpy.ndarray[Any, numpy.dtype[numpy.bool_]]:
-    return (keys.duplicated() & keys.notna()).to_numpy()
 
 
 def _quantiles(values: pandas.Series) -> dict[str, float | None]:

@@ -1,44 +1,19 @@
-"""Facts of pictures that lie as files or bytes: what `prepare` records of a corpus's own, got from the picture itself.
+"""Pictures of benchmarks, of which nothing is recorded: decoded at a fraction of their size where they are JPEG.
 
-JPEG is decoded at a fraction of its size, which is ten times as fast and finds broken files all the same.
+That is ten times as fast, and finds broken files all the same.
 """
 
-from collections.abc import Iterable
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
-import pandas
 from PIL import ExifTags, Image, ImageOps
-from tqdm import tqdm
 
-from recap.data.corpus.facts import picture_facts
-from recap.data.corpus.images import DECODING_ERRORS, FORMATS, MAX_PIXELS, BadImage, decode_image, locate
+from recap.data.corpus.images import DECODING_ERRORS, FORMATS, MAX_PIXELS, BadImage, decode_image
 from recap.data.corpus.index import digest_of
 
 DRAFT_SIDE_PX = 256
 QUARTER_TURNS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
-
-UNREADABLE = {"digest": "", "width": 0, "height": 0, "format": "", "mode": "", "brightness": 0.0, "phash": ""}
-
-
-def read_pictures(root: str | Path, names: Iterable[str]) -> pandas.DataFrame:
-    """The facts of picture files, a row each: see `recap.data.explore.table`."""
-    rows = []
-    for name in tqdm(names, desc="pictures", unit="picture"):
-        try:
-            facts, broken = facts_of(locate(root, name).read_bytes(), name), ""
-        except BadImage as error:
-            facts, broken = UNREADABLE, str(error)
-        rows.append({"image": name, **facts, "broken": broken})
-    return pandas.DataFrame(rows, columns=["image", *UNREADABLE, "broken"])
-
-
-def facts_of(data: bytes, name: str) -> dict[str, Any]:
-    """Digest, size as shown, format, mode, brightness and perceptual hash of an encoded picture: see `shrunken`."""
-    image, file = shrunken(data, name)
-    return {**file, **picture_facts(image)}
 
 
 def shrunken(data: bytes, name: str) -> tuple[Image.Image, dict[str, Any]]:

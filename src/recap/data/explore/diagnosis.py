@@ -76,6 +76,7 @@ def defects_of(
     *,
     kinds: Sequence[Sequence[str]],
     writing: pandas.Series,
+    nearly: Bools,
     same_file: Bools,
     alike: Bools,
 ) -> list[Defect]:
@@ -86,6 +87,7 @@ def defects_of(
         rules: Of `recap.data.explore.recipe.suggest`: what one of them would drop is wrong.
         kinds: The kinds of boilerplate of each caption.
         writing: What each caption is written in.
+        nearly: Rows whose caption differs little from an earlier row's, and in letters.
         same_file: Rows whose picture is, byte by byte, an earlier row's.
         alike: Rows whose picture looks like an earlier row's.
     """
@@ -98,6 +100,7 @@ def defects_of(
             for name, (title, advice) in BOILERPLATE.items()
         ),
         Defect("other_writing", f"captions not in {most.lower()}, as most are", (writing != most).to_numpy(), WRITING),
+        Defect("alike_caption", "captions that differ little from an earlier row's", nearly, NEARLY),
         Defect("duplicate_picture", "pictures that an earlier row has, as the same file", same_file, SEEN, "image"),
         Defect("alike_picture", "pictures that look like an earlier row's", alike & ~same_file, SEEN, "image"),
         Defect("dark_picture", "nearly black pictures", brightness < DARK_BELOW, LOOK, "image"),
@@ -127,6 +130,7 @@ BOILERPLATE = {
 }
 
 WRITING = "drop them unless captioner and language model know them"
+NEARLY = "recaption, or keep one of each: `document_minhash_deduplicator`"
 MEND = "mend the source: `prepare` leaves them out, and lists each with its reason"
 SEEN = "keep one row of each: the corpus is smaller than it looks"
 LOOK = "look at some: blank pages and failed downloads look so"

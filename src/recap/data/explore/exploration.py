@@ -9,10 +9,17 @@ import pandas
 
 from recap.data.explore.boilerplate import PATTERNS, boilerplate
 from recap.data.explore.diagnosis import Finding, defects_of, diagnose
-from recap.data.explore.duplicates import copies, picture_groups, repeats
+from recap.data.explore.duplicates import copies, picture_groups, repeats, signature_groups
 from recap.data.explore.languages import languages
 from recap.data.explore.recipe import DEDUPLICATION, Rule, kept, repetition_filters, suggest
-from recap.data.explore.rules import caption_hashes, dropped_by, image_statistics, text_statistics
+from recap.data.explore.rules import (
+    Bools,
+    caption_hashes,
+    caption_signatures,
+    dropped_by,
+    image_statistics,
+    text_statistics,
+)
 from recap.data.explore.sizes import describe_images, shares
 from recap.data.explore.table import distinct_pictures, records_of
 from recap.data.explore.vocabulary import Text, frequent_bigrams, frequent_words, read_text, vocabulary_growth
@@ -23,6 +30,10 @@ from recap.params import QualityParams
 
 QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
 FREQUENT = 30
+
+SHINGLE = 5
+NEARLY = {"tokenization": "character", "window_size": SHINGLE, "num_permutations": 128, "jaccard_threshold": 0.7}
+"""Captions are nearly the same when seven in ten of their runs of five characters are (MinHash finds most of these)."""
 
 LACKING = {
     "id": {"missing_id", "duplicate_id"},
@@ -91,12 +102,14 @@ def explore_corpus(
     files, looks = _keys_by_row(table, pictures)
     leaked = table["image"].isin(leaks["image"]).to_numpy()
     markup = any("html" in found or "url" in found for found in kinds)
+    hashes = caption_hashes(captions, DEDUPLICATION)
+    nearly = nearly_the_same(captions)
     rules = suggest(table, statistics, leaked=leaked, leaked_path=leaked_path, markup=markup)
     defects = defects_of(
         table, rules, kinds=kinds, writing=pandas.Series(writing, dtype=object),
+        nearly=nearly & ~hashes.duplicated().to_numpy(),
         same_file=files.duplicated().to_numpy(), alike=looks.duplicated().to_numpy(),
     )  # fmt: skip
-    hashes = caption_hashes(captions, DEDUPLICATION)
     text = read_text(shuffled_captions(records_of(table), quality.seed))
     vocabulary = _vocabulary_facts(text)
     findings = diagnose(table, defects, rejected)
@@ -105,7 +118,7 @@ def explore_corpus(
         "rejected_rows": len(rejected),
         "rejected": dict(sorted(Counter(row["reason"] for row in rejected).items())),
         "complete_percent": completeness(table, rejected),
-        "text": _text_facts(captions, of_text, hashes, kinds) | {f"{writing_by}s": shares(writing)},
+        "text": _text_facts(captions, of_text, nearly, kinds) | {f"{writing_by}s": shares(writing)},
         "vocabulary": vocabulary,
         **_diversity_facts(table, quality),
         "images": _image_facts(pictures, files, looks),
@@ -128,6 +141,16 @@ def explore_corpus(
     )
 
 
+def nearly_the_same(captions: pandas.Series) -> Bools:
+    """Which captions nearly say what an earlier one does, shape (rows,): what `document_minhash_deduplicator` drops.
+
+    Captions shorter than a run of characters, which it holds all for the same, are left out.
+    """
+    groups = pandas.Series(signature_groups(caption_signatures(captions, NEARLY)))
+    again: Bools = groups.duplicated().to_numpy() & (captions.map(len) >= SHINGLE).to_numpy()
+    return again
+
+
 def completeness(table: pandas.DataFrame, rejected: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """Percentage (0-100) of the rows that `prepare` read in which each field is sound, and in which all are."""
     rows = len(table) + len(rejected)
@@ -138,7 +161,7 @@ def completeness(table: pandas.DataFrame, rejected: Sequence[Mapping[str, Any]])
 
 
 def _text_facts(
-    captions: pandas.Series, of_text: pandas.DataFrame, hashes: pandas.Series, kinds: list[list[str]]
+    captions: pandas.Series, of_text: pandas.DataFrame, nearly: Bools, kinds: list[list[str]]
 ) -> dict[str, Any]:
     count = len(captions)
     repeated = {
@@ -152,7 +175,7 @@ def _text_facts(
         "words_quantiles": _quantiles(of_text["num_words"]),
         "characters_quantiles": _quantiles(of_text["text_len"]),
         **repeated,
-        "near_duplicate_caption_percent": percent(repeats(hashes), count),
+        "near_duplicate_caption_percent": percent(int(nearly.sum()), count),
         "boilerplate_percent": percent(sum(map(bool, kinds)), count),
         "boilerplate": {name: percent(sum(name in found for found in kinds), count) for name in PATTERNS},
     }

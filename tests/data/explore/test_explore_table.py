@@ -10,7 +10,7 @@ import pytest
 
 from recap.data.corpus.index import INDEX
 from recap.data.explore.quick import read_sample
-from recap.data.explore.table import COLUMNS, read_table
+from recap.data.explore.table import COLUMNS, read_index
 from recap.io import write_text
 from recap.runtime.errors import UserError
 
@@ -18,23 +18,23 @@ from recap.runtime.errors import UserError
 def test_the_index_is_read_and_no_picture_opened(make_table: Callable[..., pandas.DataFrame], tmp_path: Path) -> None:
     table = make_table(["a cat", "a dog"])
     table.assign(shard="shard-00000.tar", offset=0).to_parquet(tmp_path / INDEX)
-    pandas.testing.assert_frame_equal(read_table(tmp_path / INDEX), table[list(COLUMNS)])
+    pandas.testing.assert_frame_equal(read_index(tmp_path / INDEX), table[list(COLUMNS)])
 
 
 def test_what_is_no_index_is_one_line(tmp_path: Path) -> None:
     pandas.DataFrame({"id": ["a"]}).to_parquet(tmp_path / INDEX)
     with pytest.raises(UserError, match="expected an index with id, image, caption"):
-        read_table(tmp_path / INDEX)
+        read_index(tmp_path / INDEX)
     write_text(tmp_path / INDEX, "nothing of the kind")
     with pytest.raises(UserError, match="rerun prepare"):
-        read_table(tmp_path / INDEX)
+        read_index(tmp_path / INDEX)
     (tmp_path / INDEX).unlink()
     with pytest.raises(UserError, match="found nothing; run prepare"):
-        read_table(tmp_path / INDEX)
+        read_index(tmp_path / INDEX)
 
 
 def test_a_quick_look_sees_what_prepare_has_packed(corpus: Path) -> None:
-    packed, rejected = read_table(corpus / INDEX), []
+    packed, rejected = read_index(corpus / INDEX), []
     for source in ("train.jsonl", INDEX):
         table, rejected = read_sample(corpus / source, None, rows=100, seed=1, workers=1)
         pandas.testing.assert_frame_equal(table, packed, check_dtype=False, check_exact=False)

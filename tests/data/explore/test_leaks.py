@@ -19,7 +19,7 @@ from recap.data.explore.leaks import (
     miniature,
     no_leaks,
 )
-from recap.data.explore.table import distinct_pictures, read_table
+from recap.data.explore.table import distinct_pictures, read_index
 from recap.data.processing.recipe import read_recipe
 from recap.data.processing.runner import run_recipe
 from recap.io import write_jsonl, write_text
@@ -70,7 +70,7 @@ def test_a_photograph_of_a_benchmark_is_found_in_the_corpus(
         (tmp_path / f"{number}.jpg").write_bytes(content)
         records.append(Record(f"row{number}", f"{number}.jpg", "a caption"))
     corpus = pack_corpus(records, tmp_path, tmp_path / "corpus")
-    table = read_table(corpus / "index.parquet")
+    table = read_index(corpus / "index.parquet")
     leaks = find_leaks(distinct_pictures(table), benchmark_pictures(tmp_path), corpus)
     assert list(leaks["image"]) == ["0.jpg", "1.jpg"]
     assert list(leaks["match"]) == ["looks the same", "same file"]

@@ -9,7 +9,7 @@ import pandas
 
 from recap.data.corpus.index import INDEX, digest_of
 from recap.data.corpus.references import Links
-from recap.data.explore.table import COLUMNS, read_table
+from recap.data.explore.table import COLUMNS, read_index
 from recap.data.formats.source import open_source
 from recap.data.sources.examination import Files, Picture, examined
 from recap.data.sources.samples import Sample
@@ -38,7 +38,7 @@ def read_sample(
     """
     draw = random.Random(derive_seed(seed, "explore", "sample"))
     if path.name == INDEX:
-        table = read_table(path)
+        table = read_index(path)
         return table.iloc[sorted(draw.sample(range(len(table)), min(rows, len(table))))].reset_index(drop=True), []
     source = open_source(path, root=images)
     count = sum(1 for _ in source)

@@ -11,7 +11,7 @@ COLUMNS = ("id", "image", "caption", "digest", "width", "height", "format", "mod
 """Of the corpus's index, which says what they are (`recap.data.corpus.index.SCHEMA`)."""
 
 
-def read_table(index: str | Path) -> pandas.DataFrame:
+def read_index(index: str | Path) -> pandas.DataFrame:
     """Read a corpus; no picture is opened.
 
     Raises:

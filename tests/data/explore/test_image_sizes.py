@@ -1,12 +1,7 @@
 """Sizes and formats of a few pictures."""
 
-from io import BytesIO
-
 import pandas
-import pytest
-from PIL import Image
 
-from recap.data.explore.pictures import shrunken
 from recap.data.explore.sizes import describe_images, shares
 
 
@@ -21,16 +16,6 @@ def test_describe() -> None:
     assert [summary[f"{name}_percent"] for name in ("small", "medium", "large")] == [25, 25, 50]
     assert summary["formats"] == {"JPEG": 75, "PNG": 25}
     assert summary["modes"] == {"RGB": 75, "L": 25}
-
-
-@pytest.mark.parametrize("format", ["JPEG", "PNG"])
-def test_rotated_size_is_the_shown_one(format: str) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # shown after a quarter turn
-    encoded = BytesIO()
-    Image.new("RGB", (300, 400)).save(encoded, format, exif=exif)
-    picture, file = shrunken(encoded.getvalue(), "turned")
-    assert (file["width"], file["height"]) == (400, 300) and picture.width > picture.height
 
 
 def test_no_images() -> None:

@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from recap.merging.merge import check_files, merge_and_prove
+from recap.merging.probes import pick_probes
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
@@ -18,8 +20,6 @@ from recap.training import merging
 from recap.training.adapters import load_adapter
 from recap.training.dataset import conversation_examples
 from recap.training.lora import ADAPTER_WEIGHTS, add_lora, save_adapter
-from recap.training.merging import check_files, merge_and_prove
-from recap.training.probes import pick_probes
 from recap.training.trainer import trained
 
 from .conftest import IMAGE_SIZE_AUX, World, as_the_original, encoder_for, new_model

@@ -7,26 +7,35 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from recap.data.formats.files import shards
+from recap.data.formats.files import read_shards, refuse_repeated
 from recap.data.formats.rows import RawRow
 from recap.runtime.errors import UserError, one_line
+from recap.runtime.faults import Fault
 
 # Pictures stand in the rows, so a batch is small.
 ROWS_AT_A_TIME = 64
 
 
-def read_parquet(path: Path) -> Iterator[RawRow]:
+def is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def read_parquet(path: Path) -> Iterator[RawRow | Fault]:
     """The rows of a file, or of all files of a folder.
 
     Raises:
-        UserError: A file is no whole Parquet file.
+        UserError: The only file is no whole Parquet file.
     """
-    for name, file in shards(path, lambda file: file.suffix == ".parquet"):
-        try:
-            with pyarrow.parquet.ParquetFile(file) as table:
-                yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise UserError(f"{file}: expected a Parquet file, found: {one_line(error, 300)}") from None
+    return read_shards(path, is_parquet, _read_file)
+
+
+def _read_file(name: str, file: Path) -> Iterator[RawRow]:
+    try:
+        with pyarrow.parquet.ParquetFile(file) as table:
+            refuse_repeated(file, table.schema_arrow.names)
+            yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{file}: expected a Parquet file, found: {one_line(error, 300)}") from None
 
 
 def read_saved_dataset(path: Path) -> Iterator[RawRow]:

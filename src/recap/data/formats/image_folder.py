@@ -27,9 +27,20 @@ def read_image_folder(path: Path) -> Iterator[RawRow | Fault]:
 
 
 def _row(where: str, image: Path) -> RawRow:
-    text, described = image.with_suffix(".txt"), image.with_suffix(".json")
-    values = parse_object(described.read_bytes().removeprefix(b"\xef\xbb\xbf")) if described.is_file() else {}
-    caption = text.read_text("utf-8-sig", errors="surrogateescape") if text.is_file() else None
+    text, described = _beside(image, ".txt"), _beside(image, ".json")
+    values = parse_object(described.removeprefix(b"\xef\xbb\xbf")) if described is not None else {}
+    caption = text.decode("utf-8-sig", errors="surrogateescape") if text is not None else None
     if caption is None and not values:
-        raise BadRow("missing_text", f"expected {text.name} or {described.name} beside it, found neither")
+        names = " or ".join(image.with_suffix(suffix).name for suffix in (".txt", ".json"))
+        raise BadRow("missing_text", f"expected {names} beside it, found neither")
     return RawRow(where, values, caption=caption, image=where)
+
+
+def _beside(image: Path, suffix: str) -> bytes | None:
+    """What the file of an image's stem holds, if there is one; cameras and old systems write suffixes in capitals."""
+    files = (image.with_suffix(spelt) for spelt in (suffix, suffix.upper()))
+    file = next((file for file in files if file.is_file()), None)
+    try:
+        return None if file is None else file.read_bytes()
+    except OSError as error:
+        raise BadRow("missing_text", f"{image.with_suffix(suffix).name}: {error.strerror}") from None

@@ -12,12 +12,26 @@ from typing import Any
 from PIL import Image
 
 from recap.data.corpus.images import DECODING_ERRORS, FORMATS, SUFFIX_BY_FORMAT
+from recap.data.corpus.references import SUFFIXES
 from recap.data.sources.fields import BadRow, writable
 
 _DATA_URI = re.compile(r"data:[^,]*,")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+# Linux takes no longer one.
+LONGEST_PATH = 4096
+
 # Shorter texts are paths: no picture fits.
 _SHORTEST_BASE64 = 64
+_URL = re.compile(r"(?!file:)\w+://", re.IGNORECASE)
+
+
+def is_url(value: Any) -> bool:
+    """Whether a value, or the one in a list of one or in datasets' struct, names something to download."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict) and not value.get("bytes"):
+        value = value.get("path")
+    return isinstance(value, str) and _URL.match(value) is not None
 
 
 def decoded_base64(value: str) -> bytes | None:
@@ -69,6 +83,8 @@ class Pictures:
         given = None
         if isinstance(value, dict) and {"bytes", "path"} & value.keys():
             given, value = value.get("path"), value.get("bytes") or value.get("path")
+        if isinstance(value, bytes) and (path := _path_in(value)):
+            value = path
         if isinstance(value, bytes):
             return self._name(value, where, given), value
         if not isinstance(value, str) or not value:
@@ -97,6 +113,15 @@ class Pictures:
             return path
         names = (path if folder == "." else f"{folder}/{path}" for folder in self._folders)
         return next((name for name in names if os.path.isfile(f"{self._root}/{name}")), path)
+
+
+def _path_in(value: bytes) -> str | None:
+    """The path that bytes spell, where a writer of Parquet did not tell text apart; None if they are a picture's."""
+    try:
+        text = value.decode() if len(value) < LONGEST_PATH else ""
+    except UnicodeDecodeError:
+        return None
+    return text if PurePosixPath(text).suffix.lower() in SUFFIXES else None
 
 
 def suffix_of(data: bytes) -> str:

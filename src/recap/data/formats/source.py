@@ -17,7 +17,7 @@ from recap.data.formats.columns import Columns, has_value
 from recap.data.formats.detection import METADATA_FILES, detect
 from recap.data.formats.image_folder import read_image_folder
 from recap.data.formats.json_rows import read_json_rows
-from recap.data.formats.pictures import Pictures
+from recap.data.formats.pictures import Pictures, is_url
 from recap.data.formats.rows import RawRow
 from recap.data.formats.tables import read_table
 from recap.data.formats.values import Fields
@@ -71,8 +71,9 @@ class Source:
         self._read = READERS[format]
         self._path = path
         self._columns = Columns(columns)
-        first = (row for row in islice(self._read(path), FIRST_ROWS) if isinstance(row, RawRow))
+        first = [row for row in islice(self._read(path), FIRST_ROWS) if isinstance(row, RawRow)]
         self.columns = self._columns.require(first, str(path))
+        self._refuse_urls(first)
 
     def __str__(self) -> str:
         """One line that says how the source is understood."""
@@ -94,6 +95,18 @@ class Source:
         """How many rows there are: they are all gone through once more, no picture is looked for."""
         return sum(1 for _ in self._read(self._path))
 
+    def _refuse_urls(self, first: list[RawRow]) -> None:
+        """Raises: UserError: The rows say where pictures are to be had, and none has one."""
+        names = [self._columns.find("image", row.values) for row in first if row.image is None]
+        if len(names) == len(first) > 0 and all(
+            name is not None and is_url(row.values[name]) for name, row in zip(names, first, strict=True)
+        ):
+            raise UserError(
+                f"{self._path}: expected pictures or paths of files under {names[0]!r}, found URLs in all of the first "
+                f"{len(first)} rows; a run downloads nothing: get them with img2dataset, whose WebDataset is read as "
+                "it is, or name the column of the paths in data.columns.image"
+            )
+
     def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> Sample | Fault:
         values = dict(row.values)
         row_id: str | None = None
@@ -109,7 +122,7 @@ class Source:
 
     def _take_id(self, values: dict[str, Any]) -> str | None:
         name = self._columns.find("id", values)
-        value = values.pop(name) if name is not None else None
+        value = _text(values.pop(name)) if name is not None else None
         if name is None or not has_value(value):
             return None
         # Tables write whole numbers as 10.0 where a column has a hole.
@@ -125,7 +138,7 @@ class Source:
                 if len(value) > 1:
                     raise BadRow("several_captions", f"expected one caption, found {len(value)}; give each a row")
                 value = value[0] if value else None
-            caption = text({name: value}, name)
+            caption = text({name: _text(value)}, name)
         if not (caption := caption_of(caption)):
             raise BadRow("empty_caption", "expected words, found none")
         return caption
@@ -163,6 +176,11 @@ def open_source(
         )
     base = Path(root) if root is not None else path if path.is_dir() else path.parent
     return Source(path, found, base, columns)
+
+
+def _text(value: Any) -> Any:
+    """A value, text where a table holds it as bytes, which some writers of Parquet do not tell apart."""
+    return value.decode("utf-8", errors="surrogateescape") if isinstance(value, bytes) else value
 
 
 def _image_folders(path: Path, root: Path, format: str) -> tuple[str, ...]:

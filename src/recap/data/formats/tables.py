@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from recap.data.formats.files import refuse_repeated, refuse_utf_16
+from recap.data.formats.pictures import is_url
 from recap.data.formats.rows import RawRow
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
@@ -58,14 +60,11 @@ def read_table(path: Path) -> Iterator[RawRow | Fault]:
     """
     csv.field_size_limit(MAX_CELL)
     try:
+        refuse_utf_16(path)
         stream = path.open("rb")
     except OSError as error:
         raise UserError(f"{path}: expected a table, found what cannot be read: {error.strerror}") from None
     with stream:
-        head = stream.read(4)
-        stream.seek(0)
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise UserError(f"{path}: expected UTF-8, found UTF-16; save it as 'CSV UTF-8'")
         yield from _rows(path, _Lines(stream))
 
 
@@ -79,6 +78,10 @@ def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Fault]:
     if not any(name.strip() for name in names):
         raise UserError(f"{path}: expected a line of column names, found nothing")
     names = [name.strip() for name in names]
+    if any(map(is_url, names)):
+        row = delimiter.join(names)
+        raise UserError(f"{path}: expected a line of column names, found a row: {row:.80}...; put the names before it")
+    refuse_repeated(path, names)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.mark()

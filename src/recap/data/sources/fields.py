@@ -79,7 +79,9 @@ def writable(value: str, key: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise BadRow("broken_text", f"{key!r} holds half of a surrogate pair at character {error.start}") from None
+        # Readers take bytes that are not UTF-8 for characters from here on.
+        found = "a byte that is not UTF-8" if "\udc80" <= value[error.start] <= "\udcff" else "half of a surrogate pair"
+        raise BadRow("broken_text", f"{key!r} holds {found} at character {error.start}") from None
     return value
 
 

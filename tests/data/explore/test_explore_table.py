@@ -29,7 +29,7 @@ def test_what_is_no_index_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="rerun prepare"):
         read_index(tmp_path / INDEX)
     (tmp_path / INDEX).unlink()
-    with pytest.raises(UserError, match="found nothing; run prepare"):
+    with pytest.raises(UserError, match=r"expected an index with .*, found nothing; rerun prepare"):
         read_index(tmp_path / INDEX)
 
 

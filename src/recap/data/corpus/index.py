@@ -154,10 +154,10 @@ def index_table(path: str | Path, columns: Sequence[str]) -> pyarrow.Table:
     Raises:
         UserError: There is no index, it is damaged, or it lacks a column.
     """
+    wanted = f"{path}: expected an index with {', '.join(columns)}"
     try:
         return parquet.read_table(path, columns=list(columns))
     except FileNotFoundError:
-        raise UserError(f"{path}: expected a corpus's index, found nothing; run prepare") from None
+        raise UserError(f"{wanted}, found nothing; rerun prepare") from None
     except (pyarrow.ArrowInvalid, OSError) as error:
-        problem = one_line(error, 200)
-        raise UserError(f"{path}: expected an index with {', '.join(columns)}; rerun prepare ({problem})") from None
+        raise UserError(f"{wanted}; rerun prepare ({one_line(error, 200)})") from None

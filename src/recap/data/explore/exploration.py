@@ -40,12 +40,12 @@ LACKING = {
     "text": {"missing_text", "empty_caption", "several_captions", "broken_text"},
     "images": {
         "no_image", "several_images", "missing_image", "base64_image", "broken_image", "image_too_large",
-        "image_too_thin", "path_leaves_root", "reserved_name",
+        "image_too_thin", "path_leaves_root",
     },
 }  # fmt: skip
 """Why `prepare` rejects a row (docs/DATA.md), by the field that is not sound."""
 
-UNREADABLE_ROW = {"broken_json", "not_an_object", "broken_row"}
+UNREADABLE_ROW = {"broken_json", "not_an_object", "broken_row", "broken_file"}
 """The same, where no field could be read."""
 
 

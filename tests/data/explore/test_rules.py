@@ -5,7 +5,7 @@ import random
 import pandas
 import pytest
 
-from recap.data.explore.exploration import NEARLY, SHINGLE, nearly_the_same
+from recap.data.explore.duplicates import NEARLY, SHINGLE, nearly_the_same
 from recap.data.explore.recipe import MIN_WORDS, upper_fence
 from recap.data.explore.rules import BATCH_ROWS, caption_hashes, dropped_by, image_statistics, mapped, text_statistics
 from recap.data.processing.juicer import NestedDataset, load_ops

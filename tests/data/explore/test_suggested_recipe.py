@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from recap.data.corpus.records import Record
-from recap.data.explore.exploration import LACKING, UNREADABLE_ROW, Exploration, completeness, explore_corpus
+from recap.data.explore.completeness import LACKING, UNREADABLE_ROW, completeness
+from recap.data.explore.exploration import Exploration, explore_corpus
 from recap.data.explore.leaks import no_leaks
 from recap.data.explore.recipe import MAX_SHARE, kept, recipe_text
 from recap.data.explore.table import records_of

@@ -8,9 +8,13 @@ import pandas
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from recap.data.explore.rules import Bools, Hashes
+from recap.data.explore.rules import Bools, Hashes, caption_signatures
 
 Ints = numpy.ndarray[Any, numpy.dtype[numpy.int64]]
+
+SHINGLE = 5
+NEARLY = {"tokenization": "character", "window_size": SHINGLE, "num_permutations": 128, "jaccard_threshold": 0.7}
+"""Captions are nearly the same when seven in ten of their runs of five characters are (MinHash finds most of these)."""
 
 MAX_DISTANCE = 4
 """Perceptual hashes are close when at most so many of their 64 bits differ: scaling and compression change as many."""
@@ -57,6 +61,16 @@ def signature_groups(signatures: Hashes) -> Ints:
     links = coo_array((numpy.ones(count * columns, dtype=bool), ends), shape=(count, count))
     groups: Ints = connected_components(links, directed=False)[1]
     return groups
+
+
+def nearly_the_same(captions: pandas.Series) -> Bools:
+    """Which captions nearly say what an earlier one does, shape (rows,): what `document_minhash_deduplicator` drops.
+
+    Captions shorter than a run of characters, which it holds all for the same, are left out.
+    """
+    groups = pandas.Series(signature_groups(caption_signatures(captions, NEARLY)))
+    again: Bools = groups.duplicated().to_numpy() & (captions.map(len) >= SHINGLE).to_numpy()
+    return again
 
 
 def to_hashes(phashes: pandas.Series) -> Hashes:

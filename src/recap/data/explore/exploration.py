@@ -8,14 +8,14 @@ from typing import Any
 import pandas
 
 from recap.data.explore.boilerplate import PATTERNS, boilerplate
+from recap.data.explore.completeness import completeness
 from recap.data.explore.diagnosis import Finding, defects_of, diagnose
-from recap.data.explore.duplicates import copies, picture_groups, repeats, signature_groups
+from recap.data.explore.duplicates import copies, nearly_the_same, picture_groups, repeats
 from recap.data.explore.languages import languages
 from recap.data.explore.recipe import DEDUPLICATION, Rule, kept, repetition_filters, suggest
 from recap.data.explore.rules import (
     Bools,
     caption_hashes,
-    caption_signatures,
     dropped_by,
     image_statistics,
     text_statistics,
@@ -30,23 +30,6 @@ from recap.params import QualityParams
 
 QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
 FREQUENT = 30
-
-SHINGLE = 5
-NEARLY = {"tokenization": "character", "window_size": SHINGLE, "num_permutations": 128, "jaccard_threshold": 0.7}
-"""Captions are nearly the same when seven in ten of their runs of five characters are (MinHash finds most of these)."""
-
-LACKING = {
-    "id": {"missing_id", "duplicate_id"},
-    "text": {"missing_text", "empty_caption", "several_captions", "broken_text"},
-    "images": {
-        "no_image", "several_images", "missing_image", "base64_image", "broken_image", "image_too_large",
-        "image_too_thin", "path_leaves_root",
-    },
-}  # fmt: skip
-"""Why `prepare` rejects a row (docs/DATA.md), by the field that is not sound."""
-
-UNREADABLE_ROW = {"broken_json", "not_an_object", "broken_row", "broken_file"}
-"""The same, where no field could be read."""
 
 
 @dataclass(frozen=True)
@@ -139,25 +122,6 @@ def explore_corpus(
         pictures_by_copies=copies(looks),
         pictures=pictures,
     )
-
-
-def nearly_the_same(captions: pandas.Series) -> Bools:
-    """Which captions nearly say what an earlier one does, shape (rows,): what `document_minhash_deduplicator` drops.
-
-    Captions shorter than a run of characters, which it holds all for the same, are left out.
-    """
-    groups = pandas.Series(signature_groups(caption_signatures(captions, NEARLY)))
-    again: Bools = groups.duplicated().to_numpy() & (captions.map(len) >= SHINGLE).to_numpy()
-    return again
-
-
-def completeness(table: pandas.DataFrame, rejected: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Percentage (0-100) of the rows that `prepare` read in which each field is sound, and in which all are."""
-    rows = len(table) + len(rejected)
-    reasons = Counter(row["reason"] for row in rejected)
-    lacking = {field: sum(reasons[reason] for reason in why | UNREADABLE_ROW) for field, why in LACKING.items()}
-    fields = {field: percent(rows - count, rows) for field, count in lacking.items()}
-    return {**fields, "all": percent(len(table), rows)}
 
 
 def _text_facts(

@@ -91,10 +91,6 @@ class Source:
         for row in self._read(self._path):
             yield row if isinstance(row, Fault) else self._pair(row, pictures, fields)
 
-    def count(self) -> int:
-        """How many rows there are: they are all gone through once more, no picture is looked for."""
-        return sum(1 for _ in self._read(self._path))
-
     def _refuse_urls(self, first: list[RawRow]) -> None:
         """Raises: UserError: The rows say where pictures are to be had, and none has one."""
         names = [self._columns.find("image", row.values) for row in first if row.image is None]
@@ -106,6 +102,10 @@ class Source:
                 f"{len(first)} rows; a run downloads nothing: get them with img2dataset, whose WebDataset is read as "
                 "it is, or name the column of the paths in data.columns.image"
             )
+
+    def count(self) -> int:
+        """How many rows there are: they are all gone through once more, no picture is looked for."""
+        return sum(1 for _ in self._read(self._path))
 
     def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> Sample | Fault:
         values = dict(row.values)

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from webdataset.tariterators import group_by_keys
-
 from recap.data.corpus.references import SUFFIXES
 from recap.data.formats.files import read_shards
 from recap.data.formats.rows import RawRow
@@ -39,6 +37,9 @@ def read_webdataset(path: Path) -> Iterator[RawRow | Fault]:
 
 
 def _read_tar(name: str, file: Path) -> Iterator[RawRow | Fault]:
+    # It imports PyTorch, seconds that who reads another format need not wait.
+    from webdataset.tariterators import group_by_keys
+
     doubled: list[str] = []
 
     def note(error: Exception) -> bool:

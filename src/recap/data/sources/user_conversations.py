@@ -42,13 +42,7 @@ def take_conversations(rows_file: Path, folder: Path, terms: Terms = DEFAULT_TER
     root = rows_file.parent
     source = read_user_list(rows_file, "conversations")
     pictures: dict[str, Sample] = {}
-    unseen: list[str] = []
-    rows = [_read(value, where, root, terms, pictures, unseen) for where, value in source]
-    if unseen:
-        logger.warning(
-            "warning: %s: %d rows name an image and no message has %s, among them %s: they train as text alone",
-            rows_file, len(unseen), IMAGE_TOKEN, unseen[0],
-        )  # fmt: skip
+    rows = [_read(value, where, root, terms, pictures) for where, value in source]
     shown = Counter(row["image"] for row in rows if isinstance(row, dict) and "image" in row)
     rejected = sum(not isinstance(row, dict) for row in rows)
     budget = Budget(terms.max_rejected, len(rows), rejected=rejected, rows_of=shown)
@@ -65,16 +59,27 @@ def take_conversations(rows_file: Path, folder: Path, terms: Terms = DEFAULT_TER
     if budget.is_overdrawn():
         return Part("user", 0, rejections, unread=len(rows) - len(rejections))
     write_json(folder / "train.json", kept)
+    _tell_of_unseen(
+        rows_file, [where for (where, original), row in zip(source, rows, strict=True) if _hides(original, row)]
+    )
     return Part("user", len(kept), rejections)
 
 
-def _read(
-    value: Any, where: str, root: Path, terms: Terms, pictures: dict[str, Sample], unseen: list[str]
-) -> dict[str, Any] | Fault:
-    """A row as it is written, or what is wrong with it; the picture that it shows is added to `pictures`.
+def _hides(original: Any, row: dict[str, Any] | Fault) -> bool:
+    """Whether a sound row names an image that none of its messages shows."""
+    return isinstance(row, dict) and "image" not in row and _image(original) is not None
 
-    The place of a row whose image no message shows is added to `unseen`.
-    """
+
+def _tell_of_unseen(rows_file: Path, places: list[str]) -> None:
+    if places:
+        logger.warning(
+            "warning: %s: %d rows name an image and no message has %s, among them %s: they train as text alone",
+            rows_file, len(places), IMAGE_TOKEN, places[0],
+        )  # fmt: skip
+
+
+def _read(value: Any, where: str, root: Path, terms: Terms, pictures: dict[str, Sample]) -> dict[str, Any] | Fault:
+    """A row as it is written, or what is wrong with it; the picture that it shows is added to `pictures`."""
     if isinstance(value, BadRow):
         return value.at(where)
     try:
@@ -82,10 +87,7 @@ def _read(
         clean: dict[str, Any] = {"id": where if row.get("id") in (None, "") else identifier(row)}
         image = _image(row)
         messages = _conversation(row, has_image=image is not None)
-        if image is not None and not any(IMAGE_TOKEN in message["value"] for message in messages):
-            unseen.append(where)
-            image = None
-        if image is not None:
+        if image is not None and any(IMAGE_TOKEN in message["value"] for message in messages):
             shown = _picture(image, where, root, terms)
             clean["image"] = shown.image
             pictures.setdefault(shown.image, shown)

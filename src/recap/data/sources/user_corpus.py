@@ -69,7 +69,7 @@ def take_corpus(
     logger.info("corpus: %s", source)
     budget = Budget(terms.max_rejected, source.count)
     part = pack(source, source.root, folder, work=terms.work, links=terms.links, images=terms.images, budget=budget)
-    for rejection in part.rejections:
-        if rejection.reason == BROKEN_FILE:
-            logger.warning("warning: %s: %s", rejection.where, rejection.detail)
+    for fault in part.rejections:
+        if fault.reason == BROKEN_FILE:
+            logger.warning("warning: %s: %s", fault.where, fault.detail)
     return replace(part, unread=budget.total - part.total) if budget.is_overdrawn(part.total) else part

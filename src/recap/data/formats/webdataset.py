@@ -57,7 +57,8 @@ def _read_tar(name: str, file: Path) -> Iterator[RawRow | Fault]:
                 else:
                     yield _row(where, sample)
     except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, zlib.error) as error:
-        raise UserError(f"{file}: expected a whole tar of samples, found: {one_line(error, 200)}") from None
+        found = one_line(error, 200) if file.stat().st_size else "an empty file"
+        raise UserError(f"{file}: expected a whole tar of samples, found: {found}") from None
 
 
 def _members(tar: tarfile.TarFile, name: str) -> Iterator[dict[str, Any]]:

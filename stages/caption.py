@@ -17,7 +17,7 @@ from recap.runtime.timing import stage_timing
 
 log = logging.getLogger(__name__)
 
-HEADLINE = ("num_failed", "words_mean")
+HEADLINE = ("num_failed",)
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,7 +10,7 @@ import os
 from recap.params import load_params
 from recap.runtime.stage import run
 
-HEADLINE = ("text.too_short_percent",)
+HEADLINE = ("text.too_short_percent", "leaked_images")
 
 
 def main() -> None:
@@ -35,12 +35,12 @@ def main() -> None:
     from recap.data.explore.markdown import exploration_report
     from recap.data.explore.plots import plot_exploration
     from recap.data.explore.recipe import recipe_text
-    from recap.data.explore.table import distinct_pictures, read_table
+    from recap.data.explore.table import distinct_pictures, read_index
     from recap.io import read_jsonl, write_jsonl, write_results, write_text
     from recap.runtime.timing import stage_timing
 
     with stage_timing(args.timing, "explore") as timing:
-        table, rejected = read_table(args.corpus, args.images), list(read_jsonl(args.rejected))
+        table, rejected = read_index(args.corpus), list(read_jsonl(args.rejected))
         timing["items"] = len(table)
         leaks = find_leaks(distinct_pictures(table), benchmark_pictures(args.benchmarks), args.images, args.benchmarks)
         found = explore_corpus(table, rejected, leaks, leaked_path=args.leaked, quality=quality)

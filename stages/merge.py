@@ -38,6 +38,9 @@ def main() -> None:
     import torch
 
     from recap.io import atomic_path, write_results
+    from recap.merging.memory import return_freed_tensors
+    from recap.merging.merge import merge_and_prove
+    from recap.merging.probes import pick_probes
     from recap.models.loading import pick_device, pick_dtype
     from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
     from recap.models.mgm.processing_mgm import MGMProcessor
@@ -46,9 +49,6 @@ def main() -> None:
     from recap.runtime.seeding import seed_everything
     from recap.runtime.timing import stage_timing
     from recap.training.dataset import RowEncoder, conversation_examples
-    from recap.training.memory import return_freed_tensors
-    from recap.training.merging import merge_and_prove
-    from recap.training.probes import pick_probes
 
     def base(dtype: torch.dtype) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
         """What finetune started from."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.repo import Repo
 from dvc.utils.hydra import apply_overrides
 
 from recap.params import MACHINE, AnswerParams, MachineParams, Params, load_all, read_yaml
@@ -340,6 +341,15 @@ def test_every_module_of_the_infrastructure_is_reached(stages: Stages) -> None:
     assert not INFRASTRUCTURE - reached
 
 
+def test_dvc_ignores_the_code_that_no_stage_imports(stages: Stages) -> None:
+    """Below a folder that stages depend on it would make them stale, though it changes nothing of theirs."""
+    folders = {ROOT / dep for stage in stages.values() for dep in paths(stage["deps"]) if dep.startswith("src/")}
+    below = {file for folder in folders for file in folder.rglob("*.py") if file.stat().st_size}
+    reached = {file for stage in stages.values() for file in reached_files(ROOT / script_of(stage))}
+    ignored = Repo(str(ROOT)).dvcignore
+    assert {file for file in below if ignored.is_ignored_file(str(file))} == below - reached
+
+
 def test_every_parameter_section_is_some_stages(stages: Stages) -> None:
     declared = {
         entry.split(".")[0] for name, stage in stages.items() if name != "report" for entry in stage.get("params", [])
@@ -435,6 +445,13 @@ def test_a_change_of_scoring_reruns_no_inference(stages: Stages) -> None:
     assert not depends_on("answer@vqav2", scoring, stages) and depends_on("score@vqav2", scoring, stages)
 
 
+def test_a_change_of_the_merge_trains_nothing_and_one_of_publishing_answers_nothing(stages: Stages) -> None:
+    merge, publish = (ROOT / "src" / "recap" / name for name in ("merging/merge.py", "models/mgm/publish.py"))
+    assert depends_on("merge", merge, stages) and depends_on("merge", publish, stages)
+    assert not any(depends_on(stage, merge, stages) for stage in ("pretrain", "finetune"))
+    assert not depends_on("answer@gqa", publish, stages)
+
+
 def test_a_change_of_the_world_or_of_what_users_bring_reruns_no_inference(stages: Stages) -> None:
     for file in ("world/lexicon.py", "data/sources/user_mmbench.py"):
         assert depends_on("prepare", ROOT / "src/recap" / file, stages)
@@ -449,7 +466,7 @@ def depends_on(stage: str, file: Path, stages: Stages) -> bool:
 
 def test_layers_import_downwards_only() -> None:
     ranks = {"runtime": 0, "io": 1, "params": 1, "world": 2, "data": 3, "models": 4, "captioning": 5, "training": 5}
-    ranks |= {"evaluation": 5, "comparison": 6, "reporting": 7, "foundry": 7, "rehearsal": 7}
+    ranks |= {"evaluation": 5, "merging": 6, "comparison": 6, "reporting": 7, "foundry": 7, "rehearsal": 7}
     ranks |= {"experiments": 8, "launch": 8}
     problems = []
     for file in sorted((ROOT / "src" / "recap").rglob("*.py")):

@@ -1,15 +1,17 @@
-"""A corpus of six pairs that has every defect, and a way to run a stage in this process."""
+"""A corpus of six pairs that has every defect, a way to pack one, and a way to run a stage in this process."""
 
 import json
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from recap.data.corpus.records import Record
+from recap.data.sources.packing import pack
+from recap.data.sources.samples import Sample
 from recap.io import write_jsonl
 
 CAPTIONS = [
@@ -23,8 +25,21 @@ CAPTIONS = [
 
 
 @pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    """A folder like data/corpus."""
+def pack_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[Record], Path, Path], Path]:
+    """Puts pairs whose pictures lie below a folder into the shards and the index of another one, as `prepare` does."""
+
+    def put(records: Sequence[Record], pictures: Path, folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        samples = (Sample(row.id, row.id, row.image, row.caption, dict(row.fields)) for row in records)
+        pack(samples, pictures, folder, work=tmp_path_factory.mktemp("work"), workers=1)
+        return folder
+
+    return put
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, pack_corpus: Callable[[Sequence[Record], Path, Path], Path]) -> Path:
+    """A folder like data/corpus, with the pictures as files too, and the rows as JSON Lines."""
     folder = tmp_path / "corpus"
     (folder / "images").mkdir(parents=True)
     records = [Record(f"row{number}", f"images/{number}.png", caption) for number, caption in enumerate(CAPTIONS)]
@@ -32,7 +47,7 @@ def corpus(tmp_path: Path) -> Path:
         Image.new("RGB", (300, 200 + 20 * number), (40 * number, 0, 0)).save(folder / record.image)
     write_jsonl(folder / "train.jsonl", (record.to_row() for record in records))
     write_jsonl(folder / "rejected.jsonl", [{"where": "x:1", "id": "z", "reason": "empty_caption", "detail": ""}])
-    return folder
+    return pack_corpus(records, folder, folder)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ HOSTILE = "<script>alert('x')</script> \"quoted\" & <img src=https://evil.exampl
 # What the stages put into metrics/; everything else is details.
 HEADLINES = {
     "prepare": ("corpus.rejected",),
-    "explore": ("text.too_short_percent",),
+    "explore": ("text.too_short_percent", "leaked_images"),
     "process": ("rows_in", "rows_out", "kept_percent", "recaptioned_rows"),
     "quality": ("before.words_mean", "before.mattr", "after.words_mean", "after.mattr", "after.ttr"),
     "pretrain": ("loss_final", "loss_spike_score", "samples_seen", "unique_samples"),

@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, CLIPVisionConfig, CLIPVisionModel, ConvNextConfig, GemmaConfig, GemmaForCausalLM
 
+from recap.merging.memory import return_freed_tensors
+from recap.merging.merge import merge_and_prove
+from recap.merging.probes import Probes
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGeneration
 from recap.params import LoraParams
 from recap.training.dataset import Example, RowEncoder
 from recap.training.lora import add_lora, save_adapter
-from recap.training.memory import return_freed_tensors
-from recap.training.merging import merge_and_prove
-from recap.training.probes import Probes
 from recap.training.trainer import trained
 
 ASSETS = Path(__file__).parents[1] / "assets"

@@ -10,6 +10,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
+from recap.merging.merge import merge
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.convert import load_original
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
@@ -17,7 +18,6 @@ from recap.params import LoraParams
 from recap.runtime.errors import UserError
 from recap.training.adapters import ADAPTER_CONFIG, ADAPTER_PICKLE, ORIGINAL_CONNECTORS, load_adapter, read_adapter
 from recap.training.lora import ADAPTER_WEIGHTS, add_lora, save_adapter
-from recap.training.merging import merge
 
 Tensors = dict[str, torch.Tensor]
 RANK, ALPHA = 4, 16

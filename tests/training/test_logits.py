@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from recap.merging import logits
+from recap.merging.logits import Comparison, Output
 from recap.runtime.errors import UserError
-from recap.training import logits
-from recap.training.logits import Comparison, Output
 
 
 def says(*rows: list[float]) -> Output:

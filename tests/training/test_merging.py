@@ -9,17 +9,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from recap.merging import merge as merge_module
+from recap.merging.merge import check_files, merge_and_prove
+from recap.merging.probes import pick_probes
 from recap.models.mgm.build import build_mgm
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.params import LoraParams
 from recap.runtime.errors import UserError
-from recap.training import merging
 from recap.training.adapters import load_adapter
 from recap.training.dataset import conversation_examples
 from recap.training.lora import ADAPTER_WEIGHTS, add_lora, save_adapter
-from recap.training.merging import check_files, merge_and_prove
-from recap.training.probes import pick_probes
 from recap.training.trainer import trained
 
 from .conftest import IMAGE_SIZE_AUX, World, as_the_original, encoder_for, new_model
@@ -134,7 +134,7 @@ def test_saving_that_loses_more_than_the_dtype_explains_is_refused(
     world: World, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Had the adapter model lost nothing in bfloat16, what the saved one loses would be the merge's fault."""
-    monkeypatch.setattr(merging, "ROUNDING_FACTOR", 0.0)
+    monkeypatch.setattr(merge_module, "ROUNDING_FACTOR", 0.0)
     with pytest.raises(UserError, match=r"saved in bfloat16 to lie within 0\.001 of the adapter model in the mean"):
         prove(world, adapter, tmp_path / "merged", dtype=torch.bfloat16)
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText
 
+from recap.merging.merge import merge
 from recap.rehearsal import steps
 from recap.rehearsal.budget import GIB
 from recap.rehearsal.count import count_answer, count_caption, count_merge, count_operations, count_training
@@ -23,7 +24,6 @@ from recap.rehearsal.profile import Profile
 from recap.runtime.errors import UserError
 from recap.runtime.scratch import SCRATCH_ROOT
 from recap.runtime.timing import hardware
-from recap.training.merging import merge
 
 # What a run's hours are told for, where the number of items is the data's.
 ITEMS = 10_000

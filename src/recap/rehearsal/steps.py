@@ -16,13 +16,13 @@ from transformers import Blip2Config, Blip2ForConditionalGeneration
 
 from recap.captioning.blip2 import Blip2Captioner, Decoding
 from recap.evaluation.generation.decoding import GreedyDecoder
+from recap.merging.logits import Output
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.conversation import IGNORE_INDEX
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.params import CaptionParams, LoraParams
 from recap.rehearsal.places import Place
 from recap.training.connectors import freeze_all_but_connectors
-from recap.training.logits import Output
 from recap.training.lora import add_lora
 from recap.training.trainer import cast_trained, trained
 

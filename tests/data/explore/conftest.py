@@ -26,7 +26,6 @@ def make_table() -> Callable[..., pandas.DataFrame]:
                 "brightness": 120.0,
                 # Half of the bits set, any two far apart: nibbles of a multiplicative hash and their complements.
                 "phash": [_balanced(number) for number in range(count)],
-                "broken": "",
             }
         )
         return table.assign(**columns)

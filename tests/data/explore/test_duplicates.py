@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from recap.data.corpus.facts import picture_facts
+from recap.data.corpus.index import digest_of
 from recap.data.explore.duplicates import MAX_DISTANCE, close_pairs, copies, is_plain, picture_groups, to_hashes
-from recap.data.explore.pictures import facts_of
 
 
 def test_hashes_are_numbers() -> None:
@@ -74,7 +75,9 @@ def test_scaled_and_compressed_photographs_are_alike_and_others_are_not(shared: 
         for picture, quality in ((original, 95), (original, 40), (smaller, 75)):
             encoded = BytesIO()
             picture.save(encoded, "JPEG", quality=quality)
-            rows.append(facts_of(encoded.getvalue(), file.name) | {"photo": file.name})
+            decoded = Image.open(encoded)
+            size = {"width": decoded.width, "height": decoded.height, "digest": digest_of(encoded.getvalue())}
+            rows.append({**picture_facts(decoded), **size, "photo": file.name})
     table = pandas.DataFrame(rows)
     found = table.assign(group=picture_groups(table)).groupby("photo")["group"].agg(["nunique", "first"])
     assert list(found["nunique"]) == [1] * len(found)

@@ -1,6 +1,6 @@
 """Pictures of a benchmark that stand in the corpus too: the list of them, and the operator that takes them out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from recap.data.explore.leaks import (
     miniature,
     no_leaks,
 )
-from recap.data.explore.table import distinct_pictures, table_of
+from recap.data.explore.table import distinct_pictures, read_index
 from recap.data.processing.recipe import read_recipe
 from recap.data.processing.runner import run_recipe
 from recap.data.sources.preparation import take_benchmark
@@ -57,7 +57,10 @@ def test_nothing_leaks_where_nothing_is_asked(make_table: Callable[..., pandas.D
 
 @pytest.mark.slow
 def test_a_photograph_of_a_benchmark_is_found_in_the_corpus(
-    shared: Path, tmp_path: Path, folders: dict[str, Path]
+    shared: Path,
+    tmp_path: Path,
+    folders: dict[str, Path],
+    pack_corpus: Callable[[Sequence[Record], Path, Path], Path],
 ) -> None:
     photos = sorted(shared.glob("photos/**/*.jpg"))[:4]
     (folders["gqa"] / "images" / "n1.jpg").write_bytes(photos[0].read_bytes())
@@ -68,8 +71,9 @@ def test_a_photograph_of_a_benchmark_is_found_in_the_corpus(
     for number, content in enumerate([_jpeg(smaller), *(photo.read_bytes() for photo in photos[1:])]):
         (tmp_path / f"{number}.jpg").write_bytes(content)
         records.append(Record(f"row{number}", f"{number}.jpg", "a caption"))
-    asked = prepared(folders, tmp_path / "prepared")
-    leaks = find_leaks(distinct_pictures(table_of(records, tmp_path)), benchmark_pictures(asked), tmp_path, asked)
+    corpus, asked = pack_corpus(records, tmp_path, tmp_path / "corpus"), prepared(folders, tmp_path / "prepared")
+    table = read_index(corpus / "index.parquet")
+    leaks = find_leaks(distinct_pictures(table), benchmark_pictures(asked), corpus, asked)
     assert list(leaks["image"]) == ["0.jpg", "1.jpg"]
     assert list(leaks["match"]) == ["looks the same", "same file"]
     assert list(leaks["benchmark"]) == ["gqa", "textvqa"]
@@ -80,7 +84,7 @@ def test_a_photograph_of_a_benchmark_is_found_in_the_corpus(
     )
     write_jsonl(tmp_path / "captions.jsonl", [])
     recipe = read_recipe(tmp_path / "r.yaml")
-    processed = run_recipe(recipe, records, image_root=tmp_path, captions=tmp_path / "captions.jsonl", workers=2)
+    processed = run_recipe(recipe, records, image_root=corpus, captions=tmp_path / "captions.jsonl", workers=2)
     assert [row["id"] for row in processed.rows] == ["row2", "row3"]
 
 
@@ -125,13 +129,16 @@ def test_pictures_that_nothing_describes_are_one_line(folders: dict[str, Path], 
         benchmark_pictures(tmp_path)
 
 
-def test_a_picture_inside_a_table_is_compared_too(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_picture_inside_a_table_is_compared_too(
+    folders: dict[str, Path], tmp_path: Path, pack_corpus: Callable[[Sequence[Record], Path, Path], Path]
+) -> None:
     """MMBench's: what only looks like one of them is opened from the TSV."""
     folder = prepared(folders, tmp_path / "prepared")
     question = BENCHMARKS["mmbench"].load(folder / "mmbench")[-1]
     open_question_image(question, folder).save(tmp_path / "0.bmp")
-    table = distinct_pictures(table_of([Record("row0", "0.bmp", "a caption")], tmp_path))
-    leaks = find_leaks(table, benchmark_pictures(folder), tmp_path, folder)
+    corpus = pack_corpus([Record("row0", "0.bmp", "a caption")], tmp_path, tmp_path / "corpus")
+    table = read_index(corpus / "index.parquet")
+    leaks = find_leaks(table, benchmark_pictures(folder), corpus, folder)
     found = leaks[leaks["benchmark"] == "mmbench"].to_dict("records")
     assert found == [{"image": "0.bmp", "benchmark": "mmbench", "benchmark_image": "2", "match": "looks the same"}]
 

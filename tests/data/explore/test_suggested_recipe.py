@@ -1,20 +1,22 @@
 """The suggested recipe, executed: every operator drops exactly the rows that its comment says."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas
 import pytest
 from PIL import Image
 
-from recap.data.explore.exploration import Exploration, completeness, explore_corpus
+from recap.data.corpus.records import Record
+from recap.data.explore.completeness import LACKING, UNREADABLE_ROW, completeness
+from recap.data.explore.exploration import Exploration, explore_corpus
 from recap.data.explore.leaks import no_leaks
 from recap.data.explore.recipe import MAX_SHARE, kept, recipe_text
 from recap.data.explore.table import records_of
 from recap.data.processing.funnel import funnel_metrics
 from recap.data.processing.recipe import read_recipe
-from recap.data.processing.runner import run_recipe
+from recap.data.processing.runner import Processed, run_recipe
 from recap.io import write_jsonl, write_text
 from recap.params import QualityParams, load_params
 
@@ -60,22 +62,34 @@ def found(table: pandas.DataFrame, quality: QualityParams, tmp_path: Path) -> Ex
     return explore_corpus(table, [], leaks, leaked_path=str(tmp_path / "leaked.jsonl"), quality=quality)
 
 
-def test_process_drops_what_the_comments_say(table: pandas.DataFrame, found: Exploration, tmp_path: Path) -> None:
+def process(
+    table: pandas.DataFrame, text: str, folder: Path, pack_corpus: Callable[[Sequence[Record], Path, Path], Path]
+) -> Processed:
+    """What `process` makes of a corpus by the text of a recipe."""
     for row in table.itertuples():
-        Image.new("RGB", (row.width, row.height)).save(tmp_path / row.image)
-    write_jsonl(tmp_path / "captions.jsonl", [])
-    text = recipe_text(found.rules, len(table))
-    write_text(tmp_path / "suggested.yaml", text)
-    recipe = read_recipe(tmp_path / "suggested.yaml")
-    processed = run_recipe(recipe, records_of(table), image_root=tmp_path, captions=tmp_path / "captions.jsonl")
+        Image.new("RGB", (row.width, row.height)).save(folder / row.image)
+    corpus = pack_corpus(records_of(table), folder, folder / "corpus")
+    write_jsonl(folder / "captions.jsonl", [])
+    write_text(folder / "suggested.yaml", text)
+    recipe = read_recipe(folder / "suggested.yaml")
+    return run_recipe(recipe, records_of(table), image_root=corpus, captions=folder / "captions.jsonl")
 
+
+def new_rows(text: str) -> dict[str, int]:
+    """How many new rows the comments of a recipe say that each of its operators drops or changes."""
+    return {operator: int(new) for new, operator in re.findall(r"\(\d+ rows, (\d+) new\).*\n  - (\w+):", text)}
+
+
+def test_process_drops_what_the_comments_say(
+    table: pandas.DataFrame,
+    found: Exploration,
+    tmp_path: Path,
+    pack_corpus: Callable[[Sequence[Record], Path, Path], Path],
+) -> None:
+    text = recipe_text(found.rules, len(table))
+    processed = process(table, text, tmp_path, pack_corpus)
     steps = {step.label: len(step.changed or step.dropped) for step in processed.steps}
-    comments = [
-        (int(alone), int(new), operator)
-        for alone, new, operator in re.findall(r"\((\d+) rows, (\d+) new\).*\n  - (\w+):", text)
-    ]
-    assert list(steps.values()) == [new for _, new, _ in comments]
-    assert list(steps) == [operator for _, _, operator in comments]
+    assert list(steps.items()) == list(new_rows(text).items())
     assert set(steps) == {
         "words_num_filter", "text_length_filter", "word_repetition_filter", "character_repetition_filter",
         "special_characters_filter", "image_shape_filter", "image_aspect_ratio_filter", "leaked_image_filter",
@@ -107,8 +121,28 @@ def test_a_rule_that_takes_too_much_is_not_switched_on(
     assert "yours to decide" in found.facts["findings"]["too_short"]["advice"]
 
 
+def test_what_judges_cleaned_captions_says_what_it_drops_of_all(
+    make_table: Callable[..., pandas.DataFrame],
+    quality: QualityParams,
+    tmp_path: Path,
+    pack_corpus: Callable[[Sequence[Record], Path, Path], Path],
+) -> None:
+    """Short captions without markup too: the rule that drops these is switched off here, as it would take too many."""
+    some, many = [*SOUND[:12], "a <b>red</b> <i>bus</i> <u>by</u> <b>a</b> it"], [f"a dog {n}" for n in range(4)]
+    for captions, rest in ((some, ["two\nold\nboats\nby\nthe\nwall"]), (some, many + [f"cat {n}" for n in range(4)])):
+        folder = tmp_path / str(len(rest))
+        folder.mkdir()
+        table = make_table([*captions, *rest])
+        found = explore_corpus(table, [], no_leaks(), leaked_path="", quality=quality)
+        text = recipe_text(found.rules, len(table))
+        processed = process(table, text, folder, pack_corpus)
+        assert {step.label: len(step.changed or step.dropped) for step in processed.steps} == new_rows(text)
+        assert len(processed.rows) == kept(found.rules, len(table))
+
+
 def test_an_empty_corpus(make_table: Callable[..., pandas.DataFrame], quality: QualityParams, tmp_path: Path) -> None:
-    found = explore_corpus(make_table([]), [{"reason": "no_image"}], no_leaks(), leaked_path="", quality=quality)
+    rejected = [{"reason": "no_image", "detail": "expected a path"}]
+    found = explore_corpus(make_table([]), rejected, no_leaks(), leaked_path="", quality=quality)
     write_text(tmp_path / "suggested.yaml", recipe_text(found.rules, 0))
     read_recipe(tmp_path / "suggested.yaml")
     assert (found.facts["rows"], [finding.name for finding in found.findings]) == (0, ["rejected"])
@@ -118,6 +152,15 @@ def test_fields_are_complete_over_the_rows_read(make_table: Callable[..., pandas
     reasons = ["missing_id", "empty_caption", "broken_text", "missing_image", "broken_json", "something_new"]
     complete = completeness(make_table(["a"] * 4), [{"reason": reason} for reason in reasons])
     assert complete == {"id": 80, "text": 70, "images": 80, "all": 40}  # of ten
+
+
+def test_every_reason_for_rejecting_a_pair_is_some_fields(root: Path) -> None:
+    """Those of the document, which says of each what was found."""
+    section = (root / "docs/DATA.md").read_text().split("### What is rejected")[1].split("## What `explore`")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    documented = {reason for row in rows for reason in re.findall(r"`(\w+)`", row)}
+    others = {"broken_conversation", "image_tag_mismatch", "broken_question", "broken_answers", "no_annotation"}
+    assert documented - others == UNREADABLE_ROW.union(*LACKING.values())
 
 
 def test_findings_are_sorted_and_show_captions(found: Exploration) -> None:

@@ -1,5 +1,6 @@
 """A corpus of eight pairs in which every rule of the headline recipe has a row to drop."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,8 @@ def records() -> list[Record]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, records: list[Record]) -> Path:
-    """A folder with corpus.jsonl, captions.jsonl and images/."""
+def folder(tmp_path: Path, records: list[Record], pack_corpus: Callable[[Sequence[Record], Path, Path], Path]) -> Path:
+    """A folder with shards and index, corpus.jsonl, captions.jsonl, and the pictures as files in images/."""
     (tmp_path / "images").mkdir()
     for record in records:
         Image.new("RGB", (300, 223 if record.id == "tiny" else 224)).save(tmp_path / record.image)
@@ -38,4 +39,4 @@ def folder(tmp_path: Path, records: list[Record]) -> Path:
         if record.id != "uncaptioned"
     ]
     write_jsonl(tmp_path / "captions.jsonl", captions)
-    return tmp_path
+    return pack_corpus(records, tmp_path, tmp_path)

@@ -3,10 +3,12 @@
 import json
 import runpy
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from recap.data.corpus.records import Record, read_corpus
 from recap.io import read_jsonl
 from recap.runtime.errors import UserError
 
@@ -61,10 +63,16 @@ def test_unknown_recipe(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatc
     assert not (folder / "one").exists()
 
 
-def test_photographs(shared: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_photographs(
+    shared: Path,
+    root: Path,
+    tmp_path: Path,
+    pack_corpus: Callable[[Sequence[Record], Path, Path], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     photos = shared / "photos"
+    pack_corpus(read_corpus(photos / "train.jsonl"), photos, tmp_path)
     (tmp_path / "captions.jsonl").touch()
     (tmp_path / "corpus.jsonl").write_bytes((photos / "train.jsonl").read_bytes())
-    (tmp_path / "images").symlink_to(photos / "images")
     facts = process(root, tmp_path, tmp_path / "out", "filtered", monkeypatch)
     assert (facts["rows_in"], facts["rows_out"]) == (20, 9)

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
+from ruamel.yaml.tokens import AliasToken, AnchorToken
 
 from recap.data.processing.recipe import read_recipe
 from recap.data.processing.runner import build_operators
@@ -41,6 +43,20 @@ def test_recipes_share_their_rules(root: Path) -> None:
     assert by_name["word_repetition_filter"]["max_ratio"] == 0.3
     assert by_name["character_repetition_filter"]["max_ratio"] == 0.15
     assert by_name["text_length_filter"] == {"min_len": 20, "max_len": 300}
+
+
+def test_selective_keeps_a_raw_caption_by_the_rules_that_judge_it_afterwards(root: Path) -> None:
+    operators = read_recipe(root / "recipes" / "selective.yaml").operators
+    (mapper,) = (item for item in operators if item.name == "blip2_caption_mapper")
+    rules = [{item.name: item.arguments} for item in operators if item.name in RULES]
+    assert mapper.arguments["only_where_raw_fails"] == rules
+
+
+def test_no_recipe_has_aliases(root: Path) -> None:
+    """`dvc exp run -S` writes each alias out: a change of one copy would leave the other."""
+    for recipe in (root / "recipes").glob("*.yaml"):
+        tokens = YAML(pure=True).scan(recipe.read_text(encoding="utf-8"))
+        assert not [token for token in tokens if isinstance(token, AliasToken | AnchorToken)], recipe
 
 
 def test_repeated_operators_get_labels_of_their_own(tmp_path: Path) -> None:

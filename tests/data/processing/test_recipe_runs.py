@@ -9,8 +9,11 @@ import pytest
 
 from recap.data.corpus.records import Record, caption_of
 from recap.data.processing.juicer import OPERATORS, Filter, Mapper
+from recap.data.processing.operators import OWN
+from recap.data.processing.pictures import reads_pictures
 from recap.data.processing.recipe import Operator, Recipe, read_recipe
 from recap.data.processing.runner import Processed, run_recipe
+from recap.io import write_jsonl
 from recap.runtime.errors import UserError
 
 
@@ -85,6 +88,23 @@ def test_mapper_without_filter_keeps_uncaptioned_rows_raw(folder: Path, records:
     assert (last["id"], last["caption_source"]) == ("uncaptioned", "raw")
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_leaked_pictures_are_dropped(folder: Path, records: list[Record], workers: int) -> None:
+    """By their names: a picture whose name only ends like one is another picture."""
+    rows = [*records, replace(records[0], id="deeper", image=f"album/{records[0].image}")]
+    write_jsonl(folder / "leaked.jsonl", [{"image": records[0].image, "benchmark": "gqa"}])
+    processed = run(
+        folder, rows, ("leaked_image_filter", {"leaked_path": str(folder / "leaked.jsonl")}), workers=workers
+    )
+    assert dropped(processed) == {"leaked_image_filter": ["good"]}
+
+
+def test_own_operators_open_no_picture() -> None:
+    own = {name: op for name, op in OPERATORS.modules.items() if op.__module__.startswith("recap.")}
+    assert set(own) == set(OWN)
+    assert not any(reads_pictures(op, name) for name, op in own.items())
+
+
 def test_workers_change_nothing(folder: Path, records: list[Record]) -> None:
     process = ("image_shape_filter", {"min_height": 224}), ("blip2_caption_mapper", {"only_where_raw_fails": [
         {"words_num_filter": {"min_num": 6}}
@@ -123,7 +143,7 @@ def test_bad_corpora_are_errors(folder: Path, records: list[Record]) -> None:
         run(folder, [])
     with pytest.raises(UserError, match="1 repeated"):
         run(folder, [*records, records[0]])
-    with pytest.raises(UserError, match="image_shape_filter failed on 1 rows: FileNotFoundError"):
+    with pytest.raises(UserError, match=r"expected a row for every picture, found none of images/absent\.png"):
         run(folder, [Record("x", "images/absent.png", "a caption")], ("image_shape_filter", {}))
 
 

@@ -14,7 +14,6 @@ from recap.data.processing import pictures
 from recap.data.processing.juicer import OPERATORS, UNFORKABLE, Mapper
 from recap.data.processing.recipe import Operator, Recipe
 from recap.data.processing.runner import Processed, run_recipe
-from recap.data.sources.packing import Sample, pack
 
 
 def run(
@@ -138,23 +137,12 @@ def test_operators_that_cannot_be_forked_start_otherwise(tmp_path: Path, scored:
     multiprocess.set_start_method("fork", force=True)
 
 
-@pytest.fixture
-def indexed(folder: Path, records: list[Record]) -> Path:
-    """The same corpus in shards."""
-    samples = (Sample(record.id, record.id, record.image, record.caption, {}) for record in records)
-    (folder / "work").mkdir()
-    (folder / "shards").mkdir()
-    pack(samples, folder, folder / "shards", work=folder / "work", workers=1)
-    (folder / "captions.jsonl").rename(folder / "shards" / "captions.jsonl")
-    return folder / "shards"
-
-
-def test_sizes_come_from_the_index(indexed: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_come_from_the_index(folder: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "stored_image", None)
-    for shard in indexed.glob("*.tar"):
+    for shard in folder.glob("*.tar"):
         shard.unlink()
     done = run(
-        indexed, records, ("image_shape_filter", {"min_height": 224}),
+        folder, records, ("image_shape_filter", {"min_height": 224}),
         ("image_aspect_ratio_filter", {"max_ratio": 2}), ("image_size_filter", {"min_size": "1"}),
     )  # fmt: skip
     assert done.steps[0].dropped[0]["reason"] == "image_shape_filter: image_height=223, image_width=300"
@@ -164,23 +152,18 @@ def test_sizes_come_from_the_index(indexed: Path, records: list[Record], monkeyp
 
 @pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize("workers", [1, 2])
-def test_operators_find_pictures_of_shards_as_files(indexed: Path, records: list[Record], workers: int) -> None:
+def test_operators_find_pictures_of_shards_as_files(folder: Path, records: list[Record], workers: int) -> None:
     class Reading(Mapper):
         def process_single(self, sample: dict[str, Any]) -> dict[str, Any]:
             (path,) = sample[self.image_key]
             return {**sample, "text": json.dumps([path, len(Path(path).read_bytes())])}
 
     OPERATORS.register_module("reading", Reading)
-    done = run(indexed, records, ("reading", {}), workers=workers)
+    done = run(folder, records, ("reading", {}), workers=workers)
     read = [json.loads(caption_of(row["text"])) for row in done.rows]
-    assert [size for _, size in read] == [(indexed.parent / record.image).stat().st_size for record in records]
+    assert [size for _, size in read] == [(folder / record.image).stat().st_size for record in records]
     assert not any(Path(path).exists() for path, _ in read)
     assert [row["images"] for row in done.rows] == [[record.image] for record in records]
-
-
-def test_captions_are_found_for_pictures_of_shards(indexed: Path, records: list[Record]) -> None:
-    done = run(indexed, records, ("blip2_captioned_filter", {}), ("blip2_caption_mapper", {}))
-    assert len(done.rows) == len(records) - 1 and {row["caption_source"] for row in done.rows} == {"blip2"}
 
 
 def test_operators_that_look_for_markers_in_data_juicer() -> None:

@@ -13,7 +13,7 @@ out of the middle, or none at all.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 
 INDEX = "index.parquet"
 
@@ -146,3 +146,18 @@ def index_rows(path: str | Path, columns: list[str] | None = None) -> Iterator[d
         raise UserError(f"{path}: expected a corpus's index, found nothing; run prepare") from None
     except pyarrow.ArrowInvalid as error:
         raise UserError(f"{path}: expected a corpus's index: {error}; run prepare") from None
+
+
+def index_table(path: str | Path, columns: Sequence[str]) -> pyarrow.Table:
+    """Some columns of an index, of all its rows.
+
+    Raises:
+        UserError: There is no index, it is damaged, or it lacks a column.
+    """
+    wanted = f"{path}: expected an index with {', '.join(columns)}"
+    try:
+        return parquet.read_table(path, columns=list(columns))
+    except FileNotFoundError:
+        raise UserError(f"{wanted}, found nothing; rerun prepare") from None
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise UserError(f"{wanted}; rerun prepare ({one_line(error, 200)})") from None

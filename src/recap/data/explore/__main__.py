@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="where image paths start from (default: FILE, or its folder)")
     parser.add_argument("--output", type=Path, help="a folder for report.md, its charts, and suggested_recipe.yaml")
     parser.add_argument("--seed", type=int, default=42, help="of the sample (default: %(default)s)")
-    parser.add_argument("--params", type=Path, default="params.yaml", help="its section `quality` is read")
+    parser.add_argument("--params", type=Path, default="params.yaml", help="`quality` and `data.links` are read")
     args = parser.parse_args()
 
     from recap.data.explore.exploration import explore_corpus
@@ -32,11 +32,11 @@ def main() -> None:
     from recap.data.explore.quick import read_sample
     from recap.data.explore.recipe import recipe_text
     from recap.io import write_text
-    from recap.params import load_params
+    from recap.params import load_all
 
-    quality = load_params("quality", args.params)
-    table, rejected = read_sample(args.file, args.images, rows=args.sample, seed=args.seed)
-    found = explore_corpus(table, rejected, no_leaks(), leaked_path="", quality=quality)
+    params = load_all(args.params)
+    table, rejected = read_sample(args.file, args.images, rows=args.sample, seed=args.seed, links=params.data.links)
+    found = explore_corpus(table, rejected, no_leaks(), leaked_path="", quality=params.quality)
     recipe = recipe_text(found.rules, len(table))
     print(f"{summary(found)}\n\n{recipe}", end="")
     if args.output:

@@ -1,6 +1,6 @@
 """What is wrong with a corpus: every defect with how many rows have it, some of them, and what to do about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,9 @@ class Finding:
         name: Its key in details.
         title: For people: what is wrong.
         rows: How many rows have it.
-        percent: Of all rows, 0-100.
+        percent: Of all rows, 0-100; of those that cannot be used, of all rows that were read.
         advice: What to do.
-        examples: A few captions, or names of pictures.
+        examples: A few captions, names of pictures, or reasons.
     """
 
     name: str
@@ -50,13 +50,15 @@ class Defect:
     shown: str = "caption"
 
 
-def diagnose(table: pandas.DataFrame, defects: Sequence[Defect], num_rejected: int) -> list[Finding]:
+def diagnose(
+    table: pandas.DataFrame, defects: Sequence[Defect], rejected: Sequence[Mapping[str, Any]]
+) -> list[Finding]:
     """The defects that rows have, the most frequent first."""
     found = [_finding(table, defect) for defect in defects if defect.rows.any()]
-    if num_rejected:
-        share = 100 * num_rejected / (len(table) + num_rejected)
-        advice = "data/corpus/rejected.jsonl names each with its reason: mend the source"
-        found.append(Finding("rejected", "cannot be used, and left out by prepare", num_rejected, share, advice, []))
+    if count := len(rejected):
+        share = 100 * count / (len(table) + count)
+        examples = [f"{row['reason']}: {row['detail']}" for row in rejected[:EXAMPLES]]
+        found.append(Finding("rejected", "rows that cannot be used", count, share, MEND, examples))
     return sorted(found, key=lambda finding: (-finding.rows, finding.name))
 
 
@@ -74,6 +76,7 @@ def defects_of(
     *,
     kinds: Sequence[Sequence[str]],
     writing: pandas.Series,
+    nearly: Bools,
     same_file: Bools,
     alike: Bools,
 ) -> list[Defect]:
@@ -84,11 +87,12 @@ def defects_of(
         rules: Of `recap.data.explore.recipe.suggest`: what one of them would drop is wrong.
         kinds: The kinds of boilerplate of each caption.
         writing: What each caption is written in.
+        nearly: Rows whose caption differs little from an earlier row's, and in letters.
         same_file: Rows whose picture is, byte by byte, an earlier row's.
         alike: Rows whose picture looks like an earlier row's.
     """
     most = writing.mode().iloc[0] if len(writing) else ""
-    brightness, readable = table["brightness"].to_numpy(), (table["broken"] == "").to_numpy()
+    brightness = table["brightness"].to_numpy()
     return [
         *(_of_rule(rule) for rule in rules if rule.operator in BY_RULE),
         *(
@@ -96,11 +100,11 @@ def defects_of(
             for name, (title, advice) in BOILERPLATE.items()
         ),
         Defect("other_writing", f"captions not in {most.lower()}, as most are", (writing != most).to_numpy(), WRITING),
-        Defect("broken_picture", "pictures that cannot be read", ~readable, "mend the files", "broken"),
+        Defect("alike_caption", "captions that differ little from an earlier row's", nearly, NEARLY),
         Defect("duplicate_picture", "pictures that an earlier row has, as the same file", same_file, SEEN, "image"),
         Defect("alike_picture", "pictures that look like an earlier row's", alike & ~same_file, SEEN, "image"),
-        Defect("dark_picture", "nearly black pictures", readable & (brightness < DARK_BELOW), LOOK, "image"),
-        Defect("bright_picture", "nearly white pictures", readable & (brightness > BRIGHT_ABOVE), LOOK, "image"),
+        Defect("dark_picture", "nearly black pictures", brightness < DARK_BELOW, LOOK, "image"),
+        Defect("bright_picture", "nearly white pictures", brightness > BRIGHT_ABOVE, LOOK, "image"),
     ]
 
 
@@ -126,6 +130,8 @@ BOILERPLATE = {
 }
 
 WRITING = "drop them unless captioner and language model know them"
+NEARLY = "recaption, or keep one of each: `document_minhash_deduplicator`"
+MEND = "mend the source: `prepare` leaves them out, and lists each with its reason"
 SEEN = "keep one row of each: the corpus is smaller than it looks"
 LOOK = "look at some: blank pages and failed downloads look so"
 

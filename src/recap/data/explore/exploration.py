@@ -5,15 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import pandas
 
 from recap.data.explore.boilerplate import PATTERNS, boilerplate
+from recap.data.explore.completeness import completeness
 from recap.data.explore.diagnosis import Finding, defects_of, diagnose
-from recap.data.explore.duplicates import copies, picture_groups, repeats
+from recap.data.explore.duplicates import copies, nearly_the_same, picture_groups, repeats
 from recap.data.explore.languages import languages
 from recap.data.explore.recipe import DEDUPLICATION, Rule, kept, repetition_filters, suggest
-from recap.data.explore.rules import caption_hashes, dropped_by, image_statistics, text_statistics
+from recap.data.explore.rules import (
+    Bools,
+    caption_hashes,
+    dropped_by,
+    image_statistics,
+    text_statistics,
+)
 from recap.data.explore.sizes import describe_images, shares
 from recap.data.explore.table import distinct_pictures, records_of
 from recap.data.explore.vocabulary import Text, frequent_bigrams, frequent_words, read_text, vocabulary_growth
@@ -24,14 +30,6 @@ from recap.params import QualityParams
 
 QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
 FREQUENT = 30
-
-# Why `prepare` rejects a row, by the field that lacks; every other reason leaves it open which one.
-LACKING = {
-    "id": {"missing_id"},
-    "text": {"missing_text", "empty_caption", "broken_text"},
-    "images": {"no_image", "several_images", "missing_image", "broken_image", "image_too_large", "path_leaves_root"},
-}
-UNREADABLE_ROW = {"broken_json", "not_an_object"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Exploration:
         frequent: The most frequent words with their counts.
         growth: (tokens read, different ones among them).
         captions_by_copies, pictures_by_copies: How many different ones there are, by how many rows have them.
-        pictures: The readable pictures of the corpus, each once.
+        pictures: The pictures of the corpus, each once.
     """
 
     facts: dict[str, Any]
@@ -73,7 +71,7 @@ def explore_corpus(
 
     Args:
         table: Its rows (`recap.data.explore.table`).
-        rejected: What `prepare` left out: rows with a `reason`.
+        rejected: What `prepare` left out: rows with `reason` and `detail`.
         leaks: Pictures that a benchmark shows too (`recap.data.explore.leaks`).
         leaked_path: Where the list of them is written.
         quality: Sizes and seed of the diversity sample.
@@ -87,23 +85,26 @@ def explore_corpus(
     files, looks = _keys_by_row(table, pictures)
     leaked = table["image"].isin(leaks["image"]).to_numpy()
     markup = any("html" in found or "url" in found for found in kinds)
+    hashes = caption_hashes(captions, DEDUPLICATION)
+    nearly = nearly_the_same(captions)
     rules = suggest(table, statistics, leaked=leaked, leaked_path=leaked_path, markup=markup)
     defects = defects_of(
         table, rules, kinds=kinds, writing=pandas.Series(writing, dtype=object),
-        same_file=_again(files), alike=_again(looks),
+        nearly=nearly & ~hashes.duplicated().to_numpy(),
+        same_file=files.duplicated().to_numpy(), alike=looks.duplicated().to_numpy(),
     )  # fmt: skip
-    hashes = caption_hashes(captions, DEDUPLICATION)
     text = read_text(shuffled_captions(records_of(table), quality.seed))
-    findings = diagnose(table, defects, len(rejected))
+    vocabulary = _vocabulary_facts(text)
+    findings = diagnose(table, defects, rejected)
     facts = {
         "rows": len(table),
         "rejected_rows": len(rejected),
         "rejected": dict(sorted(Counter(row["reason"] for row in rejected).items())),
         "complete_percent": completeness(table, rejected),
-        "text": _text_facts(captions, of_text, hashes, kinds) | {f"{writing_by}s": shares(writing)},
-        "vocabulary": _vocabulary_facts(text),
+        "text": _text_facts(captions, of_text, nearly, kinds) | {f"{writing_by}s": shares(writing)},
+        "vocabulary": vocabulary,
         **_diversity_facts(table, quality),
-        "images": _image_facts(table, pictures, files, looks),
+        "images": _image_facts(pictures, files, looks),
         "leaked_images": leaks["image"].nunique(),
         "leaked": {str(name): int(count) for name, count in leaks["benchmark"].value_counts().sort_index().items()},
         "findings": {finding.name: finding.to_facts() for finding in findings},
@@ -115,25 +116,16 @@ def explore_corpus(
         rules=rules,
         words=of_text["num_words"],
         characters=of_text["text_len"],
-        frequent=frequent_words(text, FREQUENT),
+        frequent=vocabulary["frequent_words"],
         growth=vocabulary_growth(text),
         captions_by_copies=copies(hashes),
-        pictures_by_copies=copies(looks.dropna()),
+        pictures_by_copies=copies(looks),
         pictures=pictures,
     )
 
 
-def completeness(table: pandas.DataFrame, rejected: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Percentage (0-100) of the rows that `prepare` read in which each field is sound, and in which all are."""
-    rows = len(table) + len(rejected)
-    reasons = Counter(row["reason"] for row in rejected)
-    lacking = {field: sum(reasons[reason] for reason in why | UNREADABLE_ROW) for field, why in LACKING.items()}
-    fields = {field: percent(rows - count, rows) for field, count in lacking.items()}
-    return {**fields, "all": percent(len(table), rows)}
-
-
 def _text_facts(
-    captions: pandas.Series, of_text: pandas.DataFrame, hashes: pandas.Series, kinds: list[list[str]]
+    captions: pandas.Series, of_text: pandas.DataFrame, nearly: Bools, kinds: list[list[str]]
 ) -> dict[str, Any]:
     count = len(captions)
     repeated = {
@@ -147,7 +139,7 @@ def _text_facts(
         "words_quantiles": _quantiles(of_text["num_words"]),
         "characters_quantiles": _quantiles(of_text["text_len"]),
         **repeated,
-        "near_duplicate_caption_percent": percent(repeats(hashes), count),
+        "near_duplicate_caption_percent": percent(int(nearly.sum()), count),
         "boilerplate_percent": percent(sum(map(bool, kinds)), count),
         "boilerplate": {name: percent(sum(name in found for found in kinds), count) for name in PATTERNS},
     }
@@ -178,15 +170,13 @@ def _diversity_facts(table: pandas.DataFrame, quality: QualityParams) -> dict[st
     }
 
 
-def _image_facts(
-    table: pandas.DataFrame, pictures: pandas.DataFrame, files: pandas.Series, looks: pandas.Series
-) -> dict[str, Any]:
+def _image_facts(pictures: pandas.DataFrame, files: pandas.Series, looks: pandas.Series) -> dict[str, Any]:
     ratios = pictures["width"] / pictures["height"]
     brightness_mean, brightness_sd = mean_and_sd(pictures["brightness"].tolist())
     return {
-        **describe_images(pictures, table.loc[table["broken"] != "", "image"].nunique()),
-        "duplicate_image_rows": repeats(files.dropna()),
-        "near_duplicate_image_rows": repeats(looks.dropna()),
+        **describe_images(pictures),
+        "duplicate_image_rows": repeats(files),
+        "near_duplicate_image_rows": repeats(looks),
         "aspect_ratio_quantiles": _quantiles(ratios),
         "brightness_mean": brightness_mean,
         "brightness_sd": brightness_sd,
@@ -205,14 +195,10 @@ def _rule_facts(rules: Sequence[Rule]) -> dict[str, Any]:
 
 
 def _keys_by_row(table: pandas.DataFrame, pictures: pandas.DataFrame) -> tuple[pandas.Series, pandas.Series]:
-    """What a row's picture is, as a file and by its look: equal for equal ones, missing where it cannot be read."""
+    """What a row's picture is, as a file and by its look: equal for equal ones."""
     looks = picture_groups(pictures)
     by_name = pandas.DataFrame({"file": pictures["digest"], "look": looks}).set_index(pictures["image"])
     return table["image"].map(by_name["file"]), table["image"].map(by_name["look"])
-
-
-def _again(keys: pandas.Series) -> numpy.ndarray[Any, numpy.dtype[numpy.bool_]]:
-    return (keys.duplicated() & keys.notna()).to_numpy()
 
 
 def _quantiles(values: pandas.Series) -> dict[str, float | None]:

@@ -101,7 +101,7 @@ def find_candidates(pictures: pandas.DataFrame, asked: pandas.DataFrame) -> pand
     """Which pictures of a corpus are a benchmark's, or may be: nothing is opened.
 
     Args:
-        pictures: The corpus's readable pictures (`recap.data.explore.table.distinct_pictures`).
+        pictures: The corpus's pictures (`recap.data.explore.table.distinct_pictures`).
         asked: Of `benchmark_pictures`.
 
     Returns:

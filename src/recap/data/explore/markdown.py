@@ -5,6 +5,34 @@ from typing import Any
 
 from recap.data.explore.diagnosis import Finding
 from recap.data.explore.exploration import Exploration
+from recap.data.explore.sizes import LARGE_ABOVE_PX, SMALL_BELOW_PX
+from recap.data.statistics.text import MIN_WORDS
+
+LABELS = {
+    "words_mean": "words in a caption, mean",
+    "words_sd": "words in a caption, sd",
+    "characters_mean": "characters in a caption, mean",
+    "characters_sd": "characters in a caption, sd",
+    "too_short_percent": f"fewer than {MIN_WORDS} words, %",
+    "repetitive_percent": "a run of up to four words at once followed by itself, %",
+    "word_repetition_percent": "words that stood in their caption before, mean %",
+    "duplicate_caption_percent": "an earlier row has the caption, but for case and blanks, %",
+    "near_duplicate_caption_percent": "an earlier row's caption differs little or not at all, %",
+    "word_repetition_dropped_percent": "the recipe's `word_repetition_filter` drops, %",
+    "character_repetition_dropped_percent": "the recipe's `character_repetition_filter` drops, %",
+    "boilerplate_percent": "with boilerplate of any kind, %",
+    "images": "pictures",
+    "width_mean_px": "width, mean, pixels",
+    "height_mean_px": "height, mean, pixels",
+    "small_percent": f"small: a side below {SMALL_BELOW_PX} pixels, %",
+    "medium_percent": "medium: neither small nor large, %",
+    "large_percent": f"large: not small, and a side above {LARGE_ABOVE_PX} pixels, %",
+    "duplicate_image_rows": "rows with an earlier row's picture, as the same file",
+    "near_duplicate_image_rows": "rows with an earlier row's picture, as the same file or look",
+    "brightness_mean": "brightness, mean: 0 black, 255 white",
+    "brightness_sd": "brightness, sd",
+}
+"""What the numbers of details mean."""
 
 LONGEST_LIST = 15
 LONGEST_EXAMPLE = 120
@@ -158,4 +186,4 @@ def _rows(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _numbers(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [item for item in values.items() if not isinstance(item[1], Mapping)]
+    return [(LABELS[name], value) for name, value in values.items() if not isinstance(value, Mapping)]

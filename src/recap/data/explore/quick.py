@@ -1,22 +1,24 @@
-"""A sample of pairs that no stage has prepared, in any format that `prepare` reads; what is no pair is counted."""
+"""A sample of pairs that no stage has prepared, in any format that `prepare` reads, judged as `prepare` does."""
 
+import os
 import random
 from pathlib import Path
 from typing import Any
 
 import pandas
 
-from recap.data.corpus.images import BadImage, locate
-from recap.data.explore.pictures import UNREADABLE, facts_of
-from recap.data.explore.table import INDEX, read_index
+from recap.data.corpus.index import INDEX, digest_of
+from recap.data.corpus.references import Links
+from recap.data.explore.table import COLUMNS, read_index
 from recap.data.formats.source import open_source
+from recap.data.sources.examination import Files, Picture, examined
 from recap.runtime.errors import UserError
-from recap.runtime.faults import Fault
+from recap.runtime.faults import Fault, first_of
 from recap.runtime.seeding import derive_seed
 
 
 def read_sample(
-    path: Path, images: Path | None, *, rows: int, seed: int
+    path: Path, images: Path | None, *, rows: int, seed: int, links: Links = "inside", workers: int | None = None
 ) -> tuple[pandas.DataFrame, list[dict[str, Any]]]:
     """Read some rows of a source. It is gone through twice: to count, and to read what was drawn.
 
@@ -25,9 +27,11 @@ def read_sample(
         images: What the paths of images are relative to: the folder, or the file's folder, if not given.
         rows: How many to look at, drawn at random; all where there are no more.
         seed: Of the draw.
+        links: Where symbolic links may lead, see `recap.data.corpus.references.resolve`.
+        workers: Processes that decode pictures; one per CPU if None.
 
     Returns:
-        The table of the rows that can be used, in the source's order, and the others with their `reason`.
+        The table of the rows that can be used, in the source's order, and of the others `reason` and `detail`.
 
     Raises:
         UserError: Nothing is there, nothing here reads it, or no row of it can be used.
@@ -39,23 +43,27 @@ def read_sample(
     source = open_source(path, root=images)
     count = sum(1 for _ in source)
     chosen = set(draw.sample(range(count), min(rows, count)))
+    drawn = (row for number, row in enumerate(source) if number in chosen)
     found: list[dict[str, Any]] = []
-    rejected: list[dict[str, Any]] = []
-    for number, row in enumerate(source):
-        if number not in chosen:
-            continue
+    faults: list[Fault] = []
+    known: dict[str, dict[str, Any] | Fault] = {}  # by picture's name its facts, or what is wrong with it
+    for row, new in examined(drawn, Files(source.root, links), known, workers or len(os.sched_getaffinity(0))):
         if isinstance(row, Fault):
-            rejected.append(row.to_row())
+            faults.append(row)
+            continue
+        if new is not None:
+            known[row.image] = _facts(new.picture) if isinstance(new.picture, Picture) else new.picture
+        facts = known[row.image]
+        if isinstance(facts, Fault):
+            faults.append(facts.at(row.where, row.id))
         else:
-            facts = _facts(source.root, row.image, row.content)
             found.append({"id": row.id, "image": row.image, "caption": row.caption, **facts})
     if not found:
-        raise UserError(f"{path}: expected image-caption pairs, found {count} rows and none that can be used")
-    return pandas.DataFrame(found), rejected
+        raise UserError(
+            f"{path}: expected image-caption pairs, found {count} rows and none that can be used{first_of(faults)}"
+        )
+    return pandas.DataFrame(found, columns=list(COLUMNS)), [fault.to_row() for fault in faults]
 
 
-def _facts(root: Path, name: str, content: bytes | None) -> dict[str, Any]:
-    try:
-        return {**facts_of(locate(root, name).read_bytes() if content is None else content, name), "broken": ""}
-    except BadImage as error:
-        return {**UNREADABLE, "broken": str(error)}
+def _facts(picture: Picture) -> dict[str, Any]:
+    return {**picture.facts, "digest": digest_of(picture.content)}

@@ -159,13 +159,12 @@ def _mappers(captions: pandas.Series, left: Bools) -> list[Rule]:
         changed = (before != cleaned).to_numpy()
         if changed.any():
             rules.append(Rule(operator, arguments, f"takes {reason} out", changed, changed & left, True, changes=True))
-    touched = (captions != cleaned).to_numpy()
-    short = numpy.zeros(len(captions), dtype=bool)
-    left_over = text_statistics(list(cleaned[touched]), {"maximum_line_length_filter": {}})
-    short[touched] = dropped_by("maximum_line_length_filter", {"min_len": MIN_CHARACTERS}, left_over)
-    if (short & left).any():
+    operator, arguments = "maximum_line_length_filter", {"min_len": MIN_CHARACTERS}
+    short = dropped_by(operator, arguments, text_statistics(list(cleaned), {operator: {}}))
+    if (short & left & (captions != cleaned).to_numpy()).any():
+        # It judges captions without markup too.
         reason = "too little is left of it"
-        rules.append(Rule("maximum_line_length_filter", {"min_len": MIN_CHARACTERS}, reason, short, short & left, True))
+        rules.append(Rule(operator, arguments, reason, short, short & left, _is_cleaning(short)))
     return rules
 
 

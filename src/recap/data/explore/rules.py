@@ -3,6 +3,7 @@
 Statistics are computed once and kept as columns, whatever the thresholds are that they are then held against.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ COLUMNS = {
 BATCH_ROWS = 1000
 
 Bools = numpy.ndarray[Any, numpy.dtype[numpy.bool_]]
+Hashes = numpy.ndarray[Any, numpy.dtype[numpy.uint64]]
 
 
 def text_statistics(
@@ -100,6 +102,23 @@ def caption_hashes(captions: Iterable[str], arguments: Mapping[str, Any]) -> pan
     (operator,) = load_ops([{"document_deduplicator": dict(arguments)}])
     hashes = (operator.compute_hash({"text": caption})[HashKeys.hash] for caption in captions)
     return pandas.Series(list(hashes), dtype=object)
+
+
+def caption_signatures(captions: Iterable[str], arguments: Mapping[str, Any]) -> Hashes:
+    """What `document_minhash_deduplicator` holds captions for nearly the same by: rows that agree in one column.
+
+    Returns:
+        Digests of each band of a caption's MinHash, shape (rows, bands).
+    """
+    (operator,) = load_ops([{"document_minhash_deduplicator": dict(arguments)}])
+    signatures = [
+        [_digest(band) for band in operator.compute_hash({"text": caption})[HashKeys.minhash]] for caption in captions
+    ]
+    return numpy.array(signatures, dtype=numpy.uint64).reshape(len(signatures), operator.num_bands)
+
+
+def _digest(band: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(band, digest_size=8).digest())
 
 
 def mapped(name: str, arguments: Mapping[str, Any], captions: pandas.Series) -> pandas.Series:

@@ -23,21 +23,19 @@ def size_classes(pictures: pandas.DataFrame) -> pandas.Series:
     return pandas.Series(numpy.select([small, large], ["small", "large"], "medium"), index=pictures.index)
 
 
-def describe_images(pictures: pandas.DataFrame, num_broken: int) -> dict[str, Any]:
+def describe_images(pictures: pandas.DataFrame) -> dict[str, Any]:
     """Summarise the pictures of a corpus.
 
     Args:
-        pictures: The readable ones, each once: `width` and `height` in pixels as shown, `format`, `mode`.
-        num_broken: How many different ones could not be read.
+        pictures: Each once: `width` and `height` in pixels as shown, `format`, `mode`.
 
     Returns:
-        Counts, mean sides in pixels and percentages (0-100 of the readable pictures); None where there is none.
+        Their number, mean sides in pixels and percentages (0-100 of the pictures); None where there is none.
     """
     count = len(pictures)
     classes = Counter(size_classes(pictures))
     return {
         "images": count,
-        "broken_images": num_broken,
         "width_mean_px": float(pictures["width"].mean()) if count else None,
         "height_mean_px": float(pictures["height"].mean()) if count else None,
         **{f"{name}_percent": percent(classes[name], count) for name in ("small", "medium", "large")},

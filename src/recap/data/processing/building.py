@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from recap.data.processing import leaks  # noqa: F401 - registers its operator
 from recap.data.processing.juicer import (
     OPERATORS,
     Deduplicator,
@@ -14,7 +13,7 @@ from recap.data.processing.juicer import (
     load_ops,
     pre_instantiation_check,
 )
-from recap.data.processing.operators import OWN, read_captions
+from recap.data.processing.operators import OF_CAPTIONS, OWN, read_captions, read_leaked
 from recap.data.processing.recipe import Operator, Recipe
 from recap.data.processing.rows import MARKED_TEXT
 from recap.runtime.errors import UserError, one_line
@@ -50,7 +49,8 @@ def build_operators(recipe: Recipe, captions: str | Path) -> list[Any]:
             f"recipe {recipe.name}: {'; '.join(map(str, error.errors))}; "
             f"{len(OPERATORS.modules)} operators exist, Data-Juicer's own and {', '.join(sorted(OWN))}"
         ) from None
-    read_captions.cache_clear()  # another run in this process may have read an older file
+    for reader in (read_captions, read_leaked):
+        reader.cache_clear()  # another run in this process may have read an older file
     return [_build(recipe, operator, captions) for operator in recipe.operators]
 
 
@@ -75,7 +75,7 @@ def _complete(operator: Operator, captions: str | Path) -> dict[str, Any]:
     A failing operator must raise: with `skip_op_error`, Data-Juicer would drop its whole batch without a word.
     """
     supplied: dict[str, Any] = {"auto_op_parallelism": False, "num_proc": None, "skip_op_error": False}
-    if operator.name in OWN:
+    if operator.name in OF_CAPTIONS:
         supplied["captions_path"] = str(captions)
     if operator.name in NEED_MARKERS:
         supplied["text_key"] = MARKED_TEXT

@@ -2,10 +2,11 @@
 
 `blip2_captioned_filter`   keeps rows whose image has a BLIP-2 caption
 `blip2_caption_mapper`     puts that caption in the place of the raw one
+`leaked_image_filter`      drops rows whose image a benchmark asks about
 
-Both read `captions_path`, JSON Lines of `{"image", "caption"}`, and find a row by its image. The stage supplies the
-path, so recipes do not name it. BLIP-2 does not run here: captions are made once, by the stage before, and serve every
-recipe.
+They know an image by its name and open none. The first two read `captions_path`, JSON Lines of `{"image", "caption"}`;
+the stage supplies the path, so recipes do not name it. BLIP-2 does not run here: captions are made once, by the stage
+before, and serve every recipe. The third reads `leaked_path`, the list that `explore` makes.
 
 `dj-process --custom-operator-paths` takes this file too (docs/DATA.md); there a recipe names `captions_path`.
 """
@@ -31,7 +32,8 @@ from recap.io import read_jsonl
 
 RAW, BLIP2 = "raw", "blip2"
 
-OWN = ("blip2_captioned_filter", "blip2_caption_mapper")
+OF_CAPTIONS = ("blip2_captioned_filter", "blip2_caption_mapper")
+OWN = (*OF_CAPTIONS, "leaked_image_filter")
 
 STATISTICS_OF_IMAGES = (
     StatsKeys.aspect_ratios, StatsKeys.image_width, StatsKeys.image_height, StatsKeys.image_sizes,
@@ -51,15 +53,22 @@ def read_captions(path: str) -> dict[str, str]:
     return {row["image"]: row["caption"] for row in read_jsonl(path) if row["caption"].strip()}
 
 
-def value_for(image: str, values: dict[str, str]) -> str | None:
-    """What is known of an image, such as its caption: by its name, or by a path that ends in it.
+@lru_cache(maxsize=1)
+def read_leaked(path: str) -> dict[str, str]:
+    """The benchmark of each leaked picture by its name, from JSON Lines of `{"image", "benchmark", ...}`."""
+    return {row["image"]: row["benchmark"] for row in read_jsonl(path)}
 
-    Names are those below the folder of the corpus; Data-Juicer makes paths of its own of what rows say.
+
+def value_for(image: str, values: dict[str, str]) -> str | None:
+    """What is known of an image, such as its caption: by its name, or by an absolute path that ends in it.
+
+    Names are those below the folder of the corpus. Data-Juicer's own command makes absolute paths of what rows say; the
+    end of a name is another image's name.
     """
     if image in values:
         return values[image]
-    parts = PurePath(image).parts
-    ends = ("/".join(parts[start:]) for start in range(1, len(parts)))
+    path = PurePath(image)
+    ends = ("/".join(path.parts[start:]) for start in range(1, len(path.parts))) if path.is_absolute() else ()
     return next((values[end] for end in ends if end in values), None)
 
 
@@ -145,3 +154,27 @@ class Blip2CaptionMapper(Mapper):
             verdicts = rule.process_batched(rule.compute_stats_batched(batch))
             passed = [before and bool(verdict) for before, verdict in zip(passed, verdicts, strict=True)]
         return passed
+
+
+@OPERATORS.register_module("leaked_image_filter")
+@NON_STATS_FILTERS.register_module("leaked_image_filter")
+class LeakedImageFilter(Filter):
+    """Keeps the rows whose picture is in no benchmark.
+
+    Args:
+        leaked_path: JSON Lines of `{"image", "benchmark", ...}`, names as in corpus rows: `data/explore/leaked.jsonl`.
+    """
+
+    _batched_op = True
+
+    def __init__(self, leaked_path: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.leaked_path = leaked_path
+        read_leaked(leaked_path)  # fail now, and let forked workers inherit it
+
+    def compute_stats_batched(self, samples: Batch) -> Batch:
+        return samples
+
+    def process_batched(self, samples: Batch) -> list[bool]:
+        leaked = read_leaked(self.leaked_path)
+        return [value_for(images[0], leaked) is None for images in samples[self.image_key]]

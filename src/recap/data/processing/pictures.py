@@ -1,8 +1,7 @@
 """Pictures of a corpus for Data-Juicer's operators: as files while an operator reads them, their sizes without reading.
 
-Where the corpus is a folder of files, operators see its paths. Where it is shards and an index, they see the names of
-pictures; those that read pictures find temporary files there, a batch at a time, and the filters that only measure find
-what the index says.
+Rows name pictures. Operators that read them find temporary files in the place of the names, a batch at a time; filters
+that only measure find what the corpus's index says.
 """
 
 import inspect
@@ -12,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow
-from pyarrow import compute, parquet
+from pyarrow import compute
 
 from recap.data.corpus.images import BadImage, stored_image
-from recap.data.corpus.index import INDEX, index_of
+from recap.data.corpus.index import INDEX, index_of, index_table
 from recap.data.processing.columns import json_column, statistics_of, with_column
 from recap.data.processing.juicer import Deduplicator, Fields, Filter, Mapper, Selector, StatsKeys
 from recap.data.processing.operators import OWN
@@ -29,13 +28,8 @@ MEASURED = {
 """Filters whose statistics the index holds: upright pixels, as Data-Juicer opens pictures, and bytes."""
 
 
-def is_indexed(root: str | Path) -> bool:
-    """Whether pictures lie in shards, or in files of the user's that an index names, and not in a folder of files."""
-    return (Path(root) / INDEX).is_file()
-
-
 def reads_pictures(operator: type, name: str) -> bool:
-    """Whether an operator opens pictures of an indexed corpus: its code names `image_key`, the index does not serve it.
+    """Whether an operator opens pictures: its code names `image_key`, and neither the index nor a name serves it.
 
     So does Data-Juicer's own catalogue of operators find out (data_juicer/tools/op_search.py, analyze_modality_tag).
     """
@@ -47,7 +41,7 @@ def reads_pictures(operator: type, name: str) -> bool:
 
 @contextmanager
 def picture_files(root: str | Path, names: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Give pictures of an indexed corpus as files, which end with the block.
+    """Give pictures of a corpus as files, which end with the block.
 
     Args:
         root: The folder of the corpus.
@@ -61,7 +55,7 @@ def picture_files(root: str | Path, names: Sequence[str]) -> Iterator[dict[str, 
     """
     index = index_of(root)
     if index is None:
-        raise FileNotFoundError(f"{Path(root) / INDEX} is gone")
+        raise FileNotFoundError(f"{Path(root) / INDEX}: expected a corpus's index, found nothing; run prepare")
     with TemporaryDirectory(prefix="recap-pictures-") as folder:
         paths = {}
         for number, name in enumerate(dict.fromkeys(names)):
@@ -78,13 +72,13 @@ def with_measures(table: pyarrow.Table, operator: str, root: str | Path) -> pyar
     """Rows with the statistics that an operator would measure, taken from the index, which it then uses.
 
     Raises:
-        UserError: The index lacks a picture.
+        UserError: There is no index, or it is damaged, or it lacks a picture.
     """
     wanted = MEASURED.get(operator, ())
     known = statistics_of(table.slice(0, 1))
-    if not wanted or not is_indexed(root) or known[0].keys() >= set(wanted):
+    if not wanted or known[0].keys() >= set(wanted):
         return table
-    index = parquet.read_table(Path(root) / INDEX, columns=["image", "width", "height", "length"])
+    index = index_table(Path(root) / INDEX, ["image", "width", "height", "length"])
     names = compute.list_flatten(table["images"])
     rows = compute.index_in(names, value_set=index["image"])
     if rows.null_count:

@@ -1,6 +1,6 @@
 """Rows as operators see them, in a Data-Juicer dataset, and corpus rows made of what is left of them.
 
-An operator's row holds `id`, the bare caption as `text`, `images` (one path or name) and the user's further fields,
+An operator's row holds `id`, the bare caption as `text`, `images` (one name) and the user's further fields,
 each a column of its own. Data-Juicer adds its columns: `__dj__stats__`, `__dj__meta__`, hashes. They stay with the row.
 """
 
@@ -30,17 +30,12 @@ RESERVED = (*ROW, MARKED_TEXT, "raw_text", "caption_source")
 HASHES = {value for name, value in vars(HashKeys).items() if not name.startswith("_")}
 
 
-def to_dataset(records: Sequence[Record], images: Sequence[str]) -> NestedDataset:
-    """The rows of a corpus for operators.
-
-    Args:
-        records: The corpus.
-        images: Of each record what operators see as its image.
-    """
+def to_dataset(records: Sequence[Record]) -> NestedDataset:
+    """The rows of a corpus for operators."""
     columns = {
         "id": pyarrow.array([record.id for record in records], pyarrow.string()),
         "text": pyarrow.array([record.caption for record in records], pyarrow.string()),
-        "images": pyarrow.array([[image] for image in images], pyarrow.list_(pyarrow.string())),
+        "images": pyarrow.array([[record.image] for record in records], pyarrow.list_(pyarrow.string())),
     }
     for name in dict.fromkeys(name for record in records for name in record.fields):
         if name in RESERVED:

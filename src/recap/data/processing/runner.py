@@ -20,12 +20,12 @@ import datasets
 import pyarrow
 
 from recap.data.corpus.records import Record, caption_of, dj_text
-from recap.data.processing import workers as batches
+from recap.data.processing import batches
 from recap.data.processing.accounting import Row, Rows, Step, account, check_rows, derived_ids
 from recap.data.processing.building import OPERATOR_ERRORS, build_operators, told
 from recap.data.processing.columns import as_dataset, as_table, statistics_of, with_column
 from recap.data.processing.juicer import Filter, Mapper, sampling, start_workers_by
-from recap.data.processing.pictures import is_indexed, reads_pictures, with_measures
+from recap.data.processing.pictures import reads_pictures, with_measures
 from recap.data.processing.recipe import Operator, Recipe
 from recap.data.processing.rows import MARKED_TEXT, ROW, computed_columns, corpus_rows, to_dataset
 from recap.runtime.errors import UserError
@@ -61,7 +61,7 @@ def run_recipe(
     Args:
         recipe: Its operators run in order.
         records: The corpus; ids must be unique.
-        image_root: The folder that the records' image paths start from, or that of their shards and index.
+        image_root: The folder of the corpus's shards and index.
         captions: BLIP-2 captions, JSON Lines of `{"image", "caption"}`.
         workers: Processes per operator; the result does not depend on it.
         seed: Of operators that draw.
@@ -78,7 +78,7 @@ def run_recipe(
         raise UserError(f"expected a corpus of rows with different ids, found {repeated} repeated; rerun prepare")
     _show_progress_bars(len(records) >= PROGRESS_BAR_ROWS)
     sampling.seed = seed
-    run = _Run(records, Path(image_root).absolute(), workers, seed)
+    run = _Run(records, Path(image_root), workers, seed)
     for operator, op in zip(recipe.operators, built, strict=True):
         step = run.apply(operator, op)
         logger.info(
@@ -102,9 +102,7 @@ class _Run:
 
     def __init__(self, records: Sequence[Record], root: Path, workers: int, seed: int) -> None:
         self.root, self.workers, self.seed = root, workers, seed
-        self.indexed = is_indexed(root)
-        images = [record.image if self.indexed else str(root / record.image) for record in records]
-        self.table = self.given = as_table(to_dataset(records, images))
+        self.table = self.given = as_table(to_dataset(records))
         self.records = records
         self.sources = {record.id: number for number, record in enumerate(records)}
         self.statistics_by: dict[str, dict[str, None]] = {}
@@ -119,7 +117,7 @@ class _Run:
     def apply(self, operator: Operator, op: Any) -> Step:
         """Run one operator on the rows."""
         seed = derive_seed(self.seed, operator.label)
-        pictures = self.root if self.indexed and reads_pictures(type(op), operator.name) else None
+        pictures = self.root if reads_pictures(type(op), operator.name) else None
         batches.prepare(op, seed, pictures)
         batches.seed_libraries(seed)
         before, table = _rows(self.table), with_measures(self.table, operator.name, self.root)

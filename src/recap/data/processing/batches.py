@@ -25,7 +25,7 @@ class BatchMethod:
     Args:
         method: Bound to the operator, which Data-Juicer finds through `__wrapped__`.
         seed: Of this operator in this run.
-        pictures: The folder of an indexed corpus, of an operator that reads pictures; None of others.
+        pictures: The folder of the corpus, of an operator that reads pictures; None of others.
     """
 
     def __init__(self, method: Callable[..., Any], seed: int, pictures: Path | None) -> None:

@@ -25,12 +25,12 @@ from torch import nn
 from tqdm import tqdm
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedConfig, PreTrainedModel
 
+from recap.merging.logits import NO_DIFFERENCE, Comparison, Difference, Output
+from recap.merging.probes import Probes
 from recap.models.loading import dtype_name
 from recap.models.mgm.checkpoint import stream_weights
 from recap.runtime.errors import UserError, one_line
 from recap.training.adapters import load_adapter
-from recap.training.logits import NO_DIFFERENCE, Comparison, Difference, Output
-from recap.training.probes import Probes
 
 logger = logging.getLogger(__name__)
 

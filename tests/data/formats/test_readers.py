@@ -283,8 +283,8 @@ def test_text_that_a_table_holds_as_bytes(folder: Folder) -> None:
 def test_a_conversation_is_a_pair_whoever_speaks(folder: Folder, speakers: tuple[str, str], asked: str) -> None:
     """As the finetune set's reader understands it; what was asked trains nothing and may be empty."""
     said = [{"from": speaker, "value": value} for speaker, value in zip(speakers, (asked, "words"), strict=True)]
-    [row], rejected = read(folder.json("t.json", [{"image": "c.png", "conversations": said}]))
-    assert rejected == [] and (row.caption, row.fields) == ("words", {"prompt": asked})
+    [row], rejected = read(folder.json("t.json", [{"image": "c.png", "conversations": [], "messages": said}]))
+    assert rejected == [] and (row.caption, row.fields["prompt"]) == ("words", asked)
 
 
 def test_columns_by_parameter(folder: Folder) -> None:

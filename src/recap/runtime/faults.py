@@ -32,9 +32,12 @@ class Fault:
 
     def to_row(self) -> dict[str, Any]:
         """As JSON; half of a surrogate pair, which a place or a path may hold, is spelt out."""
-        return {
-            key: value and value.encode("utf-8", "backslashreplace").decode() for key, value in asdict(self).items()
-        }
+        return {key: value and spelt_out(value) for key, value in asdict(self).items()}
+
+
+def spelt_out(text: str) -> str:
+    r"""A text as UTF-8 can hold it: halves of surrogate pairs, and bytes of file names, as \udce9."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Unusable(Exception):

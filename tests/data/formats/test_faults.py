@@ -243,6 +243,33 @@ def test_utf_16_is_told(folder: Folder, name: str) -> None:
         open_source(folder.binary(name, json.dumps(GOOD).encode("utf-16")))
 
 
+def test_names_that_are_not_utf_8_are_spelt_out(folder: Folder) -> None:
+    with tarfile.open(folder.path / "t.tar", "w", errors="surrogateescape") as tar:
+        for name, content in (("caf\udce9.png", picture(1)), ("caf\udce9.txt", b"words")):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    [row], rejected = read(folder.path / "t.tar")
+    assert rejected == [] and (row.id, row.image) == (r"t.tar:caf\udce9", r"t/caf\udce9.png")
+
+
+def test_lists_within_lists_cost_a_field_or_a_row(folder: Folder) -> None:
+    deep = "[" * 900 + "]" * 900
+    lines = [f'{{"text": "w", "image": "c.png", "more": {deep}}}', f'{{"text": {deep}, "image": "c.png"}}']
+    endless = f'{{"text": "w", "image": "c.png", "more": {"[" * 10**5}{"]" * 10**5}}}'
+    number = f'{{"text": "w", "image": "c.png", "more": {"9" * 5000}}}'
+    [row], rejected = read(folder.text("t.jsonl", "\n".join([*lines, endless, number])))
+    assert row.where == "t.jsonl:1" and row.fields == {}
+    assert [fault.where for fault in rejected] == ["t.jsonl:2", "t.jsonl:3", "t.jsonl:4"]
+    assert {fault.reason for fault in rejected} <= {"several_captions", "missing_text", "broken_json"}
+
+
+def test_a_first_line_that_is_broken_costs_itself(folder: Folder) -> None:
+    for line in ("{", '{"id": "x", "te', '{"text": "w", "more": oops}'):
+        rows, [rejected] = read(folder.text("t.jsonl", f"{line}\n{json.dumps(GOOD)}\n"))
+        assert len(rows) == 1 and (rejected.where, rejected.reason) == ("t.jsonl:1", "broken_json")
+
+
 @pytest.mark.parametrize("content", [GOOD, {"data": [GOOD]}])
 def test_an_object_over_several_lines_is_told(folder: Folder, content: dict) -> None:
     with pytest.raises(

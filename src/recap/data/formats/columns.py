@@ -23,10 +23,13 @@ USUAL_NAMES = {
 
 def has_value(value: Any) -> bool:
     """Whether a cell says anything: null, NaN, the empty text and lists of nothing else say nothing."""
-    if isinstance(value, list | tuple):
-        return any(map(has_value, value))
-    if isinstance(value, dict):
-        return any(map(has_value, value.values()))
+    try:
+        if isinstance(value, list | tuple):
+            return any(map(has_value, value))
+        if isinstance(value, dict):
+            return any(map(has_value, value.values()))
+    except RecursionError:  # lists within lists: who reads them tells
+        return True
     if isinstance(value, float):
         return not math.isnan(value)
     return value is not None and value not in ("", b"")

@@ -1,11 +1,12 @@
 """Rows in JSON: an object per line (Data-Juicer's, or plain ones) or an array of them (LLaVA's), whatever the name."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from recap.data.formats.files import read_shards, refuse_utf_16
-from recap.data.formats.json_text import array_items, object_items, starts_with
+from recap.data.formats.json_text import array_items, starts_with
 from recap.data.formats.llava import read_pair
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, json_lines, parse_object
@@ -45,22 +46,29 @@ def _values(name: str, path: Path) -> Iterator[tuple[str, Any | BadRow]]:
             yield f"{name}:item {number}", value
         return
     refuse_utf_16(path)
-    for position, (number, line) in enumerate(json_lines(path)):
-        try:
-            yield f"{name}:{number}", parse_object(line)
-        except BadRow as fault:
-            if position == 0 and _is_an_object(path):
-                raise UserError(
-                    f"{path}: expected an object in each line, or an array of objects, found an object over several "
-                    "lines; `jq -c . FILE` writes lines of objects, `jq -c '.KEY[]' FILE` those of a list in one"
-                ) from None
-            yield f"{name}:{number}", fault
+    lines = ((number, _parsed(line)) for number, line in _not_one_object(path))
+    yield from ((f"{name}:{number}", value) for number, value in lines)
 
 
-def _is_an_object(path: Path) -> bool:
-    """Whether a file whose first line is no object begins with one all the same."""
+def _parsed(line: bytes) -> dict[str, Any] | BadRow:
     try:
-        next(object_items(path), None)
-    except UserError:
-        return False
-    return True
+        return parse_object(line)
+    except BadRow as fault:
+        return fault.with_traceback(None)
+
+
+def _not_one_object(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file.
+
+    Raises:
+        UserError: The first two lines are no objects, but the beginning of one.
+    """
+    lines = json_lines(path)
+    head = list(islice(lines, 2))
+    broken = [line for _, line in head if isinstance(_parsed(line), BadRow)]
+    if len(broken) == 2 and broken[0].startswith(b"{") and broken[0].endswith((b"{", b"[")):
+        raise UserError(
+            f"{path}: expected an object in each line, or an array of objects, found an object over several lines; "
+            "`jq -c . FILE` writes lines of objects, `jq -c '.KEY[]' FILE` those of a list in one"
+        )
+    return chain(head, lines)

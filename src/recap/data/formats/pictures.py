@@ -14,6 +14,7 @@ from PIL import Image
 from recap.data.corpus.images import DECODING_ERRORS, FORMATS, SUFFIX_BY_FORMAT
 from recap.data.corpus.references import SUFFIXES
 from recap.data.sources.fields import BadRow, writable
+from recap.runtime.faults import spelt_out
 
 _DATA_URI = re.compile(r"data:[^,]*,")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
@@ -101,7 +102,7 @@ class Pictures:
             if self._named.setdefault(key, digest) == digest:
                 return name
         file, _, position = where.rpartition(":")
-        stem = f"{PurePosixPath(file).with_suffix('')}/{position.rpartition(' ')[2]}"
+        stem = spelt_out(f"{PurePosixPath(file).with_suffix('')}/{position.rpartition(' ')[2]}")
         return f"{below_root(stem)}{suffix_of(content)}"
 
     def _path(self, value: str) -> str:

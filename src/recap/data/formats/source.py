@@ -25,7 +25,7 @@ from recap.data.formats.webdataset import read_webdataset
 from recap.data.sources.fields import BadRow, identifier, text, writable
 from recap.data.sources.samples import Sample
 from recap.runtime.errors import UserError
-from recap.runtime.faults import Fault
+from recap.runtime.faults import Fault, spelt_out
 
 Reader = Callable[[Path], Iterator[RawRow | Fault]]
 
@@ -111,13 +111,15 @@ class Source:
         values = dict(row.values)
         row_id: str | None = None
         try:
-            row_id = self._take_id(values) or row.where
+            row_id = self._take_id(values) or spelt_out(row.where)
             caption = self._take_caption(row, values)
             image, content = self._take_image(row, values, pictures)
         except BadRow as error:
             return error.at(row.where, row_id)
+        except RecursionError:
+            return Fault(row.where, row_id, "broken_json", "expected values, found lists within lists too deep to read")
         # A column that could have told, and is empty, is no field of its own.
-        told = {name: value for name, value in values.items() if has_value(value) or not self._columns.is_usual(name)}
+        told = {name: value for name, value in values.items() if not self._columns.is_usual(name) or has_value(value)}
         return Sample(row.where, row_id, image, caption, fields.keep(told), content)
 
     def _take_id(self, values: dict[str, Any]) -> str | None:

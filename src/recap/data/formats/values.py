@@ -23,7 +23,7 @@ class Fields:
             try:
                 name.encode("utf-8")
                 kept[name] = as_json(value)
-            except (TypeError, UnicodeEncodeError) as error:
+            except (TypeError, UnicodeEncodeError, RecursionError) as error:
                 if name not in self._told:
                     self._told.add(name)
                     logger.warning(

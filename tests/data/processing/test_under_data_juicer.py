@@ -15,6 +15,7 @@ from recap.io import read_jsonl, write_jsonl
 PROCESS: list[dict[str, Any]] = [
     {"blip2_captioned_filter": {}},
     {"blip2_caption_mapper": {}},
+    {"leaked_image_filter": {}},
     {"text_length_filter": {"min_len": 60}},
 ]
 
@@ -22,7 +23,7 @@ PROCESS: list[dict[str, Any]] = [
 PROGRAM = """
 import json, sys
 import recap.data.processing.juicer as juicer
-for name in ("blip2_captioned_filter", "blip2_caption_mapper"):
+for name in ("blip2_captioned_filter", "blip2_caption_mapper", "leaked_image_filter"):
     assert name not in juicer.OPERATORS.modules
 import importlib.util
 spec = importlib.util.spec_from_file_location("custom", sys.argv[1])
@@ -46,24 +47,23 @@ def exported(folder: Path, records: list[Record]) -> Path:
     return folder
 
 
-def with_captions(folder: Path) -> list[dict[str, Any]]:
-    captions = {"captions_path": str(folder / "captions.jsonl")}
-    return [
-        {name: {**arguments, **captions} if name.startswith("blip2") else arguments}
-        for item in PROCESS
-        for name, arguments in item.items()
-    ]
+def with_paths(folder: Path) -> list[dict[str, Any]]:
+    """The operators with the files that the stage, or Recap's own recipe, names for them."""
+    write_jsonl(folder / "leaked.jsonl", [{"image": "images/short.png", "benchmark": "gqa"}])
+    captions, leaked = {"captions_path": str(folder / "captions.jsonl")}, {"leaked_path": str(folder / "leaked.jsonl")}
+    files = {"blip2_captioned_filter": captions, "blip2_caption_mapper": captions, "leaked_image_filter": leaked}
+    return [{name: {**arguments, **files.get(name, {})}} for item in PROCESS for name, arguments in item.items()]
 
 
 def assert_recaptioned(rows: list[dict[str, Any]]) -> None:
-    assert [row["id"] for row in rows][:2] == ["good", "tiny"] and len(rows) == 7
+    assert [row["id"] for row in rows][:3] == ["good", "tiny", "long"] and len(rows) == 6  # "short" leaked
     assert rows[0]["text"] == "<__dj__image> a street with a sign and number 0 <|__dj__eoc|>"
     assert {row["caption_source"] for row in rows} == {"blip2"}
 
 
 def test_operators_load_from_their_file(root: Path, exported: Path) -> None:
     operators = root / "src/recap/data/processing/operators.py"
-    arguments = [str(operators), str(exported / "rows.jsonl"), json.dumps(with_captions(exported))]
+    arguments = [str(operators), str(exported / "rows.jsonl"), json.dumps(with_paths(exported))]
     done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert_recaptioned(json.loads(done.stdout))
@@ -74,7 +74,7 @@ def test_operators_load_from_their_file(root: Path, exported: Path) -> None:
 def test_dj_process(root: Path, exported: Path) -> None:
     recipe = {
         "project_name": "test", "dataset_path": str(exported / "rows.jsonl"), "np": 1,
-        "export_path": str(exported / "out" / "rows.jsonl"), "process": with_captions(exported),
+        "export_path": str(exported / "out" / "rows.jsonl"), "process": with_paths(exported),
         "custom_operator_paths": [str(root / "src/recap/data/processing/operators.py")],
     }  # fmt: skip
     (exported / "recipe.yaml").write_text(json.dumps(recipe))

@@ -72,7 +72,7 @@ def main() -> None:
         blank_rows = []
         if answer.blank_images:
             # A question whose image cannot be read counts in neither pass.
-            readable = [question for question in questions if not shown[question.key].unanswered]
+            readable = [question for question in questions if shown[question.key].fault is None]
             blank = shown | answerer.answer(readable, blank=True)
             blank_rows = answer_rows(questions, blank, model_id=Path(folder).name, blank=True)
         write_jsonl(args.answers, answer_rows(questions, shown, model_id=Path(folder).name))

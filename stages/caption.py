@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--images", type=Path, required=True, help="folder that the rows' image paths start from")
     parser.add_argument("--model", type=Path, required=True, help="BLIP-2 folder")
     parser.add_argument("--captions", type=Path, required=True, help="out: {image, caption} per image (JSONL)")
-    parser.add_argument("--failed", type=Path, required=True, help="out: {image, reason, detail} per failure (JSONL)")
+    parser.add_argument("--failed", type=Path, required=True, help="out: images without one, and why (JSONL)")
     parser.add_argument("--metrics", type=Path, required=True, help="out: metrics (JSON)")
     parser.add_argument("--details", type=Path, required=True, help="out: everything that is no metric (JSON)")
     parser.add_argument("--timing", type=Path, required=True, help="out: seconds and hardware (JSON)")
@@ -40,12 +40,13 @@ def main() -> None:
     params, device_params, machine = (load_params(section, args.params) for section in sections)
 
     from recap.captioning.blip2 import Blip2Captioner, Decoding
-    from recap.captioning.captions import Caption, Failure, caption_images, unique_images
+    from recap.captioning.captions import Caption, caption_images, unique_images
     from recap.captioning.resume import resume_key
     from recap.captioning.summary import summarize
     from recap.data.corpus.records import read_corpus
     from recap.models.loading import dtype_name, pick_device, pick_dtype
     from recap.models.presence import require_model
+    from recap.runtime.faults import Fault
 
     with stage_timing(args.timing, "caption") as timing:
         model = require_model(args.model, "captioner")
@@ -67,7 +68,7 @@ def main() -> None:
             max_failed=params.max_failed,
         )
         captions = [{"image": o.image, "caption": o.caption} for o in result.outcomes if isinstance(o, Caption)]
-        failures = [vars(outcome) for outcome in result.outcomes if isinstance(outcome, Failure)]
+        failures = [outcome.to_row() for outcome in result.outcomes if isinstance(outcome, Fault)]
         write_jsonl(args.captions, captions)
         write_jsonl(args.failed, failures)
         write_results(args.metrics, args.details, "caption", summarize(result.outcomes), headline=HEADLINE)

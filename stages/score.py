@@ -4,9 +4,10 @@ import argparse
 import logging
 
 from recap.data.benchmarks.registry import BENCHMARKS
+from recap.evaluation.scoring.answer_files import read_answers
 from recap.evaluation.scoring.registry import scorer_of
 from recap.evaluation.scoring.results import check_answered, score_with_blank, write_breakdown
-from recap.io import read_jsonl, write_jsonl, write_results
+from recap.io import write_jsonl, write_results
 from recap.params import load_params
 from recap.runtime.stage import run
 from recap.runtime.timing import stage_timing
@@ -38,8 +39,8 @@ def main() -> None:
     scorer = scorer_of(benchmark)
     with stage_timing(args.timing, f"score@{args.benchmark}") as timing:
         questions = benchmark.load(args.questions)
-        blank_answers = list(read_jsonl(args.blank_answers))
-        metrics, rows = score_with_blank(scorer, questions, read_jsonl(args.answers), blank_answers)
+        blank_answers = list(read_answers(args.blank_answers))
+        metrics, rows = score_with_blank(scorer, questions, read_answers(args.answers), blank_answers)
         check_answered(metrics, score.max_unanswered, args.answers)
         log.info(
             "%s: accuracy %.2f %%, image blanked %s, %d of %d answered (%s)",

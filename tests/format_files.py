@@ -13,8 +13,8 @@ import pyarrow.parquet
 from PIL import Image
 
 from recap.data.formats.source import Source, open_source
-from recap.data.sources.rejections import Rejection
 from recap.data.sources.samples import Sample
+from recap.runtime.faults import Fault
 
 
 def picture(colour: int, format: str = "PNG") -> bytes:
@@ -73,7 +73,7 @@ class Folder:
         return path
 
 
-def read(path: Path | Source, **how: Any) -> tuple[list[Sample], list[Rejection]]:
+def read(path: Path | Source, **how: Any) -> tuple[list[Sample], list[Fault]]:
     """All rows of a source: the good ones, the rejected ones."""
     rows = list(path if isinstance(path, Source) else open_source(path, **how))
-    return [row for row in rows if isinstance(row, Sample)], [row for row in rows if isinstance(row, Rejection)]
+    return [row for row in rows if isinstance(row, Sample)], [row for row in rows if isinstance(row, Fault)]

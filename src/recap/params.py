@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 
 PARAMS_PATH = Path("params.yaml")
 # The section that only says how the work is spread. It changes no result: stages do not declare it.
@@ -229,7 +229,7 @@ def read_yaml(path: str | Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path}: expected a YAML file, found nothing") from None
     except YAMLError as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: {one_line(error)}") from None
 
 
 def validate(model: type[Section], value: Any, path: str | Path) -> Any:

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from recap.captioning.blip2 import Generated
-from recap.captioning.captions import Caption, Captions, Failure, caption_images, unique_images
+from recap.captioning.captions import Caption, Captions, caption_images, unique_images
 from recap.data.corpus.records import Record
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 from recap.runtime.scratch import Journal
 from recap.runtime.seeding import derive_seed
 
@@ -59,15 +60,17 @@ def test_a_bad_image_costs_its_row_and_no_other(pictures: tuple[Path, list[str]]
     (root / images[2]).write_bytes((root / images[2]).read_bytes()[:60])
     (root / images[7]).unlink()
     outcomes = caption(CountingCaptioner(), root, images).outcomes
-    failures = {outcome.image: outcome.reason for outcome in outcomes if isinstance(outcome, Failure)}
+    failures = {outcome.where: outcome.reason for outcome in outcomes if isinstance(outcome, Fault)}
     assert failures == {images[2]: "broken_image", images[7]: "missing_image"}
-    assert [o for o in outcomes if o.image not in failures] == [o for o in whole if o.image not in failures]
+    assert [o for o in outcomes if isinstance(o, Caption)] == [
+        o for o in whole if isinstance(o, Caption) and o.image not in failures
+    ]
 
 
 def test_a_path_out_of_the_folder_is_a_failure(pictures: tuple[Path, list[str]]) -> None:
     root, images = pictures
     outcome = caption(CountingCaptioner(), root / "images", ["../" + images[0]], max_failed=100.0).outcomes[0]
-    assert isinstance(outcome, Failure) and outcome.reason == "path_leaves_root"
+    assert isinstance(outcome, Fault) and outcome.reason == "path_leaves_root"
 
 
 def test_a_caption_without_words_is_a_failure(
@@ -78,7 +81,7 @@ def test_a_caption_without_words_is_a_failure(
     with pytest.raises(UserError, match=r"at most 20 percent of 12 images may fail, 4 \(33\.3 percent\) have already"):
         caption(CountingCaptioner(), root, images)
     outcomes = caption(CountingCaptioner(), root, images, max_failed=100.0).outcomes
-    assert outcomes[0] == Failure(images[0], "empty_caption", "the captioner wrote no word")
+    assert outcomes[0] == Fault(images[0], None, "empty_caption", "the captioner wrote no word")
 
 
 def test_too_many_failures_stop_the_run_early(pictures: tuple[Path, list[str]]) -> None:
@@ -88,7 +91,7 @@ def test_too_many_failures_stop_the_run_early(pictures: tuple[Path, list[str]]) 
     captioner = CountingCaptioner()
     with pytest.raises(UserError) as error:
         caption(captioner, root, images)
-    assert "3 (25.0 percent) have already: broken_image 3; the first is images/00.png" in str(error.value)
+    assert "3 (25.0 percent) have already: broken_image 3; first: images/00.png: broken_image: " in str(error.value)
     assert "\n" not in str(error.value)
     assert captioner.batches == [1]
 

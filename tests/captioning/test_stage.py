@@ -94,7 +94,7 @@ def test_kill_9_loses_nothing_and_changes_nothing(root: Path, tmp_path: Path, bl
     timing = json.loads((tmp_path / "killed" / "timing.json").read_text())
     assert timing["items"] == 150 and 2 <= timing["kept"] < 150
     assert timing["seconds"] > timing["seconds_this_process"] > 0
-    reasons = {row["image"]: row["reason"] for row in read_jsonl(tmp_path / "killed" / "captions_failed.jsonl")}
+    reasons = {row["where"]: row["reason"] for row in read_jsonl(tmp_path / "killed" / "captions_failed.jsonl")}
     assert reasons.pop(images[40]) == "broken_image"
     assert set(reasons.values()) <= {"empty_caption"}  # a random model may draw special tokens alone
 

@@ -1,12 +1,13 @@
-from recap.captioning.captions import Caption, Failure
+from recap.captioning.captions import Caption
 from recap.captioning.summary import summarize
+from recap.runtime.faults import Fault
 
 
 def test_counts_and_variety() -> None:
     outcomes = [
         Caption("a.jpg", "a red bus", False),
         Caption("b.jpg", "a red bus", False),
-        Failure("c.jpg", "broken_image", "truncated"),
+        Fault("c.jpg", None, "broken_image", "truncated"),
         Caption("d.jpg", "a small dog on the left of a", True),
         Caption("e.jpg", "two cats", False),
     ]
@@ -28,6 +29,6 @@ def test_counts_and_variety() -> None:
 
 
 def test_without_captions_there_is_no_share() -> None:
-    summary = summarize([Failure("a.jpg", "missing_image", "")])
+    summary = summarize([Fault("a.jpg", None, "missing_image", "")])
     assert summary["failed_percent"] == 100.0
     assert summary["unique_percent"] is summary["truncated_percent"] is None

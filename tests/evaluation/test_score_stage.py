@@ -63,6 +63,19 @@ def test_without_a_blank_pass_its_accuracy_is_null(root: Path, gqa_folder: Path,
     assert metrics["accuracy"] == 100.0 and metrics["blank_accuracy"] is None
 
 
+def test_results_of_another_tool_are_scored(root: Path, vqav2_folder: Path, tmp_path: Path) -> None:
+    """As the benchmark's server takes them; without annotations there is one line."""
+    results = [{"question_id": number, "answer": text} for number, text in ((420, "yes"), (421, "3"), (70, "dog"))]
+    (tmp_path / "answers.jsonl").write_text(json.dumps(results))
+    (tmp_path / "blank.jsonl").write_text("")
+    assert score(root, tmp_path, vqav2_folder).returncode == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["vqav2"]["accuracy"] == pytest.approx(100 / 3, abs=1e-4)
+    (vqav2_folder / "v2_mscoco_val2014_annotations.json").unlink()
+    result = score(root, tmp_path, vqav2_folder)
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
+    assert "expected the right answers of 3 questions" in result.stderr
+
+
 def test_unanswered_questions_beyond_the_limit_stop_the_stage(root: Path, gqa_folder: Path, tmp_path: Path) -> None:
     write_answers(tmp_path / "answers.jsonl", gqa_folder, ["red"])
     (tmp_path / "blank.jsonl").write_text("")

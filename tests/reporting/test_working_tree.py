@@ -4,8 +4,7 @@ import subprocess
 
 import pytest
 
-from recap.comparison import revisions
-from recap.reporting.working_tree import CODE, Changes, changes_of_experiment, uncommitted_changes
+from recap.reporting.working_tree import Changes, changes_of_experiment, uncommitted_changes
 
 PARAMS = "recipe: baseline\nseed: 42\nlora: {r: 16}\n"
 
@@ -73,8 +72,3 @@ def test_an_experiment_is_compared_with_the_commit_it_started_from(commit, tmp_p
     # DVC keeps other references there, which name no experiment.
     git("update-ref", "refs/exps/exec/EXEC_HEAD", experiment)
     assert changes_of_experiment(experiment) == Changes(commit, ["src/model.py"], {"recipe": ("baseline", "blip2")})
-
-
-def test_a_verdict_and_a_page_mean_the_same_by_code():
-    """The page of a run reads no revision, so that it does not import DVC; hence the second list."""
-    assert CODE == revisions.CODE

@@ -74,7 +74,7 @@ def test_rows_that_cannot_train_are_left_out_with_a_reason(mgm: Parts) -> None:
     ]
     kept, left_out = encoder_for(processor, Path(), 64).screen(examples, max_left_out=80)
     assert [example.id for example in kept] == ["good", "gpt first"]
-    assert [(row["where"], row["id"], row["reason"]) for row in left_out] == [
+    assert [(fault.where, fault.id, fault.reason) for fault in left_out] == [
         ("train.json: item 2", "eos", "label_mismatch"),
         ("train.json: item 3", "long", "nothing_to_learn"),
         ("train.json: item 5", "two questions", "label_mismatch"),

@@ -6,7 +6,6 @@ none. Each finished batch is one line of a journal; a later run with the same jo
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from recap.data.corpus.images import BadImage, open_image
 from recap.data.corpus.index import digest_of, index_of
 from recap.data.corpus.records import Record
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault, first_of, reasons_of
 from recap.runtime.scratch import Journal
 from recap.runtime.seeding import derive_seed
 
@@ -47,19 +47,13 @@ class Caption:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """An image without a caption; `reason` is one of `BadImage`'s, or empty_caption."""
-
-    image: str
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
 class Captions:
-    """What became of each image, and how many of them an earlier, killed run had finished."""
+    """What became of each image, and how many of them an earlier, killed run had finished.
 
-    outcomes: list[Caption | Failure]
+    The reason of a fault is one of `BadImage`'s, or empty_caption.
+    """
+
+    outcomes: list[Caption | Fault]
     num_kept: int
 
 
@@ -114,24 +108,28 @@ def caption_images(
         "%d unique images: %d kept from an interrupted run, %d to do in %d batches of up to %d, %d decoding threads",
         len(images), len(outcomes), len(images) - len(outcomes), len(batches), batch_size, workers,
     )  # fmt: skip
-    failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
+    failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Fault)]
     num_kept = len(outcomes)
     with tqdm(total=len(images), initial=num_kept, unit="image", desc="caption") as progress:
         for loaded in prefetch(batches, lambda image: _load(captioner, root, image), workers=workers):
             done = _caption_batch(captioner, [item for item in loaded if isinstance(item, _Loaded)], seed, journal)
-            done += [item for item in loaded if isinstance(item, Failure)]
-            outcomes |= {outcome.image: outcome for outcome in done}
-            failures += [outcome for outcome in done if isinstance(outcome, Failure)]
+            done += [item for item in loaded if isinstance(item, Fault)]
+            outcomes |= {_image_of(outcome): outcome for outcome in done}
+            failures += [outcome for outcome in done if isinstance(outcome, Fault)]
             progress.update(len(loaded))
             _check_failed(failures, len(images), max_failed)
     return Captions([outcomes[image] for image in images], num_kept)
 
 
-def _load(captioner: Captioner, root: Path, image: str) -> _Loaded | Failure:
+def _image_of(outcome: Caption | Fault) -> str:
+    return outcome.where if isinstance(outcome, Fault) else outcome.image
+
+
+def _load(captioner: Captioner, root: Path, image: str) -> _Loaded | Fault:
     try:
         picture = open_image(root, image)
     except BadImage as error:
-        return Failure(image, error.reason, error.detail)
+        return error.at(image)
     return _Loaded(image, _digest(root, image), captioner.pixels(picture))
 
 
@@ -146,7 +144,7 @@ def _digest(root: Path, image: str) -> str:
         return ""
 
 
-def _caption_batch(captioner: Captioner, batch: list[_Loaded], seed: int, journal: Journal) -> list[Caption | Failure]:
+def _caption_batch(captioner: Captioner, batch: list[_Loaded], seed: int, journal: Journal) -> list[Caption | Fault]:
     if not batch:
         return []
     seeds = [derive_seed(seed, "caption", item.image) for item in batch]
@@ -159,13 +157,13 @@ def _caption_batch(captioner: Captioner, batch: list[_Loaded], seed: int, journa
     return [_outcome(row) for row in rows]
 
 
-def _outcome(row: dict[str, Any]) -> Caption | Failure:
+def _outcome(row: dict[str, Any]) -> Caption | Fault:
     if not row["caption"]:
-        return Failure(row["image"], "empty_caption", "the captioner wrote no word")
+        return Fault(row["image"], None, "empty_caption", "the captioner wrote no word")
     return Caption(row["image"], row["caption"], row["truncated"])
 
 
-def _journaled(journal: Journal, root: Path, images: set[str], workers: int) -> dict[str, Caption | Failure]:
+def _journaled(journal: Journal, root: Path, images: set[str], workers: int) -> dict[str, Caption | Fault]:
     """Outcomes of an earlier run whose images still have the same bytes."""
     rows = [row for line in journal for row in line["batch"] if row["image"] in images]
     with ThreadPoolExecutor(workers) as pool:
@@ -175,14 +173,12 @@ def _journaled(journal: Journal, root: Path, images: set[str], workers: int) -> 
         }
 
 
-def _check_failed(failures: Sequence[Failure], total: int, max_failed: float) -> None:
+def _check_failed(failures: Sequence[Fault], total: int, max_failed: float) -> None:
     """Stop as soon as the allowance is used up, not hours later."""
     percent = 100 * len(failures) / total
     if percent > max_failed:
-        reasons = Counter(failure.reason for failure in failures)
-        listed = ", ".join(f"{reason} {reasons[reason]}" for reason in sorted(reasons))
         raise UserError(
             f"caption.max_failed: at most {max_failed:g} percent of {total} images may fail, {len(failures)} "
-            f"({percent:.1f} percent) have already: {listed}; the first is {failures[0].image} "
-            f"({failures[0].detail}); mend the images or raise the limit"
+            f"({percent:.1f} percent) have already: {reasons_of(failures)}{first_of(failures)}; mend the images or "
+            "raise the limit"
         )

@@ -1,15 +1,15 @@
 """What became of the images of a corpus in numbers; `quality` measures the captions themselves."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from recap.captioning.captions import Caption, Failure
+from recap.captioning.captions import Caption
+from recap.runtime.faults import Fault, by_reason
 
 REASONS = ("missing_image", "broken_image", "image_too_large", "path_leaves_root", "empty_caption")
 
 
-def summarize(outcomes: Sequence[Caption | Failure]) -> dict[str, Any]:
+def summarize(outcomes: Sequence[Caption | Fault]) -> dict[str, Any]:
     """Counts and variety.
 
     Args:
@@ -20,15 +20,14 @@ def summarize(outcomes: Sequence[Caption | Failure]) -> dict[str, Any]:
         the token limit ended. Without any caption these two are None.
     """
     captions = [outcome for outcome in outcomes if isinstance(outcome, Caption)]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-    reasons = Counter(failure.reason for failure in failures)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Fault)]
     count = len(captions)
     return {
         "num_images": len(outcomes),
         "num_captioned": count,
         "num_failed": len(failures),
         "failed_percent": 100 * len(failures) / len(outcomes),
-        "failed_by_reason": {reason: reasons[reason] for reason in (*REASONS, *sorted(set(reasons) - set(REASONS)))},
+        "failed_by_reason": dict.fromkeys(REASONS, 0) | by_reason(failures),
         "unique_percent": 100 * len({caption.caption for caption in captions}) / count if count else None,
         "truncated_percent": 100 * sum(caption.truncated for caption in captions) / count if count else None,
     }

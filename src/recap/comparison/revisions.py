@@ -21,13 +21,12 @@ from recap.comparison.headline_metrics import benchmark_order
 from recap.comparison.inputs import merged_model, recorded_inputs
 from recap.comparison.scores import ScoredQuestion, parse_scores
 from recap.runtime.errors import UserError
+from recap.runtime.versions import CODE
 
 WORKSPACE = "workspace"
 SCORES = "data/scores"
 DETAILS = "data/details"
 LOCK = "dvc.lock"
-# What a run is made of besides its parameters and its data.
-CODE = ("src", "stages", "recipes", "configs", "dvc.yaml", "requirements.txt")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 
 # Signs experiments where Git knows nobody.
 NAME, EMAIL = "recap", "recap@localhost"
@@ -17,7 +17,7 @@ def git(*arguments: str, stdin: str | None = None) -> str:
     """
     done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(f"git {' '.join(arguments)}: {' '.join(done.stderr.split())}")
+        raise UserError(f"git {' '.join(arguments)}: {one_line(done.stderr)}")
     return done.stdout.rstrip("\n")
 
 

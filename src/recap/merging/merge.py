@@ -29,7 +29,7 @@ from recap.merging.logits import NO_DIFFERENCE, Comparison, Difference, Output
 from recap.merging.probes import Probes
 from recap.models.loading import dtype_name
 from recap.models.mgm.checkpoint import stream_weights
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 from recap.training.adapters import load_adapter
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def merge(wrapped: PeftModel) -> None:
     try:
         merged = wrapped.merge_and_unload(safe_merge=True)
     except ValueError as error:
-        raise UserError(f"the adapter cannot be merged: {' '.join(str(error).split())}; run finetune again") from None
+        raise UserError(f"the adapter cannot be merged: {one_line(error)}; run finetune again") from None
     foreign = [name for name, _ in merged.named_parameters() if ".lora_" in name or ".modules_to_save." in name]
     if foreign:
         raise RuntimeError(f"expected a plain model after merging, found {foreign[0]}")

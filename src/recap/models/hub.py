@@ -19,7 +19,7 @@ from huggingface_hub.errors import GatedRepoError
 from recap.io import read_json, write_json
 from recap.models.presence import require_model
 from recap.params import PARAMS_PATH, ModelSource, load_params
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 from recap.runtime.stage import run
 
 MARKER = "snapshot.json"
@@ -86,7 +86,7 @@ def fetch(name: str, source: ModelSource) -> None:
             "then `hf auth login`"
         ) from None
     except (OSError, httpx.HTTPError) as error:
-        raise UserError(f"models.{name}: cannot fetch {source.hub}: {' '.join(str(error).split())[:300]}") from None
+        raise UserError(f"models.{name}: cannot fetch {source.hub}: {one_line(error, 300)}") from None
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
     sizes.pop(MARKER, None)
     write_json(folder / MARKER, {"hub": source.hub, "revision": source.revision, "files": sizes})

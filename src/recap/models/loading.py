@@ -8,7 +8,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 
 # What loaders raise on folders that hold something else; each is a fault of the input.
 LOADER_ERRORS = (
@@ -79,7 +79,7 @@ def readable_model(folder: Path, what: str) -> Iterator[None]:
     try:
         yield
     except LOADER_ERRORS as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise UserError(
             f"{folder}: expected a {what} that can be loaded, found {type(error).__name__}: {reason}; fetch it again"
         ) from None

@@ -29,7 +29,7 @@ def require_model(path: str | Path, what: str) -> Path:
         UserError: It is not there; the message names the command that brings it.
     """
     folder = Path(path)
-    if not any((folder / name).is_file() for name in ("config.json", "open_clip_config.json", "mm_projector.bin")):
+    if not any((folder / name).is_file() for name in ("config.json", "open_clip_config.json", ORIGINAL_NAME)):
         missing = f"{folder}: expected the {what} (a folder with a config.json), found none; run `make models`"
         raise UserError(missing + hint_on_copies())
     return folder
@@ -48,9 +48,13 @@ def only_tests_wiring(models: Iterable[str | Path], *, source_is_world: bool) ->
 
 # Where weights lie, safetensors first, as loaders prefer them: (index of shards, names of a single file).
 LAYOUTS = (
-    ("model.safetensors.index.json", ("model.safetensors", "open_clip_model.safetensors", "projector.safetensors")),
-    ("pytorch_model.bin.index.json", ("pytorch_model.bin", "open_clip_pytorch_model.bin", "mm_projector.bin")),
+    ("model.safetensors.index.json", ("model.safetensors", "open_clip_model.safetensors")),
+    ("pytorch_model.bin.index.json", ("pytorch_model.bin", "open_clip_pytorch_model.bin")),
 )
+# Connectors alone: as Recap saves them, and as the original's first stage does.
+WEIGHTS_NAME = "projector.safetensors"
+ORIGINAL_NAME = "mm_projector.bin"
+CONNECTORS_ALONE = (WEIGHTS_NAME, ORIGINAL_NAME)
 # Any of these sets of files is a tokenizer.
 TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",), ("spiece.model",), ("vocab.json", "merges.txt"))
 
@@ -68,7 +72,7 @@ def require_whole(folder: Path, what: str, *, tokenizer: bool = False) -> None:
     Raises:
         UserError: Weights or a shard are missing, cut off, or a pointer of Git LFS; no tokenizer, or another model's.
     """
-    files = _weight_files(folder)
+    files = stored_files(folder) or [path for name in CONNECTORS_ALONE if (path := folder / name).is_file()][:1]
     if not files:
         names = ", ".join(name for _, singles in LAYOUTS for name in singles[:1])
         raise UserError(f"{folder}: expected the weights of the {what} ({names} or shards), found none; {AGAIN}")
@@ -80,17 +84,42 @@ def require_whole(folder: Path, what: str, *, tokenizer: bool = False) -> None:
         _require_tokenizer(folder, what)
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def index_of(folder: Path) -> Path | None:
+    """The file that says which tensor is in which shard, if there is one."""
+    return next((path for index, _ in LAYOUTS if (path := folder / index).is_file()), None)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds a model's weights, of whichever layout."""
+    return any((folder / name).is_file() for index, singles in LAYOUTS for name in (index, *singles))
+
+
+def stored_files(folder: Path) -> list[Path]:
+    """The files that a folder's tensors are in, whether they are there or only promised; none without weights.
+
+    Raises:
+        UserError: The index of the shards is none.
+    """
     for index, singles in LAYOUTS:
         if (folder / index).is_file():
-            shards = read_object(folder / index).get("weight_map")
-            if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
-                raise UserError(f"{folder / index}: expected a weight_map from tensors to shards, found none; {AGAIN}")
-            return [folder / shard for shard in sorted(set(shards.values()))]
+            return [folder / shard for shard in sorted(set(_weight_map(folder / index).values()))]
         for name in singles:
             if (folder / name).is_file():
                 return [folder / name]
     return []
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """Tensor -> file, as an index has it."""
+    places = read_object(index).get("weight_map")
+    # A file of the folder itself: an index from elsewhere could name any.
+    if not isinstance(places, dict) or not all(_is_file_name(place) for place in places.values()):
+        raise UserError(f"{index}: expected a weight_map from tensors to shards, found none; {AGAIN}")
+    return places
+
+
+def _is_file_name(place: object) -> bool:
+    return isinstance(place, str) and Path(place).name == place
 
 
 def _require_whole_file(file: Path) -> None:

@@ -6,11 +6,9 @@ Imports nothing heavy: the first stage asks too, so that a wrong folder stops a 
 from pathlib import Path
 
 from recap.io import read_object
+from recap.models.presence import CONNECTORS_ALONE, ORIGINAL_NAME, WEIGHTS_NAME
 from recap.runtime.errors import UserError
 
-# Connectors alone: as Recap saves them, and as the original's first stage does.
-WEIGHTS_NAME = "projector.safetensors"
-ORIGINAL_NAME = "mm_projector.bin"
 # A whole MGM: `model_type` as published, before and after the original changed its name, and as merged.
 MODEL_TYPES = ("mgm_gemma", "mini_gemini_gemma")
 MERGED_TYPE = "mgm"
@@ -35,7 +33,7 @@ def kind_of(start: Path) -> str:
             f"models.start.path: {start}: expected a model, found a LoRA adapter, which is none without the model it "
             "was trained on; start from what `merge` made of it"
         )
-    if any((start / name).is_file() for name in (WEIGHTS_NAME, ORIGINAL_NAME)):
+    if any((start / name).is_file() for name in CONNECTORS_ALONE):
         return PROJECTOR
     config = read_object(start / "config.json") if (start / "config.json").is_file() else {}
     found = config.get("model_type")

@@ -5,18 +5,15 @@ where the image is missing or broken; the page then says so in its place.
 """
 
 import base64
-import binascii
 import io
 from pathlib import Path
 
-from PIL import Image
-
-from recap.data.corpus.images import DECODING_ERRORS, FORMATS, MAX_PIXELS, BadImage, open_image
+from recap.data.benchmarks.questions import DATA_URI
+from recap.data.corpus.images import BadImage, decode_image, open_image
 
 # Twice the width that a card shows, for screens with fine pixels.
 SIDE_PX = 384
 JPEG_QUALITY = 78
-EMBEDDED = "base64,"
 
 
 def thumbnail(folder: Path, image: str) -> str | None:
@@ -27,18 +24,13 @@ def thumbnail(folder: Path, image: str) -> str | None:
         image: A path below it, or `data:;base64,...`.
     """
     try:
-        picture = _decode(image) if image.startswith("data:") else open_image(folder, image)
-    except (BadImage, binascii.Error, *DECODING_ERRORS):
+        if image.startswith(DATA_URI):
+            picture = decode_image(io.BytesIO(base64.b64decode(image.removeprefix(DATA_URI))), "an embedded image")
+        else:
+            picture = open_image(folder, image)
+    except (BadImage, ValueError):
         return None
     picture.thumbnail((SIDE_PX, SIDE_PX))
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def _decode(uri: str) -> Image.Image:
-    content = base64.b64decode(uri.split(EMBEDDED, 1)[-1])
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise BadImage("image_too_large", f"{image.width}x{image.height}, at most {MAX_PIXELS} pixels are allowed")
-        return image.convert("RGB")

@@ -13,9 +13,8 @@ from ruamel.yaml import YAML
 
 from recap.comparison.flattening import flatten
 from recap.params import MACHINE, PARAMS_PATH, read_yaml
+from recap.runtime.versions import CODE
 
-# What a run is made of besides its parameters and its data.
-CODE = ("src", "stages", "recipes", "configs", "dvc.yaml", "requirements.txt")
 # What names a run: an experiment sets them as a matter of course.
 NAMING = ("recipe", "seed")
 

@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""The one exception a user is meant to read, and what is put into its one line."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +10,11 @@ class UserError(Exception):
     The message is one line that says what was expected, what was found, where, and what to do.
     `recap.runtime.stage.run` prints it and exits with 1; no traceback is shown.
     """
+
+
+def one_line(error: BaseException | str, limit: int | None = None) -> str:
+    """What a library says, without line breaks, up to a number of characters; of an error without words its kind."""
+    return " ".join(str(error).split())[:limit] or type(error).__name__
 
 
 def hint_on_copies() -> str:

@@ -16,7 +16,7 @@ from recap.io import read_json
 from recap.models.mgm.checkpoint import read_tensors
 from recap.models.mgm.connectors import CONNECTORS, connector_name
 from recap.models.mgm.weight_names import mgm_name
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 from recap.training.lora import ADAPTER_WEIGHTS, adapter_shapes, adapter_tensors, lora_targets, tensor_problems
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -94,7 +94,7 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> tuple[PeftModel, dict[
     try:
         wrapped = get_peft_model(model, config)
     except (ValueError, RuntimeError) as error:  # no layer of the model is meant
-        raise UserError(f"{folder}: does not fit the base model: {' '.join(str(error).split())}") from None
+        raise UserError(f"{folder}: does not fit the base model: {one_line(error)}") from None
     problems = tensor_problems(adapter.tensors, adapter_shapes(wrapped))
     if not problems:
         set_peft_model_state_dict(wrapped, adapter.tensors)

@@ -24,7 +24,8 @@ from recap.data.corpus.records import read_conversations, read_corpus
 from recap.models.mgm.conversation import IGNORE_INDEX, IMAGE_TOKEN, LabelMismatch
 from recap.models.mgm.image_processing_mgm import AspectRatio
 from recap.models.mgm.processing_mgm import MGMProcessor
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
+from recap.runtime.faults import Fault, first_of
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class RowEncoder:
     image_aspect_ratio: AspectRatio
     max_length: int
 
-    def screen(self, examples: Sequence[Example], *, max_left_out: float) -> tuple[list[Example], list[dict[str, str]]]:
+    def screen(self, examples: Sequence[Example], *, max_left_out: float) -> tuple[list[Example], list[Fault]]:
         """Leave out the rows that cannot train, judged by their text: no image is opened.
 
         Args:
@@ -95,28 +96,27 @@ class RowEncoder:
             max_left_out: Percent of rows that may be left out: more means a wrong tokenizer or template, not odd rows.
 
         Returns:
-            The rows that train, and `{"where", "id", "reason", "detail"}` of those that do not; the reason is
-            "label_mismatch" or "nothing_to_learn" (every answer lies behind the cut).
+            The rows that train, and what is wrong with those that do not: label_mismatch, or nothing_to_learn (every
+            answer lies behind the cut).
 
         Raises:
             UserError: More rows than allowed are left out, or none remains.
         """
         kept: list[Example] = []
-        left_out: list[dict[str, str]] = []
+        left_out: list[Fault] = []
         for example in tqdm(examples, desc="checking labels", unit="row"):
             problem = self._problem(example)
             if problem is None:
                 kept.append(example)
             else:
-                reason, detail = problem
-                left_out.append({"where": example.where, "id": example.id, "reason": reason, "detail": detail})
+                left_out.append(Fault(example.where, example.id, *problem))
         if not kept:
-            raise UserError(f"expected rows to train on, found none among {len(examples)}{_first(left_out)}")
+            raise UserError(f"expected rows to train on, found none among {len(examples)}{first_of(left_out)}")
         share = 100 * len(left_out) / len(examples)
         if share > max_left_out:
             raise UserError(
                 f"expected at most {max_left_out:g} % of rows that cannot train, found {len(left_out)} of "
-                f"{len(examples)} ({share:.1f} %){_first(left_out)}; raise mgm.max_length if rows are too long, or "
+                f"{len(examples)} ({share:.1f} %){first_of(left_out)}; raise mgm.max_length if rows are too long, or "
                 "max_left_out of this stage"
             )
         return kept, left_out
@@ -125,7 +125,7 @@ class RowEncoder:
         try:
             ids, labels = self.processor.encode_text(example.conversations, has_image=example.image is not None)
         except LabelMismatch as error:
-            return "label_mismatch", " ".join(str(error).split())
+            return "label_mismatch", one_line(error)
         _, labels = self.processor.expand(ids, labels)
         if all(label == IGNORE_INDEX for label in labels[: self.max_length]):
             return "nothing_to_learn", f"no answer token within the first {self.max_length} tokens (mgm.max_length)"
@@ -151,13 +151,6 @@ class RowEncoder:
     def collate(self, samples: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """Encoded rows as one batch."""
         return self.processor.collate(samples)
-
-
-def _first(left_out: Sequence[dict[str, str]]) -> str:
-    if not left_out:
-        return ""
-    row = left_out[0]
-    return f"; first: {row['where']} (id {row['id']}): {row['reason']}: {row['detail']}"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from torch import nn
 
 from recap.models.loading import dtype_name
 from recap.params import FinetuneParams, TrainingParams
+from recap.runtime.faults import Fault
 from recap.training.arguments import training_arguments
 from recap.training.batches import batch_plan
 from recap.training.compute import Compute
@@ -48,7 +49,7 @@ class TrainingResult:
     order: NDArray[np.int64]
     history: History
     metrics: dict[str, Any]
-    left_out: list[dict[str, str]]
+    left_out: list[Fault]
     samples_kept: int
     loading_percent: float
 
@@ -134,10 +135,10 @@ def _part(
 
 def screened_once(
     encoder: RowEncoder, examples: Sequence[Example], *, max_left_out: float
-) -> tuple[list[Example], list[dict[str, str]]]:
+) -> tuple[list[Example], list[Fault]]:
     """`RowEncoder.screen`, by one process for all: only what is left out travels, which is little."""
     left_out = from_rank_zero(lambda: encoder.screen(examples, max_left_out=max_left_out)[1])
-    names = {row["where"] for row in left_out}
+    names = {fault.where for fault in left_out}
     return [example for example in examples if example.where not in names], left_out
 
 

@@ -93,7 +93,7 @@ class TrainingRun:
         )
         self.timing["loading_percent"] = round(result.loading_percent, 1)
         write_samples(self.args.samples, result.order, result.rows, found["samples_per_step"])
-        write_jsonl(self.args.left_out, result.left_out)
+        write_jsonl(self.args.left_out, (fault.to_row() for fault in result.left_out))
         names = (*CURVES, *VALIDATION_CURVES) if isinstance(self.sections[self.stage], FinetuneParams) else CURVES
         publish_curves(self.args.plots, work=self.work, names=names)
         write_results(self.args.metrics, self.args.details, self.stage, found, headline=headline)

@@ -1,6 +1,8 @@
 """A fault costs its own row; what is broken as a whole is one line."""
 
+import io
 import json
+import tarfile
 import tracemalloc
 from pathlib import Path
 
@@ -31,8 +33,10 @@ GOOD = {"id": "x", "text": "words", "image": "c.png"}
         ({**GOOD, "image": 7}, "no_image", "x"),
         ({"id": "x", "image": "c.png", "conversations": []}, "broken_conversation", "x"),
         ({"image": "c.png", "conversations": [{"from": "gpt", "value": "hm"}]}, "broken_conversation", None),
+        ({**GOOD, "conversations": [{"from": who, "value": "hm"} for who in ("human", "gpt") * 2]},
+         "broken_conversation", "x"),
     ],
-)
+)  # fmt: skip
 def test_a_fault_costs_its_own_row(folder: Folder, row, reason: str, row_id: str | None) -> None:
     lines = [json.dumps(GOOD), row if isinstance(row, str) else json.dumps(row), json.dumps(GOOD)]
     rows, [rejected] = read(folder.text("t.jsonl", "\n".join(lines)))
@@ -59,6 +63,7 @@ def test_bytes_that_are_not_utf_8_cost_their_row(folder: Folder) -> None:
     content = b"\xef\xbb\xbfcaption,image\ncaf\xe9,c.png\nwords,c.png\n"
     rows, [rejected] = read(folder.binary("t.csv", content))
     assert rejected.reason == "broken_text" and [row.caption for row in rows] == ["words"]
+    assert rejected.detail == "'caption' holds a byte that is not UTF-8 at character 3"
 
 
 def test_samples_without_a_picture_or_with_two(folder: Folder) -> None:
@@ -73,6 +78,26 @@ def test_samples_without_a_picture_or_with_two(folder: Folder) -> None:
     rows, rejected = read(folder.tar("t.tar", members))
     assert [row.where for row in rows] == ["t.tar:c"]
     assert [(row.where, row.reason) for row in rejected] == [("t.tar:a", "no_image"), ("t.tar:b", "several_images")]
+
+
+def test_several_captions_of_a_sample(folder: Folder) -> None:
+    picture_of_a = {"a.png": picture(1), "a.0.txt": "one", "a.1.txt": "two"}
+    rows, [rejected] = read(folder.tar("t.tar", {**picture_of_a, "b.0.txt": "words", "b.PNG": picture(2)}))
+    assert (rejected.where, rejected.reason) == ("t.tar:a", "several_captions")
+    assert [(row.where, row.caption) for row in rows] == [("t.tar:b", "words")]
+
+
+def test_two_files_of_one_name_in_a_tar(folder: Folder) -> None:
+    path = folder.path / "t.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in ("a.png", "a.txt", "a.txt", "b.png", "b.txt", "__meta__", "._c.png", "c.png", "c.txt"):
+            info = tarfile.TarInfo(name)
+            content = picture(1) if name.endswith("png") else b"words"
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    rows, [rejected] = read(path)
+    assert (rejected.where, rejected.reason) == ("t.tar:a", "broken_row")
+    assert [row.where for row in rows] == ["t.tar:b", "t.tar:c"]
 
 
 def test_images_without_a_caption(folder: Folder) -> None:
@@ -113,6 +138,83 @@ def test_a_truncated_file_is_one_line(folder: Folder, name: str) -> None:
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
+def _shards(folder: Folder, suffix: str) -> list[Path]:
+    """Three files of thirty samples each."""
+    paths = []
+    for shard in range(3):
+        rows = [{"text": f"{shard} {number}", "image": "c.png"} for number in range(30)]
+        if suffix == ".parquet":
+            paths.append(folder.path / f"train/{shard}.parquet")
+            paths[-1].parent.mkdir(exist_ok=True)
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), paths[-1], row_group_size=10)
+        else:
+            members = {f"{n:03d}.txt": row["text"] for n, row in enumerate(rows)}
+            members |= {f"{n:03d}.png": picture(n) for n in range(30)}
+            mode = "w:gz" if suffix.endswith("gz") else "w"
+            paths.append(folder.tar(f"train/{shard}{suffix}", dict(sorted(members.items())), mode))
+    return paths
+
+
+def _cut(content: bytes) -> bytes:
+    return content[: len(content) * 2 // 3]
+
+
+def _zeroed(content: bytes) -> bytes:
+    """The first header behind the middle of a tar, or a page of a Parquet file, overwritten."""
+    middle = len(content) // 2 // 512 * 512
+    while content[middle + 257 : middle + 262] != b"ustar":
+        middle += 512
+    return content[:middle] + b"\xff" * 512 + content[middle + 512 :]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [(".tar", _cut), (".tar", _zeroed), (".tar.gz", _cut), (".parquet", _cut), (".tar", bytes), (".parquet", bytes)],
+)
+def test_a_damaged_file_among_others_costs_its_own_rows(folder: Folder, suffix: str, damage) -> None:
+    damaged = _shards(folder, suffix)[1]
+    damaged.write_bytes(damage(damaged.read_bytes()) if damage is not bytes else b"")
+    rows, [rejected] = read(folder.path / "train")
+    assert (rejected.where, rejected.id, rejected.reason) == (f"1{suffix}", None, "broken_file")
+    assert str(damaged) in rejected.detail and "\n" not in rejected.detail and len(rejected.detail) < 400
+    kept = [row.caption for row in rows]
+    assert [caption for caption in kept if caption[0] != "1"] == [f"{n} {m}" for n in (0, 2) for m in range(30)]
+    of_it = [caption for caption in kept if caption[0] == "1"]
+    assert of_it == [f"1 {number}" for number in range(len(of_it))] and len(of_it) < 30
+    if suffix == ".tar" and damage is not bytes:
+        assert len(of_it) >= 10, "what can be read is lost"
+
+
+def test_a_damaged_header_is_no_end(folder: Folder) -> None:
+    """Python's reader of tars, and webdataset's with it, would stop there in silence."""
+    (path, *_) = _shards(folder, ".tar")
+    path.write_bytes(_zeroed(path.read_bytes()))
+    with pytest.raises(UserError, match=r"0\.tar: expected a whole tar of samples, found: no header at byte \d+$"):
+        read(path)
+
+
+URLS = [{"caption": "words", "url": f"https://example.org/{n}.jpg"} for n in range(3)]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
+def test_a_column_of_urls_is_one_line_that_says_what_to_do(folder: Folder, name: str) -> None:
+    with pytest.raises(UserError, match=r"under 'url', found URLs in all of the first 3 rows.*img2dataset") as caught:
+        open_source(folder.table(name, URLS))
+    assert "\n" not in str(caught.value)
+
+
+def test_urls_beside_pictures_are_a_field(folder: Folder) -> None:
+    rows, rejected = read(folder.lines("t.jsonl", [{**row, "image": "c.png"} for row in URLS]))
+    assert rejected == [] and rows[0].fields == {"url": "https://example.org/0.jpg"}
+
+
+def test_a_table_without_a_line_of_names(folder: Folder) -> None:
+    """As Conceptual Captions comes."""
+    path = folder.csv("t.tsv", [["a station", "http://example.org/1"], ["a bus", "http://example.org/2"]], "\t")
+    with pytest.raises(UserError, match=r"expected a line of column names, found a row: a station\thttp://"):
+        open_source(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
@@ -134,9 +236,29 @@ def test_a_column_that_is_not_there(folder: Folder) -> None:
         open_source(path, columns={"id": "nr"})
 
 
-def test_utf_16_is_told(folder: Folder) -> None:
-    with pytest.raises(UserError, match="found UTF-16"):
-        open_source(folder.binary("t.csv", "text,image\n".encode("utf-16")))
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.json"])
+def test_utf_16_is_told(folder: Folder, name: str) -> None:
+    """As Windows' shell redirects."""
+    with pytest.raises(UserError, match=rf"{name}: expected UTF-8, found UTF-16"):
+        open_source(folder.binary(name, json.dumps(GOOD).encode("utf-16")))
+
+
+@pytest.mark.parametrize("content", [GOOD, {"data": [GOOD]}])
+def test_an_object_over_several_lines_is_told(folder: Folder, content: dict) -> None:
+    with pytest.raises(
+        UserError, match=r"t\.json: expected an object in each line.*found an object over several lines"
+    ):
+        open_source(folder.text("t.json", json.dumps(content, indent=2)))
+
+
+def test_two_columns_of_one_name_are_told(folder: Folder) -> None:
+    """Python and Arrow alike would show the last one."""
+    arrays = [pyarrow.array([value]) for value in ("one", "two", "c.png")]
+    path = folder.path / "t.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, names=["text", "text", "image"]), path)
+    for source in (path, folder.csv("t.csv", [["", "text", "text", "", "image"], ["", "one", "two", "", "c.png"]])):
+        with pytest.raises(UserError, match=r"expected columns of different names, found 'text' twice"):
+            open_source(source)
 
 
 @pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.csv", "t.parquet", "t.tar"])

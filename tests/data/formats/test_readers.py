@@ -226,13 +226,54 @@ def test_a_picture_in_base64(folder: Folder, prefix: str) -> None:
         ({"image": "a.png", "text": "words"}, "images/a.png"),
         ({"image": "./images//a.png", "text": " words\n"}, "images/a.png"),
         ({"image": "none.png", "text": "words"}, "none.png"),
-        ({"image": "https://a.org/b.png", "text": "words"}, "https://a.org/b.png"),
     ],
 )
 def test_the_key_that_has_a_value_counts(folder: Folder, row: dict, image: str) -> None:
     [taken], rejected = read(folder.lines("train.jsonl", [row]))
     assert rejected == [] and (taken.image, taken.caption) == (image, "words")
     assert taken.fields == {}
+
+
+def test_a_url_is_left_to_who_resolves_paths(folder: Folder) -> None:
+    rows = [{"image": "https://a.org/b.png", "text": "words"}, {"image": "c.png", "text": "words"}]
+    taken, rejected = read(folder.lines("train.jsonl", rows))
+    assert rejected == [] and [row.image for row in taken] == ["https://a.org/b.png", "c.png"]
+
+
+def test_suffixes_in_capitals(folder: Folder) -> None:
+    folder.binary("train/A.JPG", picture(1, "JPEG"))
+    folder.text("train/A.TXT", "words")
+    [row], rejected = read(folder.path / "train")
+    assert rejected == [] and (row.image, row.caption) == ("A.JPG", "words")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(ROWS), folder.path / "more.parquet")
+    (folder.path / "pairs").mkdir()
+    (folder.path / "more.parquet").rename(folder.path / "pairs/0.PARQUET")
+    assert len(read(open_source(folder.path / "pairs", root=folder.path))[0]) == len(ROWS)
+
+
+def test_text_that_a_table_holds_as_bytes(folder: Folder) -> None:
+    rows = [
+        {"id": b"k1", "text": "gr\u00fcn".encode(), "image": b"c.png"},
+        {"id": b"k2", "text": b"\xff", "image": b"c.png"},
+        {"id": b"k3", "text": b"words", "image": picture(3)},
+        {"id": b"k4", "text": b"words", "image": b"no picture"},
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), folder.path / "t.parquet")
+    taken, [rejected] = read(folder.path / "t.parquet")
+    assert [(row.id, row.caption, row.image, row.content) for row in taken] == [
+        ("k1", "gr\u00fcn", "c.png", None),
+        ("k3", "words", "t/3.png", picture(3)),
+        ("k4", "words", "t/4", b"no picture"),  # who decodes it tells
+    ]
+    assert (rejected.id, rejected.reason) == ("k2", "broken_text")
+
+
+@pytest.mark.parametrize(("speakers", "asked"), [(("User", "model"), "what?"), (("human", "bot"), "")])
+def test_a_conversation_is_a_pair_whoever_speaks(folder: Folder, speakers: tuple[str, str], asked: str) -> None:
+    """As the finetune set's reader understands it; what was asked trains nothing and may be empty."""
+    said = [{"from": speaker, "value": value} for speaker, value in zip(speakers, (asked, "words"), strict=True)]
+    [row], rejected = read(folder.json("t.json", [{"image": "c.png", "conversations": said}]))
+    assert rejected == [] and (row.caption, row.fields) == ("words", {"prompt": asked})
 
 
 def test_columns_by_parameter(folder: Folder) -> None:
@@ -253,7 +294,10 @@ def test_what_json_cannot_hold_is_left_out_and_told_once(folder: Folder, caplog)
 
 
 def test_an_image_token_in_a_caption_is_text(folder: Folder) -> None:
-    turns = [{"role": "user", "content": "<image>\nwhat?"}, {"role": "assistant", "content": "the <image> tag"}]
+    turns = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what?"}]},
+        {"role": "assistant", "content": "the <image> tag"},
+    ]
     path = folder.json(
         "t.json", [{"image": "c.png", "messages": turns}, {"image": "c.png", "text": "<image> of a cat"}]
     )

@@ -14,10 +14,11 @@ from recap.data.formats.source import Source
 from recap.data.sources import examination
 from recap.data.sources.pictures import Terms
 from recap.data.sources.preparation import take_benchmark
-from recap.data.sources.rejections import WORTH_COUNTING, Budget, Part, Rejection, require_few_rejections
+from recap.data.sources.rejections import WORTH_COUNTING, Budget, Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
 from recap.data.sources.user_corpus import take_corpus
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
 ROWS, BROKEN = 200, 60
 
@@ -124,8 +125,8 @@ def test_rows_of_a_corpus_are_counted_only_if_it_matters(source: Path, tmp_path:
     assert counts == [ROWS]
 
 
-def rejection(name: str) -> Rejection:
-    return Rejection("x:1", name, "broken_image", "")
+def rejection(name: str) -> Fault:
+    return Fault("x:1", name, "broken_image", "")
 
 
 @pytest.mark.parametrize("rejected", range(12))

@@ -21,8 +21,9 @@ from recap.data.corpus.images import BadImage, open_image, stored_image
 from recap.data.corpus.index import INDEX, CorpusIndex, index_rows
 from recap.data.sources import examination
 from recap.data.sources.packing import Packing, pack
-from recap.data.sources.rejections import Part, Rejection
+from recap.data.sources.rejections import Part
 from recap.data.sources.samples import Sample
+from recap.runtime.faults import Fault
 
 SHARD_BYTES = 40_000
 
@@ -61,13 +62,13 @@ def image(number: int) -> str:
     return f"images/{number:02d}.jpg"
 
 
-def rows(*, count: int = 60) -> Iterator[Sample | Rejection]:
+def rows(*, count: int = 60) -> Iterator[Sample | Fault]:
     """A row per picture, then a second one for each; a rejected one in between, and an id that comes twice."""
-    given: list[Sample | Rejection] = [
+    given: list[Sample | Fault] = [
         Sample(f"train.jsonl:{number}", f"id-{number}", image(number % 60), f"caption {number}", {"score": number})
         for number in range(count)
     ]
-    given[20:20] = [Rejection("train.jsonl:20b", None, "broken_json", "expected JSON")]
+    given[20:20] = [Fault("train.jsonl:20b", None, "broken_json", "expected JSON")]
     given[30:30] = [Sample("train.jsonl:30b", "id-3", image(30), "the id of another", {})]
     return iter(given)
 
@@ -87,7 +88,7 @@ def interrupted(after: int) -> Iterator[None]:
         yield
 
 
-def packed(folder: Path, source: Path, given: Iterator[Sample | Rejection], **settings: Any) -> Part:
+def packed(folder: Path, source: Path, given: Iterator[Sample | Fault], **settings: Any) -> Part:
     for made in (folder, folder / "work"):
         made.mkdir(exist_ok=True, parents=True)
     return pack(given, source, folder, work=folder / "work", **({"shard_bytes": SHARD_BYTES, "workers": 1} | settings))

@@ -158,7 +158,7 @@ def test_a_broken_image_costs_its_question_only(make: MakeAnswerer) -> None:
         Question("e", 9, "data:;base64,", "e", "q", good[0].text, ()),
     ]
     replies = make().answer([*bad, *good])
-    reasons = [reply.unanswered for reply in replies.values()]
+    reasons = [reply.fault and reply.fault.reason for reply in replies.values()]
     assert reasons == ["broken_image", "missing_image", "path_leaves_root", "broken_image", None, None, None]
 
 

@@ -11,8 +11,8 @@ import pytest
 from recap.data.benchmarks.questions import Question
 from recap.data.benchmarks.registry import BENCHMARKS
 from recap.evaluation.scoring.aggregation import breakdown
+from recap.evaluation.scoring.answer_files import read_answers
 from recap.evaluation.scoring.registry import SCORERS, scorer_of
-from recap.io import read_jsonl
 from recap.runtime.errors import UserError
 
 
@@ -164,6 +164,43 @@ def test_end_marks_are_no_part_of_an_answer(vqav2_folder: Path, mark: str) -> No
     assert rows[2]["score"] == 0.0  # inside an answer a mark is text
 
 
+RESULTS = {
+    "vqav2": lambda question, text: {"question_id": int(question.key), "answer": text},
+    "textvqa": lambda question, text: {"question_id": int(question.key), "answer": text},
+    "gqa": lambda question, text: {"questionId": question.key, "prediction": text},
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+@pytest.mark.parametrize("lines", [False, True])
+def test_official_results_are_read(name: str, lines: bool, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """An array, or lines, of the fields that the benchmark's own server wants."""
+    questions = BENCHMARKS[name].load(request.getfixturevalue(f"{name}_folder"))
+    rows = [RESULTS[name](question, question.references[0]) for question in questions]
+    text = "\n".join(map(json.dumps, rows)) if lines else f"\n {json.dumps(rows)}"
+    (tmp_path / "results.json").write_text(text, encoding="utf-8-sig")
+    scorer = scorer_of(BENCHMARKS[name])
+    metrics, _ = scorer.score(questions, read_answers(tmp_path / "results.json"))
+    ours = answers_of(questions, [question.references[0] for question in questions])
+    assert metrics == scorer.score(questions, ours)[0] and metrics["num_unanswered"] == 0
+
+
+@pytest.mark.parametrize("content", ['{"question_id": 1', "[1]", '[{"question_id": 1}', "{}\n3"])
+def test_answer_files_that_are_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(UserError, match=r"a\.json:.* expected (a )?JSON") as caught:
+        list(read_answers(tmp_path / "a.json"))
+    assert "\n" not in str(caught.value)
+
+
+def test_without_annotations_there_are_answers_and_no_score(vqav2_folder: Path) -> None:
+    (vqav2_folder / BENCHMARKS["vqav2"].annotations_file).unlink()
+    questions = BENCHMARKS["vqav2"].load(vqav2_folder)
+    assert [question.references for question in questions] == [(), (), ()]
+    with pytest.raises(UserError, match=r"vqav2: expected the right answers of 3 questions, found none of 3: .* add"):
+        scorer_of(BENCHMARKS["vqav2"]).score(questions, answers_of(questions, ["yes", "2", "cat"]))
+
+
 @pytest.mark.parametrize(
     ("lost", "message"),
     [
@@ -201,9 +238,10 @@ def test_without_rotations_the_rule_is_called_plain_accuracy(mmbench_folder: Pat
 
 def test_other_tools_files(shared: Path) -> None:
     """Scored, or one line."""
+    scored = set()
     for file in sorted((shared / "cases/43-foreign-answers").iterdir()):
         try:
-            rows = list(read_jsonl(file))
+            rows = list(read_answers(file))
         except UserError as error:
             assert "\n" not in str(error)
             continue
@@ -217,6 +255,8 @@ def test_other_tools_files(shared: Path) -> None:
             assert "\n" not in str(error), file
         else:
             assert metrics["num_expected"] == len(questions), file
+            scored.add(file.name)
+    assert {"vqav2_answer_key.jsonl", "vqav2_results.json", "gqa_testdev_predictions.json"} <= scored
 
 
 def _questions_of(rows: list[dict[str, Any]]) -> list[Question]:

@@ -32,6 +32,8 @@ def coco_name(image_id: int) -> str:
 class VQA(Benchmark):
     """A file of questions and one of annotations; both must be about the same set of question ids, compared as text.
 
+    Without annotations questions have no references, which answering does not need and scoring refuses.
+
     Attributes:
         annotations_file: Its official name.
         annotations_head: What stands before the annotations besides what both files begin with.
@@ -51,15 +53,17 @@ class VQA(Benchmark):
 
     def read(self, folder: Path) -> list[Question]:
         rows = read_json(folder / self.questions_files[0])[self.rows_key]
-        annotated = read_json(folder / self.annotations_file)[self.annotations_key]
-        annotations = {str(row["question_id"]): row for row in annotated}
+        images = ImageNames(folder, self.images_folder)
+        file = folder / self.annotations_file
+        if not file.exists():  # of a test split nobody has them: it can be asked, and is scored elsewhere
+            return [_question(row, {"answers": ()}, images) for row in rows]
+        annotations = {str(row["question_id"]): row for row in read_json(file)[self.annotations_key]}
         unmatched = {str(row["question_id"]) for row in rows} ^ annotations.keys()
         if unmatched:
             raise UserError(
-                f"{folder / self.annotations_file}: expected annotations for exactly the questions of "
+                f"{file}: expected annotations for exactly the questions of "
                 f"{self.questions_files[0]}, found {len(unmatched)} unmatched ids, among them {min(unmatched)}"
             )
-        images = ImageNames(folder, self.images_folder)
         return [_question(row, annotations[str(row["question_id"])], images) for row in rows]
 
     def write(self, world: "StreetWorld", folder: Path) -> int:

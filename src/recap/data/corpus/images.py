@@ -14,6 +14,8 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from recap.data.corpus.index import CorpusIndex, digest_of, index_of, read_place
 from recap.data.corpus.references import Links, Unresolved, resolve
+from recap.runtime.errors import one_line
+from recap.runtime.faults import Unusable
 
 # Pillow's own limit against decompression bombs: a quarter of a gigabyte of RGB.
 MAX_PIXELS = 89_478_485
@@ -26,6 +28,12 @@ MAX_ASPECT_RATIO = 100
 # MPO, a camera's several pictures in one file, is opened by JPEG's decoder.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
+# What files are called, by Pillow's name of their format.
+SUFFIX_BY_FORMAT = {
+    "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tiff",
+    "PPM": ".ppm",
+}  # fmt: skip
+
 # Profiles and comments in a PNG are read and never used. Pillow takes one beyond a megabyte for a bomb, though
 # cameras and editors write such; its limit for all of a file together stays.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
@@ -37,19 +45,12 @@ DECODING_ERRORS = (
 )  # fmt: skip
 
 
-class BadImage(Exception):
+class BadImage(Unusable):
     """An image that cannot be used.
 
-    Attributes:
-        reason: One of missing_image, base64_image, broken_image, image_too_large, image_too_thin, path_leaves_root,
-            changed_image.
-        detail: One line for a person.
+    Its reason is one of missing_image, base64_image, broken_image, image_too_large, image_too_thin, path_leaves_root,
+    changed_image.
     """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 def locate(root: str | Path, relative: str, *, links_may_leave: bool = True, links: Links = "inside") -> Path:
@@ -68,8 +69,8 @@ def locate(root: str | Path, relative: str, *, links_may_leave: bool = True, lin
     if not links_may_leave:
         try:
             return Path(root) / resolve(Path(root), relative, links=links)
-        except Unresolved as fault:
-            raise BadImage(fault.reason, fault.detail) from None
+        except Unresolved as error:
+            raise BadImage(*error.args) from None
     if PurePosixPath(relative).is_absolute() or ".." in PurePosixPath(relative).parts:
         raise BadImage("path_leaves_root", f"expected a path below {root}, found {relative!r}")
     path = Path(root) / relative
@@ -146,7 +147,7 @@ def decode_image(source: Path | BinaryIO, name: str, *, max_pixels: int = MAX_PI
     except Image.UnidentifiedImageError:
         raise BadImage("broken_image", f"{name}: not an image of a known format ({', '.join(FORMATS)})") from None
     except DECODING_ERRORS as error:
-        raise BadImage("broken_image", f"{name}: {' '.join(str(error).split())}") from None
+        raise BadImage("broken_image", f"{name}: {one_line(error)}") from None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

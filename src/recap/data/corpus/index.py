@@ -83,14 +83,14 @@ class CorpusIndex:
         self.folder = folder
         columns = ["image", "shard", "offset", "length", "digest"]
         self._table = parquet.read_table(folder / INDEX, columns=columns).combine_chunks()
-        names = self._table["image"].to_pylist()
-        # Of several rows with one picture the first.
-        self._rows = {name: len(names) - 1 - back for back, name in enumerate(reversed(names))}
+        self._rows: dict[str, int] = {}
+        for row, name in enumerate(self._table["image"].to_pylist()):
+            self._rows.setdefault(name, row)
 
     @property
     def names(self) -> list[str]:
         """The names of the pictures, in the order of their first rows."""
-        return list(dict.fromkeys(self._table["image"].to_pylist()))
+        return list(self._rows)
 
     def place(self, name: str) -> Place | None:
         """Where the picture of this name lies; None if there is none."""

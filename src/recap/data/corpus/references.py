@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from urllib.parse import unquote
 
+from recap.runtime.faults import Unusable
+
 # Suffixes of images, in order of preference where a question names its image without one.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 
@@ -30,18 +32,8 @@ SHOWN = 120
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_\s-]+")
 
 
-class Unresolved(Exception):
-    """No file, or one that may not be taken.
-
-    Attributes:
-        reason: missing_image, path_leaves_root or base64_image.
-        detail: One line for a person.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+class Unresolved(Unusable):
+    """No file, or one that may not be taken: missing_image, path_leaves_root or base64_image."""
 
 
 def resolve(root: Path, written: str, *, links: Links = "inside") -> str:

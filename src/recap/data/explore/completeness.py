@@ -18,7 +18,7 @@ LACKING = {
 }  # fmt: skip
 """Why `prepare` rejects a row (docs/DATA.md), by the field that is not sound."""
 
-UNREADABLE_ROW = {"broken_json", "not_an_object", "broken_row"}
+UNREADABLE_ROW = {"broken_json", "not_an_object", "broken_row", "broken_file"}
 """The same, where no field could be read."""
 
 

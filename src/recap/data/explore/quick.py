@@ -2,6 +2,7 @@
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from recap.data.corpus.references import Links
 from recap.data.explore.table import COLUMNS, read_index
 from recap.data.formats.source import open_source
 from recap.data.sources.examination import Files, Picture, examined
-from recap.data.sources.samples import Sample
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault, first_of
 from recap.runtime.seeding import derive_seed
 
 
@@ -31,7 +32,7 @@ def read_sample(
         workers: Processes that decode pictures; one per CPU if None.
 
     Returns:
-        The table of the rows that can be used, in the source's order, and of the others `reason` and `detail`.
+        The table of the rows that can be used, in the source's order, and the others as `prepare` lists them.
 
     Raises:
         UserError: Nothing is there, nothing here reads it, or no row of it can be used.
@@ -41,32 +42,28 @@ def read_sample(
         table = read_index(path)
         return table.iloc[sorted(draw.sample(range(len(table)), min(rows, len(table))))].reset_index(drop=True), []
     source = open_source(path, root=images)
-    count = sum(1 for _ in source)
+    count = source.count()
     chosen = set(draw.sample(range(count), min(rows, count)))
     drawn = (row for number, row in enumerate(source) if number in chosen)
     found: list[dict[str, Any]] = []
-    rejected: list[dict[str, Any]] = []
+    rejected: list[Fault] = []
     known: dict[str, Any] = {}  # by picture's name its facts, or what is wrong with it
     for row, new in examined(drawn, Files(source.root, links), known, workers or len(os.sched_getaffinity(0))):
-        if not isinstance(row, Sample):
-            rejected.append(_reason(row))
+        if isinstance(row, Fault):
+            rejected.append(row)
             continue
         if new is not None:
             known[row.image] = _facts(new.picture) if isinstance(new.picture, Picture) else new.picture
         facts = known[row.image]
-        if isinstance(facts, dict):
-            found.append({"id": row.id, "image": row.image, "caption": row.caption, **facts})
+        if isinstance(facts, Fault):
+            rejected.append(replace(facts, where=row.where, id=row.id))
         else:
-            rejected.append(_reason(facts))
+            found.append({"id": row.id, "image": row.image, "caption": row.caption, **facts})
     if not found:
-        first = f"; the first: {rejected[0]['reason']}: {rejected[0]['detail']}" if rejected else ""
-        raise UserError(f"{path}: expected image-caption pairs, found {count} rows and none that can be used{first}")
-    return pandas.DataFrame(found, columns=list(COLUMNS)), rejected
+        told = f"{path}: expected image-caption pairs, found {count} rows and none that can be used"
+        raise UserError(f"{told}{first_of(rejected)}")
+    return pandas.DataFrame(found, columns=list(COLUMNS)), [fault.to_row() for fault in rejected]
 
 
 def _facts(picture: Picture) -> dict[str, Any]:
     return {**picture.facts, "digest": digest_of(picture.content)}
-
-
-def _reason(fault: Any) -> dict[str, Any]:
-    return {"reason": fault.reason, "detail": fault.detail}

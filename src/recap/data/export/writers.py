@@ -6,15 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from webdataset import ShardWriter
-
 from recap.data.corpus.records import dj_text
 from recap.data.export.pairs import Pair
 from recap.data.formats.llava import PROMPT, conversation
 from recap.data.formats.pictures import below_root, suffix_of
-
-# A tar is closed when it has as many bytes of content.
-SHARD_BYTES = 256 * 10**6
+from recap.data.sources.shards import SHARD_BYTES
 
 
 def write_data_juicer(pairs: Iterable[Pair], folder: Path) -> int:
@@ -45,6 +41,8 @@ def write_llava(pairs: Iterable[Pair], folder: Path) -> int:
 
 def write_webdataset(pairs: Iterable[Pair], folder: Path, *, shard_bytes: int = SHARD_BYTES) -> int:
     """Tars `train-00000.tar`, ...: of each pair the picture, its caption as .txt, and the rest as .json."""
+    from webdataset import ShardWriter  # imports PyTorch, which no other format needs
+
     count = 0
     pattern = f"{str(folder).replace('%', '%%')}/train-%05d.tar"
     # A date of its own would make the bytes differ from run to run.

@@ -7,26 +7,35 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from recap.data.formats.files import shards
+from recap.data.formats.files import read_shards, refuse_repeated
 from recap.data.formats.rows import RawRow
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
+from recap.runtime.faults import Fault
 
 # Pictures stand in the rows, so a batch is small.
 ROWS_AT_A_TIME = 64
 
 
-def read_parquet(path: Path) -> Iterator[RawRow]:
+def is_parquet(path: Path) -> bool:
+    return path.suffix.lower() == ".parquet"
+
+
+def read_parquet(path: Path) -> Iterator[RawRow | Fault]:
     """The rows of a file, or of all files of a folder.
 
     Raises:
-        UserError: A file is no whole Parquet file.
+        UserError: The only file is no whole Parquet file.
     """
-    for name, file in shards(path, lambda file: file.suffix == ".parquet"):
-        try:
-            with pyarrow.parquet.ParquetFile(file) as table:
-                yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)
-        except (pyarrow.ArrowException, OSError, ValueError) as error:
-            raise UserError(f"{file}: expected a Parquet file, found: {' '.join(str(error).split()):.300}") from None
+    return read_shards(path, is_parquet, _read_file)
+
+
+def _read_file(name: str, file: Path) -> Iterator[RawRow]:
+    try:
+        with pyarrow.parquet.ParquetFile(file) as table:
+            refuse_repeated(file, table.schema_arrow.names)
+            yield from _rows(table.iter_batches(batch_size=ROWS_AT_A_TIME), name)
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{file}: expected a Parquet file, found: {one_line(error, 300)}") from None
 
 
 def read_saved_dataset(path: Path) -> Iterator[RawRow]:
@@ -40,7 +49,7 @@ def read_saved_dataset(path: Path) -> Iterator[RawRow]:
     try:
         dataset = load_from_disk(str(path))
     except Exception as error:  # whatever its parsers of descriptions meet
-        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split()):.300}") from None
+        raise UserError(f"{path}: expected a saved dataset, found: {one_line(error, 300)}") from None
     if isinstance(dataset, DatasetDict):
         split = "train" if "train" in dataset else next(iter(dataset), "") if len(dataset) == 1 else None
         if not split:
@@ -52,7 +61,7 @@ def read_saved_dataset(path: Path) -> Iterator[RawRow]:
     try:
         yield from _rows(batches, path.name)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path}: expected a saved dataset, found: {' '.join(str(error).split()):.300}") from None
+        raise UserError(f"{path}: expected a saved dataset, found: {one_line(error, 300)}") from None
 
 
 def _rows(batches: Iterator[Any], name: str) -> Iterator[RawRow]:

@@ -10,8 +10,8 @@ from typing import Any
 from recap.data.formats.json_text import object_items, starts_with
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import best_effort_id
-from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
 # Where COCO's pictures lie beside the file, or beside the folder that holds it.
 FOLDERS = ("train2017", "val2017", "train2014", "val2014")
@@ -29,7 +29,7 @@ def is_coco(path: Path) -> bool:
     return isinstance(first, dict) and "image_id" in first
 
 
-def read_coco(path: Path) -> Iterator[RawRow | Rejection]:
+def read_coco(path: Path) -> Iterator[RawRow | Fault]:
     """A row per caption. What is held in memory is the file name of each image.
 
     Raises:
@@ -43,9 +43,9 @@ def read_coco(path: Path) -> Iterator[RawRow | Rejection]:
     for number, item in enumerate(annotations, start=1):
         where = f"{path.name}:annotation {number}"
         if not isinstance(item, dict):
-            yield Rejection(where, None, "not_an_object", f"expected a JSON object, found {type(item).__name__}")
+            yield Fault(where, None, "not_an_object", f"expected a JSON object, found {type(item).__name__}")
         elif not isinstance(name := names.get(item.get("image_id")), str):
             detail = f"expected 'image_id' to be an image of the file, found {item.get('image_id')!r:.80}"
-            yield Rejection(where, best_effort_id(item), "no_image", detail)
+            yield Fault(where, best_effort_id(item), "no_image", detail)
         else:
             yield RawRow(where, item, image=name)

@@ -3,6 +3,7 @@
 from itertools import groupby
 from pathlib import Path
 
+from recap.data.formats.arrow import is_parquet
 from recap.data.formats.coco import is_coco
 from recap.data.formats.files import files_below
 from recap.data.formats.image_folder import is_image
@@ -63,6 +64,6 @@ def _kind_of_files(files: list[Path], *, at_top: bool) -> str | None:
         return "webdataset"
     if at_top and any(file.name in METADATA_FILES for file in files):
         return "image_table"
-    if any(file.suffix == ".parquet" for file in files):
+    if any(map(is_parquet, files)):
         return "parquet"
     return "image_folder" if any(map(is_image, files)) else None

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from recap.data.corpus.references import SUFFIXES
 from recap.data.formats.files import files_below
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
-from recap.data.sources.pictures import SUFFIXES
-from recap.data.sources.rejections import Rejection
+from recap.runtime.faults import Fault
 
 
 def is_image(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES
 
 
-def read_image_folder(path: Path) -> Iterator[RawRow | Rejection]:
+def read_image_folder(path: Path) -> Iterator[RawRow | Fault]:
     """A row per image, in the order of folders and names; paths are relative to the folder."""
     for file in files_below(path):
         if not is_image(file):
@@ -22,14 +22,25 @@ def read_image_folder(path: Path) -> Iterator[RawRow | Rejection]:
         where = file.relative_to(path).as_posix()
         try:
             yield _row(where, file)
-        except BadRow as fault:
-            yield Rejection(where, None, fault.reason, fault.detail)
+        except BadRow as error:
+            yield error.at(where)
 
 
 def _row(where: str, image: Path) -> RawRow:
-    text, described = image.with_suffix(".txt"), image.with_suffix(".json")
-    values = parse_object(described.read_bytes().removeprefix(b"\xef\xbb\xbf")) if described.is_file() else {}
-    caption = text.read_text("utf-8-sig", errors="surrogateescape") if text.is_file() else None
+    text, described = _beside(image, ".txt"), _beside(image, ".json")
+    values = parse_object(described.removeprefix(b"\xef\xbb\xbf")) if described is not None else {}
+    caption = text.decode("utf-8-sig", errors="surrogateescape") if text is not None else None
     if caption is None and not values:
-        raise BadRow("missing_text", f"expected {text.name} or {described.name} beside it, found neither")
+        names = " or ".join(image.with_suffix(suffix).name for suffix in (".txt", ".json"))
+        raise BadRow("missing_text", f"expected {names} beside it, found neither")
     return RawRow(where, values, caption=caption, image=where)
+
+
+def _beside(image: Path, suffix: str) -> bytes | None:
+    """What the file of an image's stem holds, if there is one; cameras and old systems write suffixes in capitals."""
+    files = (image.with_suffix(spelt) for spelt in (suffix, suffix.upper()))
+    file = next((file for file in files if file.is_file()), None)
+    try:
+        return None if file is None else file.read_bytes()
+    except OSError as error:
+        raise BadRow("missing_text", f"{image.with_suffix(suffix).name}: {error.strerror}") from None

@@ -9,7 +9,10 @@ from recap.data.sources.fields import BadRow, as_object
 PROMPT = "prompt"
 IMAGE_TOKEN = "<image>"
 
-_SPEAKERS = {"human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt"}
+# Who speaks, by what common formats call them.
+SPEAKERS = {
+    "human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt", "model": "gpt", "chatgpt": "gpt", "bot": "gpt",
+}  # fmt: skip
 
 
 def read_pair(row: RawRow) -> RawRow:
@@ -31,7 +34,11 @@ def read_pair(row: RawRow) -> RawRow:
         said = said[:-1]
     if [speaker for speaker, _ in said] != ["human", "gpt"]:
         speakers = ", ".join(speaker for speaker, _ in said) or "nothing"
-        raise BadRow("broken_conversation", f"expected one human message and its answer, a caption; found {speakers}")
+        rounds = "; what has several rounds is for finetune.json" if speakers.count("gpt") > 1 else ""
+        raise BadRow(
+            "broken_conversation",
+            f"expected one human message and its answer, a caption; found {speakers:.100}{rounds}",
+        )
     rest = {name: value for name, value in row.values.items() if name != key}
     return RawRow(row.where, {**rest, PROMPT: said[0][1]}, caption=said[1][1], image=row.image)
 
@@ -41,10 +48,35 @@ def conversation(caption: str, prompt: str | None) -> list[dict[str, str]]:
     return [{"from": "human", "value": prompt or IMAGE_TOKEN}, {"from": "gpt", "value": caption}]
 
 
+def speaker_of(message: dict[str, Any]) -> Any:
+    """Who speaks: "human", "gpt", or whatever else the message says."""
+    said_by = message.get("from") if message.get("from") is not None else message.get("role")
+    return SPEAKERS.get(said_by.lower(), said_by) if isinstance(said_by, str) else said_by
+
+
+def words_of(message: dict[str, Any]) -> Any:
+    """What is said: text, or what else stands in its place; parts in chat form as one text.
+
+    Raises:
+        BadRow: broken_conversation, when a part is neither text nor an image.
+    """
+    said = message.get("value") if message.get("value") is not None else message.get("content")
+    return "".join(map(_part, said)) if isinstance(said, list) else said
+
+
+def _part(part: Any) -> str:
+    """A part of a message in chat form, `{"type": "text" or "image", ...}`."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "image":
+        return f"{IMAGE_TOKEN}\n"
+    if kind == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    raise BadRow("broken_conversation", f"expected parts of text or image, found {part!r:.80}")
+
+
 def _message(value: Any) -> tuple[str, str]:
     message = as_object(value)
-    speaker = message.get("from") or message.get("role")
-    said = message.get("value") or message.get("content")
+    speaker, said = speaker_of(message), words_of(message)
     if not isinstance(speaker, str) or not isinstance(said, str):
         raise BadRow("broken_conversation", f"expected a speaker and words in each message, found {message!r:.80}")
-    return _SPEAKERS.get(speaker, speaker), said
+    return speaker, said

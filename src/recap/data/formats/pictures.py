@@ -1,7 +1,6 @@
 """The image of a row, however it is given: a path from here or there, bytes, base64, or a struct of bytes and path."""
 
 import base64
-import binascii
 import io
 import os
 import posixpath
@@ -12,35 +11,49 @@ from typing import Any
 
 from PIL import Image
 
-from recap.data.corpus.images import DECODING_ERRORS, FORMATS
+from recap.data.corpus.images import DECODING_ERRORS, FORMATS, SUFFIX_BY_FORMAT
+from recap.data.corpus.references import SUFFIXES
 from recap.data.sources.fields import BadRow, writable
 
-_DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
+_DATA_URI = re.compile(r"data:[^,]*,")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+# Linux takes no longer one.
+LONGEST_PATH = 4096
+
 # Shorter texts are paths: no picture fits.
 _SHORTEST_BASE64 = 64
-_SUFFIXES = {
-    "JPEG": ".jpg",
-    "PNG": ".png",
-    "WEBP": ".webp",
-    "GIF": ".gif",
-    "BMP": ".bmp",
-    "TIFF": ".tif",
-    "PPM": ".ppm",
-}
+_URL = re.compile(r"(?!file:)\w+://", re.IGNORECASE)
+
+
+def is_url(value: Any) -> bool:
+    """Whether a value, or the one in a list of one or in datasets' struct, names something to download."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict) and not value.get("bytes"):
+        value = value.get("path")
+    return isinstance(value, str) and _URL.match(value) is not None
 
 
 def decoded_base64(value: str) -> bytes | None:
     """The picture that a text holds, as a data URI or as bare base64; None if it is something else, such as a path."""
-    uri = _DATA_URI.match(value)
-    text = value[uri.end() :] if uri else value
-    if not uri and (len(text) < _SHORTEST_BASE64 or not _BASE64.fullmatch(text)):
+    is_uri = _DATA_URI.match(value) is not None
+    if not is_uri and (len(value) < _SHORTEST_BASE64 or not _BASE64.fullmatch(value)):
         return None
     try:
-        data = base64.b64decode(text)
-    except (binascii.Error, ValueError):
+        data = from_base64(value)
+    except ValueError:
         return None
-    return data if uri or suffix_of(data) else None
+    return data if is_uri or suffix_of(data) else None
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes that a text is, base64 bare or as a data URI; blanks and line breaks in it mean nothing.
+
+    Raises:
+        ValueError: It is no base64.
+    """
+    uri = _DATA_URI.match(text)
+    return base64.b64decode("".join(text[uri.end() if uri else 0 :].split()), validate=True)
 
 
 class Pictures:
@@ -70,6 +83,8 @@ class Pictures:
         given = None
         if isinstance(value, dict) and {"bytes", "path"} & value.keys():
             given, value = value.get("path"), value.get("bytes") or value.get("path")
+        if isinstance(value, bytes) and (path := _path_in(value)):
+            value = path
         if isinstance(value, bytes):
             return self._name(value, where, given), value
         if not isinstance(value, str) or not value:
@@ -100,11 +115,20 @@ class Pictures:
         return next((name for name in names if os.path.isfile(f"{self._root}/{name}")), path)
 
 
+def _path_in(value: bytes) -> str | None:
+    """The path that bytes spell, where a writer of Parquet did not tell text apart; None if they are a picture's."""
+    try:
+        text = value.decode() if len(value) < LONGEST_PATH else ""
+    except UnicodeDecodeError:
+        return None
+    return text if PurePosixPath(text).suffix.lower() in SUFFIXES else None
+
+
 def suffix_of(data: bytes) -> str:
     """What files of a picture's format are called; "" for what is no picture."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            return _SUFFIXES.get(image.format or "", "")
+            return SUFFIX_BY_FORMAT.get(image.format or "", "")
     except (*DECODING_ERRORS, Image.DecompressionBombError):
         return ""
 

@@ -1,7 +1,7 @@
 """Open image-caption pairs of any format that `READERS` names, and iterate over them, with one row in memory at a time.
 
 source = open_source("train.csv")
-for row in source:              # a Sample, or a Rejection with its reason
+for row in source:              # a Sample, or a Fault with its reason
     ...
 """
 
@@ -17,23 +17,23 @@ from recap.data.formats.columns import Columns, has_value
 from recap.data.formats.detection import METADATA_FILES, detect
 from recap.data.formats.image_folder import read_image_folder
 from recap.data.formats.json_rows import read_json_rows
-from recap.data.formats.pictures import Pictures
+from recap.data.formats.pictures import Pictures, is_url
 from recap.data.formats.rows import RawRow
 from recap.data.formats.tables import read_table
 from recap.data.formats.values import Fields
 from recap.data.formats.webdataset import read_webdataset
 from recap.data.sources.fields import BadRow, identifier, text, writable
-from recap.data.sources.rejections import Rejection
 from recap.data.sources.samples import Sample
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
-Reader = Callable[[Path], Iterator[RawRow | Rejection]]
+Reader = Callable[[Path], Iterator[RawRow | Fault]]
 
 # Rows whose columns are looked at before anything is read.
 FIRST_ROWS = 20
 
 
-def read_image_table(path: Path) -> Iterator[RawRow | Rejection]:
+def read_image_table(path: Path) -> Iterator[RawRow | Fault]:
     """The rows of the one table that describes a folder of images."""
     table = next((path / name for name in METADATA_FILES if (path / name).is_file()), None)
     if table is None:
@@ -71,15 +71,16 @@ class Source:
         self._read = READERS[format]
         self._path = path
         self._columns = Columns(columns)
-        first = (row for row in islice(self._read(path), FIRST_ROWS) if isinstance(row, RawRow))
+        first = [row for row in islice(self._read(path), FIRST_ROWS) if isinstance(row, RawRow)]
         self.columns = self._columns.require(first, str(path))
+        self._refuse_urls(first)
 
     def __str__(self) -> str:
         """One line that says how the source is understood."""
         columns = ", ".join(f"{role} from {names}" for role, names in self.columns.items())
         return f"{self.name} read as {self.format}: {columns or 'no row to look at'}"
 
-    def __iter__(self) -> Iterator[Sample | Rejection]:
+    def __iter__(self) -> Iterator[Sample | Fault]:
         """The rows in the source's order, each whole or with the reason why not.
 
         Raises:
@@ -88,28 +89,40 @@ class Source:
         pictures = Pictures(self.root, _image_folders(self._path, self.root, self.format))
         fields = Fields(self.name)
         for row in self._read(self._path):
-            yield row if isinstance(row, Rejection) else self._pair(row, pictures, fields)
+            yield row if isinstance(row, Fault) else self._pair(row, pictures, fields)
+
+    def _refuse_urls(self, first: list[RawRow]) -> None:
+        """Raises: UserError: The rows say where pictures are to be had, and none has one."""
+        names = [self._columns.find("image", row.values) for row in first if row.image is None]
+        if len(names) == len(first) > 0 and all(
+            name is not None and is_url(row.values[name]) for name, row in zip(names, first, strict=True)
+        ):
+            raise UserError(
+                f"{self._path}: expected pictures or paths of files under {names[0]!r}, found URLs in all of the first "
+                f"{len(first)} rows; a run downloads nothing: get them with img2dataset, whose WebDataset is read as "
+                "it is, or name the column of the paths in data.columns.image"
+            )
 
     def count(self) -> int:
         """How many rows there are: they are all gone through once more, no picture is looked for."""
         return sum(1 for _ in self._read(self._path))
 
-    def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> Sample | Rejection:
+    def _pair(self, row: RawRow, pictures: Pictures, fields: Fields) -> Sample | Fault:
         values = dict(row.values)
         row_id: str | None = None
         try:
             row_id = self._take_id(values) or row.where
             caption = self._take_caption(row, values)
             image, content = self._take_image(row, values, pictures)
-        except BadRow as fault:
-            return Rejection(row.where, row_id, fault.reason, fault.detail)
+        except BadRow as error:
+            return error.at(row.where, row_id)
         # A column that could have told, and is empty, is no field of its own.
         told = {name: value for name, value in values.items() if has_value(value) or not self._columns.is_usual(name)}
         return Sample(row.where, row_id, image, caption, fields.keep(told), content)
 
     def _take_id(self, values: dict[str, Any]) -> str | None:
         name = self._columns.find("id", values)
-        value = values.pop(name) if name is not None else None
+        value = _text(values.pop(name)) if name is not None else None
         if name is None or not has_value(value):
             return None
         # Tables write whole numbers as 10.0 where a column has a hole.
@@ -125,7 +138,7 @@ class Source:
                 if len(value) > 1:
                     raise BadRow("several_captions", f"expected one caption, found {len(value)}; give each a row")
                 value = value[0] if value else None
-            caption = text({name: value}, name)
+            caption = text({name: _text(value)}, name)
         if not (caption := caption_of(caption)):
             raise BadRow("empty_caption", "expected words, found none")
         return caption
@@ -163,6 +176,11 @@ def open_source(
         )
     base = Path(root) if root is not None else path if path.is_dir() else path.parent
     return Source(path, found, base, columns)
+
+
+def _text(value: Any) -> Any:
+    """A value, text where a table holds it as bytes, which some writers of Parquet do not tell apart."""
+    return value.decode("utf-8", errors="surrogateescape") if isinstance(value, bytes) else value
 
 
 def _image_folders(path: Path, root: Path, format: str) -> tuple[str, ...]:

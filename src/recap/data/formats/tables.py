@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from recap.data.formats.files import refuse_repeated, refuse_utf_16
+from recap.data.formats.pictures import is_url
 from recap.data.formats.rows import RawRow
-from recap.data.sources.rejections import Rejection
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
 # Characters of one cell: a picture in base64 fits, the rest of a file behind a quote that never closes does not.
 MAX_CELL = 64 << 20
@@ -48,7 +50,7 @@ class _Lines:
         return self._second[1]
 
 
-def read_table(path: Path) -> Iterator[RawRow | Rejection]:
+def read_table(path: Path) -> Iterator[RawRow | Fault]:
     """The rows below the column names.
 
     A quote that is never closed costs the line that it stands in, not those behind it.
@@ -58,18 +60,15 @@ def read_table(path: Path) -> Iterator[RawRow | Rejection]:
     """
     csv.field_size_limit(MAX_CELL)
     try:
+        refuse_utf_16(path)
         stream = path.open("rb")
     except OSError as error:
         raise UserError(f"{path}: expected a table, found what cannot be read: {error.strerror}") from None
     with stream:
-        head = stream.read(4)
-        stream.seek(0)
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise UserError(f"{path}: expected UTF-8, found UTF-16; save it as 'CSV UTF-8'")
         yield from _rows(path, _Lines(stream))
 
 
-def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Rejection]:
+def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Fault]:
     header = next(lines, "")
     delimiter = max("\t" if path.suffix.lower() == ".tsv" else ",", ";", "\t", key=header.count)
     try:
@@ -79,6 +78,10 @@ def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Rejection]:
     if not any(name.strip() for name in names):
         raise UserError(f"{path}: expected a line of column names, found nothing")
     names = [name.strip() for name in names]
+    if any(map(is_url, names)):
+        row = delimiter.join(names)
+        raise UserError(f"{path}: expected a line of column names, found a row: {row:.80}...; put the names before it")
+    refuse_repeated(path, names)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.mark()
@@ -88,13 +91,13 @@ def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Rejection]:
             return
         except csv.Error as error:
             where = f"{path.name}:{lines.first}"
-            yield Rejection(where, None, "broken_row", f"expected cells that end where they should, {error}")
+            yield Fault(where, None, "broken_row", f"expected cells that end where they should, {error}")
             lines.again()
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             continue
         where = f"{path.name}:{lines.first}"
         if len(cells) > len(names):
             detail = f"expected {len(names)} columns, found {len(cells)}: a cell with {delimiter!r} needs quotes"
-            yield Rejection(where, None, "broken_row", detail)
+            yield Fault(where, None, "broken_row", detail)
         elif any(cells):
             yield RawRow(where, dict(zip(names, cells, strict=False)))

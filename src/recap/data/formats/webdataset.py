@@ -1,65 +1,102 @@
 """WebDataset: tars in which files of one stem are one sample, `000017.jpg`, `000017.txt`, `000017.json`."""
 
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from webdataset.tariterators import group_by_keys, tar_file_expander
-
-from recap.data.formats.files import shards
+from recap.data.corpus.references import SUFFIXES
+from recap.data.formats.files import read_shards
 from recap.data.formats.rows import RawRow
 from recap.data.sources.fields import BadRow, parse_object
-from recap.data.sources.pictures import SUFFIXES
-from recap.data.sources.rejections import Rejection
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
+from recap.runtime.faults import Fault
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 # Extensions that hold a caption, the first one counts.
 _CAPTIONS = ("txt", "caption", "text")
 
+# Files about the tar itself, in webdataset's convention.
+_META = re.compile(r"__[^/]*__($|/)")
+
 
 def is_tar(path: Path) -> bool:
     return path.name.lower().endswith(TAR_SUFFIXES)
 
 
-def read_webdataset(path: Path) -> Iterator[RawRow | Rejection]:
+def read_webdataset(path: Path) -> Iterator[RawRow | Fault]:
     """The samples of a tar, or of all tars of a folder.
 
     Raises:
-        UserError: A tar is truncated or is none.
+        UserError: The only tar is truncated, damaged, or none.
     """
-    for name, file in shards(path, is_tar):
-        try:
-            with file.open("rb") as stream:
-                # Each picture is read when its sample comes, none is extracted to the disk.
-                members = tar_file_expander([{"url": name, "stream": stream}], handler=_stop)
-                for sample in group_by_keys(members, handler=_stop):
-                    yield _row(f"{name}:{sample['__key__']}", sample)
-        except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, zlib.error) as error:
-            # webdataset puts the stream behind what went wrong.
-            found = str(error.args[0] if error.args else error).partition(" @ ")[0]
-            raise UserError(f"{file}: expected a whole tar of samples, found: {' '.join(found.split())}") from None
+    return read_shards(path, is_tar, _read_tar)
 
 
-def _stop(error: Exception) -> bool:
-    raise error
+def _read_tar(name: str, file: Path) -> Iterator[RawRow | Fault]:
+    # It imports PyTorch, seconds that who reads another format need not wait.
+    from webdataset.tariterators import group_by_keys
+
+    doubled: list[str] = []
+
+    def note(error: Exception) -> bool:
+        doubled.append(str(error.args[0]))
+        return True
+
+    try:
+        # Each picture is read when its sample comes, none is extracted to the disk.
+        with file.open("rb") as stream, tarfile.open(fileobj=stream) as tar:
+            for sample in group_by_keys(_members(tar, name), handler=note):
+                where = f"{name}:{sample['__key__']}"
+                if doubled:
+                    yield Fault(where, None, "broken_row", f"expected files of different names, {doubled[0]:.100}")
+                    doubled.clear()
+                else:
+                    yield _row(where, sample)
+    except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, zlib.error) as error:
+        found = one_line(error, 200) if file.stat().st_size else "an empty file"
+        raise UserError(f"{file}: expected a whole tar of samples, found: {found}") from None
 
 
-def _row(where: str, sample: dict[str, Any]) -> RawRow | Rejection:
+def _members(tar: tarfile.TarFile, name: str) -> Iterator[dict[str, Any]]:
+    """The files of a tar as `group_by_keys` wants them.
+
+    Raises:
+        tarfile.ReadError: The tar goes on where no file begins: `tarfile`, and with it webdataset's own reader, takes a
+            damaged header for the end.
+    """
+    while (member := tar.next()) is not None:
+        if member.isfile() and not _META.match(member.name):
+            content = tar.extractfile(member)
+            assert content is not None  # a file has content
+            yield {"fname": member.name, "data": content.read(), "__url__": name}
+        tar.members = []  # type: ignore[attr-defined] # else every header stays in memory
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"no header at byte {tar.offset}")
+
+
+def _row(where: str, sample: dict[str, Any]) -> RawRow | Fault:
     members = {name: data for name, data in sample.items() if not name.startswith("__") and isinstance(data, bytes)}
     try:
         values = parse_object(members.pop("json")) if "json" in members else {}
-    except BadRow as fault:
-        return Rejection(where, None, fault.reason, fault.detail)
+    except BadRow as error:
+        return error.at(where)
     images = [name for name in members if f".{name.rpartition('.')[2]}" in SUFFIXES]
     if len(images) > 1:
-        return Rejection(where, None, "several_images", f"expected one image, found {', '.join(images)}")
+        dotted = "; a sample's name ends at its first dot" if all("." in name for name in images) else ""
+        return Fault(where, None, "several_images", f"expected one image, found {', '.join(images)}{dotted}")
     # The member is called like the sample; what the picture itself is called can stand in the row.
     image = {"bytes": members.pop(images[0]), "path": values.pop("image", None)} if images else None
     said = next((members.pop(name) for name in _CAPTIONS if name in members), None)
+    if said is None:
+        captions = [name for name in members if name.rpartition(".")[2] in _CAPTIONS]  # 0.txt, 1.txt
+        if len(captions) > 1:
+            return Fault(where, None, "several_captions", f"expected one caption, found {', '.join(captions)}")
+        said = members.pop(captions[0]) if captions else None
     for name, data in members.items():
         values.setdefault(name, _text(data))
     return RawRow(where, values, caption=None if said is None else _text(said), image=image)

@@ -43,7 +43,11 @@ class BatchMethod:
             result = self.__wrapped__(samples, *args, **kwargs)
             if isinstance(result, Mapping):
                 names = {path: name for name, path in files.items()}
-                return {**result, "images": _renamed(result["images"], names)}
+                images = _renamed(result["images"], names)
+                if new := set(_strings(images)) - files.keys():
+                    # The rows are compared too, but only behind the operator, which may be hours later.
+                    raise ValueError(f"it made the picture {min(new)}; only captions may change")
+                return {**result, "images": images}
             # Verdicts of a filter may be computed only now.
             return result if isinstance(result, bool | numpy.bool_) else list(result)
 

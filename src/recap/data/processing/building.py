@@ -16,7 +16,7 @@ from recap.data.processing.juicer import (
 from recap.data.processing.operators import OF_CAPTIONS, OWN, read_captions, read_leaked
 from recap.data.processing.recipe import Operator, Recipe
 from recap.data.processing.rows import MARKED_TEXT
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 
 NEED_MARKERS = frozenset(
     {
@@ -61,7 +61,7 @@ def _build(recipe: Recipe, operator: Operator, captions: str | Path) -> Any:
         problems = "; ".join(map(str, error.errors))
         raise UserError(f"recipe {recipe.name}: {operator.label}: {problems}") from None
     except OPERATOR_ERRORS as error:
-        raise UserError(f"recipe {recipe.name}: {operator.label} refuses its arguments: {one_line(error)}") from error
+        raise UserError(f"recipe {recipe.name}: {operator.label} refuses its arguments: {told(error)}") from error
     if not isinstance(op, Filter | Mapper | Deduplicator | Selector):
         raise UserError(
             f"recipe {recipe.name}: {operator.label} regroups rows; expected filters, mappers, deduplicators, selectors"
@@ -82,6 +82,6 @@ def _complete(operator: Operator, captions: str | Path) -> dict[str, Any]:
     return {**supplied, **operator.arguments}
 
 
-def one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"
+def told(error: BaseException) -> str:
+    """What an operator raised, for a message."""
+    return f"{type(error).__name__}: {one_line(error, 300)}"

@@ -4,6 +4,8 @@ On its own, py-data-juicer 1.6.1 installs packages and downloads models whenever
 is imported), lets Pillow accept truncated images in the whole process, and logs every step to stderr. All of this is
 undone here, once, at import. What a recipe needs is installed and fetched by the user before a run, never by it.
 Its samples, always drawn with seed 42, are drawn with the run's.
+
+Data-Juicer's own commands, which load Recap's operators from their file, keep their ways: there nothing is undone.
 """
 
 import sys
@@ -34,11 +36,11 @@ def _skip_executors() -> None:
     There is no other way to its dataset: `data_juicer.ops` imports `data_juicer.core.data`, and Python runs a package's
     `__init__` before any module below it. This one imports the executors for Ray, whose module level asks for Ray's
     decorators; Ray, a large package that py-data-juicer does not declare, is then installed, or its absence ends the
-    import. Operators run without an executor. In `dj-process`, which has imported it already, it stays.
+    import. Operators run without an executor.
     """
     core = types.ModuleType("data_juicer.core")
     core.__path__ = [str(Path(data_juicer.__file__).parent / "core")]
-    sys.modules.setdefault("data_juicer.core", core)
+    sys.modules["data_juicer.core"] = core
 
 
 def _refuse_install(package: str, pip_args: object = None) -> NoReturn:
@@ -68,16 +70,21 @@ def _draw_with_run_seed(dataset: Any, weight: float = 1.0, sample_number: int = 
 sampling = types.SimpleNamespace(seed=42)
 """The seed of Data-Juicer's samples, for example of `random_selector`, which takes none."""
 
+IS_GUEST = "data_juicer.config" in sys.modules
+"""Whether a command of Data-Juicer has loaded this: nothing else reads its configurations."""
+
 with _settings_of_pillow_kept():
     import data_juicer
     from data_juicer.utils.lazy_loader import LazyLoader
 
-    LazyLoader._install_package = staticmethod(_refuse_install)
-    _skip_executors()
+    if not IS_GUEST:
+        LazyLoader._install_package = staticmethod(_refuse_install)
+        _skip_executors()
     from data_juicer.utils import sample
 
     _draw = sample.random_sample
-    sample.random_sample = _draw_with_run_seed  # before operators take it by name
+    if not IS_GUEST:
+        sample.random_sample = _draw_with_run_seed  # before operators take it by name
 
     from data_juicer.core.data import NestedDataset
     from data_juicer.core.preflight import PipelineConfigError, pre_instantiation_check
@@ -106,12 +113,12 @@ def start_workers_by(op: Any) -> None:
     setup_mp("forkserver" if op.use_cuda() or op._name in UNFORKABLE.modules else "fork")
 
 
-multiprocess.set_forkserver_preload([__name__])
-
 _find_model = model_utils.check_model
-model_utils.check_model = _find_model_locally
-wget.download = _refuse_download
-logger.disable("data_juicer")
+if not IS_GUEST:
+    multiprocess.set_forkserver_preload([__name__])
+    model_utils.check_model = _find_model_locally
+    wget.download = _refuse_download
+    logger.disable("data_juicer")
 
 __all__ = [
     "NON_STATS_FILTERS",

@@ -22,7 +22,7 @@ import pyarrow
 from recap.data.corpus.records import Record, caption_of, dj_text
 from recap.data.processing import batches
 from recap.data.processing.accounting import Row, Rows, Step, account, check_rows, derived_ids
-from recap.data.processing.building import OPERATOR_ERRORS, build_operators, one_line
+from recap.data.processing.building import OPERATOR_ERRORS, build_operators, told
 from recap.data.processing.columns import as_dataset, as_table, statistics_of, with_column
 from recap.data.processing.juicer import Filter, Mapper, sampling, start_workers_by
 from recap.data.processing.pictures import reads_pictures, with_measures
@@ -127,7 +127,7 @@ class _Run:
         try:
             scored, result = self._process(operator, op, table, before)
         except OPERATOR_ERRORS as error:
-            raise UserError(f"operator {operator.label} failed on {len(table)} rows: {one_line(error)}") from error
+            raise UserError(f"operator {operator.label} failed on {len(table)} rows: {told(error)}") from error
         after_table = as_table(result)
         if missing := sorted(set(self.given.column_names) - set(after_table.column_names)):
             raise UserError(f"operator {operator.label} removed the field(s) {', '.join(missing)}")

@@ -16,8 +16,8 @@ from PIL import Image
 from recap.data.corpus.facts import picture_facts
 from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
 from recap.data.corpus.references import Links, shortened
-from recap.data.sources.rejections import Rejection
 from recap.data.sources.samples import Sample
+from recap.runtime.faults import Fault
 
 # Rows that a process is handed at a time, and how many there have to be before it pays to start processes.
 CHUNK = 32
@@ -56,24 +56,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Why a picture cannot be used. No exception: its traceback would keep the pixels of every broken picture."""
-
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
 class Found:
-    """What became of a row's picture, and the state of its file."""
+    """What became of a row's picture, and the state of its file; a fault is the picture's, whichever row names it."""
 
     picture: Picture | Fault
     file: File
 
 
 def examined(
-    rows: Iterator[Sample | Rejection], files: Files, known: dict[str, dict[str, Any] | Fault], workers: int
-) -> Iterator[tuple[Sample | Rejection, Found | None]]:
+    rows: Iterator[Sample | Fault], files: Files, known: dict[str, dict[str, Any] | Fault], workers: int
+) -> Iterator[tuple[Sample | Fault, Found | None]]:
     """Each row with what became of its picture, or None where `known` has it by the time that the row's turn comes."""
     head = list(islice(rows, WORTH_PROCESSES))
     rows = chain(head, rows)
@@ -86,7 +78,7 @@ def examined(
             running.callback(pool.shutdown, cancel_futures=True)
             submit = pool.submit
             ahead = 3 * workers
-        pending: deque[tuple[list[Sample | Rejection], list[str], Future[list[Found]]]] = deque()
+        pending: deque[tuple[list[Sample | Fault], list[str], Future[list[Found]]]] = deque()
         asked: set[str] = set()
         while pending or head:
             while head and len(pending) < ahead:
@@ -102,7 +94,7 @@ def examined(
             found = dict(zip(names, future.result(), strict=True))
             asked.difference_update(names)
             for row in chunk:
-                if isinstance(row, Rejection) or row.image in known:
+                if isinstance(row, Fault) or row.image in known:
                     yield row, None
                 else:
                     # Not at hand where the row that brought the picture was rejected for another reason.
@@ -129,10 +121,10 @@ def _examine_one(files: Files, sample: Sample) -> Found:
             file = (status.st_size, status.st_mtime_ns)
         inside = f"the picture inside {sample.where}"
         facts = _facts(content, shortened(sample.file) if sample.content is None else inside)
-    except BadImage as bad:
-        return Found(Fault(bad.reason, bad.detail), file)
+    except BadImage as error:
+        return Found(error.at(sample.image), file)
     except OSError as error:
-        return Found(Fault("missing_image", f"{shortened(sample.file)}: {error.strerror}"), file)
+        return Found(Fault(sample.image, None, "missing_image", f"{shortened(sample.file)}: {error.strerror}"), file)
     return Found(Picture(content, facts, path and path.absolute()), file)
 
 

@@ -5,14 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recap.runtime.faults import Unusable
 
-class BadRow(Exception):
-    """A row that cannot be used; `reason` is a slug, `detail` one line for a person."""
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+class BadRow(Unusable):
+    """A row that cannot be used."""
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -82,7 +79,9 @@ def writable(value: str, key: str) -> str:
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise BadRow("broken_text", f"{key!r} holds half of a surrogate pair at character {error.start}") from None
+        # Readers take bytes that are not UTF-8 for characters from here on.
+        found = "a byte that is not UTF-8" if "\udc80" <= value[error.start] <= "\udcff" else "half of a surrogate pair"
+        raise BadRow("broken_text", f"{key!r} holds {found} at character {error.start}") from None
     return value
 
 

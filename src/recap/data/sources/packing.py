@@ -24,14 +24,16 @@ from pyarrow import parquet
 from tqdm import tqdm
 
 import recap
+from recap.data.corpus.images import SUFFIX_BY_FORMAT
 from recap.data.corpus.index import INDEX, SCHEMA, digest_of
 from recap.data.corpus.references import Links
-from recap.data.sources.examination import Fault, File, Files, Found, Picture, examined, state_of
-from recap.data.sources.rejections import Budget, Part, Rejection
+from recap.data.sources.examination import File, Files, Found, Picture, examined, state_of
+from recap.data.sources.rejections import Budget, Part
 from recap.data.sources.samples import Sample
-from recap.data.sources.shards import SHARD_BYTES, SUFFIXES, ShardWriter, shard_name
+from recap.data.sources.shards import SHARD_BYTES, ShardWriter, shard_name
 from recap.io import read_json, write_json
 from recap.params import DataParams
+from recap.runtime.faults import Fault
 from recap.runtime.scratch import fingerprint
 
 logger = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ PICTURE_COLUMNS = tuple(name for name in SCHEMA.names if name not in ("id", "ima
 
 
 def pack(
-    rows: Iterable[Sample | Rejection],
+    rows: Iterable[Sample | Fault],
     root: Path,
     folder: Path,
     *,
@@ -106,7 +108,7 @@ class Packing:
         self._work, self._what, self._images, self._shard_bytes = work, what, images, shard_bytes
         self._budget = budget
         self._parts = self._samples = 0
-        self._rejections: list[Rejection] = []
+        self._rejections: list[Fault] = []
         self._places: dict[str, dict[str, Any]] = {}  # by digest
         self._ids: set[str] = set()
         self._begin_part()
@@ -121,7 +123,7 @@ class Packing:
         """What became of the rows so far."""
         return Part("user", self._samples, self._rejections)
 
-    def resume(self, source: Iterator[Sample | Rejection], files: Files) -> Iterator[Sample | Rejection]:
+    def resume(self, source: Iterator[Sample | Fault], files: Files) -> Iterator[Sample | Fault]:
         """Take up an interrupted run's shards, as far as rows and files are the same; returns the rows left to do."""
         while (marker := self._file("json")).is_file():
             part = read_json(marker)
@@ -138,15 +140,15 @@ class Packing:
         self._begin_part()
         return source
 
-    def add(self, row: Sample | Rejection, found: Found | None) -> None:
+    def add(self, row: Sample | Fault, found: Found | None) -> None:
         """Take a row in; `found` is None where an earlier row has brought the same picture."""
         self.rows_read += 1
         self._rows_of_part += 1
         self._stamp(row, lambda _: found.file if found is not None else None)
-        if isinstance(row, Rejection):
+        if isinstance(row, Fault):
             self._reject(row)
         elif isinstance(fault := self._judge(row, found), Fault):
-            self._reject(Rejection(row.where, row.id, fault.reason, fault.detail))
+            self._reject(fault)
         if self._size() >= self._shard_bytes or self._rows_of_part >= SHARD_ROWS:
             self._close_part()
 
@@ -177,7 +179,7 @@ class Packing:
         self._rows: list[dict[str, Any]] = []
         self._rows_of_part = 0
         self._names: set[str] = set()
-        self._faults: dict[str, Fault] = {}
+        self._faults: list[Fault] = []
         self._rejected_before = len(self._rejections)
         self._stamps = hashlib.blake2b(digest_size=16)
 
@@ -186,8 +188,8 @@ class Packing:
         if self._writer is not None:
             self._writer.close()
         parquet.write_table(pyarrow.Table.from_pylist(self._rows, SCHEMA), self._file("parquet"))
-        rejections = [asdict(rejection) for rejection in self._rejections[self._rejected_before :]]
-        faults = {name: asdict(fault) for name, fault in self._faults.items()}
+        rejections = [rejection.to_row() for rejection in self._rejections[self._rejected_before :]]
+        faults = [fault.to_row() for fault in self._faults]
         part = {
             "rows": self._rows_of_part,
             "stamps": self._stamps.hexdigest(),
@@ -205,14 +207,14 @@ class Packing:
             self.known.setdefault(row["image"], facts)
             self._places.setdefault(row["digest"], {name: row[name] for name in PLACE_COLUMNS})
             self._samples += 1
-        self.known |= {name: Fault(**fault) for name, fault in part["faults"].items()}
+        self.known |= {fault["where"]: Fault(**fault) for fault in part["faults"]}
         for row in part["rejections"]:
-            self._reject(Rejection(**row))
+            self._reject(Fault(**row))
         self.rows_read += part["rows"]
         self._parts += 1
         self._begin_part()
 
-    def _reject(self, rejection: Rejection) -> None:
+    def _reject(self, rejection: Fault) -> None:
         self._rejections.append(rejection)
         if self._budget is not None:
             self._budget.spend(rejection)
@@ -220,11 +222,13 @@ class Packing:
     def _judge(self, row: Sample, found: Found | None) -> Fault | None:
         """Put a row and its picture in their places, unless something is wrong with one of them."""
         if found is not None and isinstance(found.picture, Fault):
-            self.known[row.image] = self._faults[row.image] = found.picture
+            self.known[row.image] = found.picture
+            self._faults.append(found.picture)
         if isinstance(fault := self.known.get(row.image), Fault):
-            return fault
+            return fault.at(row.where, row.id)
         if row.id in self._ids:
-            return Fault("duplicate_id", f"expected an id of its own, found one that an earlier row has: {row.id!r}")
+            detail = f"expected an id of its own, found one that an earlier row has: {row.id!r}"
+            return Fault(row.where, row.id, "duplicate_id", detail)
         self._ids.add(row.id)
         key = f"{self.rows_read:09d}"
         if found is not None and isinstance(found.picture, Picture):
@@ -251,7 +255,7 @@ class Packing:
             elif self._images == "reference" and picture.path is not None:
                 place = {"shard": str(picture.path), "offset": 0}
             else:
-                begins = self._shard().add_picture(key, SUFFIXES[picture.facts["format"]], picture.content)
+                begins = self._shard().add_picture(key, SUFFIX_BY_FORMAT[picture.facts["format"]], picture.content)
                 place = {"shard": shard_name(self._parts), "offset": begins}
             self._places[digest] = place | {"length": len(picture.content)}
         return {**self._places[digest], "digest": digest, **picture.facts}
@@ -264,7 +268,7 @@ class Packing:
     def _size(self) -> int:
         return self._writer.size if self._writer is not None else 0
 
-    def _stamp(self, row: Sample | Rejection, file_of: Callable[[Sample], File]) -> None:
+    def _stamp(self, row: Sample | Fault, file_of: Callable[[Sample], File]) -> None:
         """Note a row and, of a new picture, its file, so that a later start can tell whether they have changed."""
         told = asdict(row)
         if isinstance(row, Sample):

@@ -1,6 +1,5 @@
 """Pack the pictures that a user's rows show, and find those that questions name without folder or suffix."""
 
-import base64
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,10 +8,11 @@ from pathlib import Path, PurePosixPath
 from recap.data.corpus.images import BadImage
 from recap.data.corpus.index import digest_of
 from recap.data.corpus.references import SUFFIXES, Links, Unresolved, name_key, resolve
-from recap.data.formats.pictures import suffix_of
+from recap.data.formats.pictures import from_base64, suffix_of
 from recap.data.sources.packing import Images, Storage, pack
-from recap.data.sources.rejections import Budget, Rejection
+from recap.data.sources.rejections import Budget
 from recap.data.sources.samples import Sample
+from recap.runtime.faults import Fault
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def picture(name: str, where: str, *, path: str | None = None, content: bytes | 
 
 
 def pack_pictures(
-    pictures: Iterable[Sample | Rejection],
+    pictures: Iterable[Sample | Fault],
     root: Path,
     folder: Path,
     *,
@@ -56,7 +56,7 @@ def pack_pictures(
     terms: Terms,
     budget: Budget,
     images: Storage | None = None,
-) -> dict[str | None, Rejection]:
+) -> dict[str | None, Fault]:
     """Write shards and index of the pictures of a finetune set or of a benchmark: a row for each.
 
     Args:
@@ -99,7 +99,7 @@ def embedded_picture(text: str) -> tuple[str, bytes]:
         BadImage: It is no base64.
     """
     try:
-        content = base64.b64decode("".join(text.rpartition(",")[2].split()), validate=True)
+        content = from_base64(text)
     except ValueError as error:
         raise BadImage("broken_image", f"expected the picture itself as base64, {error}") from None
     return f"embedded/{digest_of(content)}{suffix_of(content)}", content

@@ -1,37 +1,14 @@
 """Rows that cannot be used: each with its reason, counted, listed in a file, and limited."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault, by_reason, first_of, reasons_of
 
 Origin = Literal["user", "embedded"]
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """A row that was left out.
-
-    Attributes:
-        where: File and place in it, for example "train.jsonl:17".
-        id: The row's id, or None if it has none.
-        reason: A slug; docs/DATA.md lists them all.
-        detail: One line for a person.
-    """
-
-    where: str
-    id: str | None
-    reason: str
-    detail: str
-
-    def to_row(self) -> dict[str, Any]:
-        """As JSON; half of a surrogate pair, which a place or a path may hold, is spelt out."""
-        return {
-            key: value and value.encode("utf-8", "backslashreplace").decode() for key, value in asdict(self).items()
-        }
 
 
 @dataclass(frozen=True)
@@ -47,7 +24,7 @@ class Part:
 
     origin: Origin
     rows: int
-    rejections: list[Rejection]
+    rejections: list[Fault]
     unread: int = 0
 
     @property
@@ -70,7 +47,7 @@ class Part:
         return counts
 
     def by_reason(self) -> dict[str, int]:
-        return dict(sorted(Counter(rejection.reason for rejection in self.rejections).items()))
+        return by_reason(self.rejections)
 
 
 # Before so many are rejected it is not worth counting the rows of a source that does not say how many it has.
@@ -112,7 +89,7 @@ class Budget:
             self._total = self._total()
         return self._total
 
-    def spend(self, rejection: Rejection) -> None:
+    def spend(self, rejection: Fault) -> None:
         self.rejected += 1 if self._rows_of is None else self._rows_of.get(rejection.id or "", 0)
 
     def is_overdrawn(self, read: int = 0) -> bool:
@@ -138,14 +115,14 @@ def require_few_rejections(part: Part, max_rejected: float, what: str, listing: 
         listing: The file that lists the rejected rows.
 
     Raises:
-        UserError: With the counts by reason and the file.
+        UserError: With the counts by reason, the first fault and the file.
     """
     if part.rows and part.rejected_percent <= max_rejected:
         return
     rest = "; the others were not looked at any more" if part.unread else ""
-    reasons = ", ".join(f"{reason} {count}" for reason, count in part.by_reason().items()) or "the file is empty"
+    reasons = reasons_of(part.rejections) or "the file is empty"
     raise UserError(
         f"{what}: expected at most {max_rejected:g} % of rows to be rejected and at least one to be kept, found "
         f"{len(part.rejections)} of {part.total} rejected ({part.rejected_percent:.1f} %: {reasons}{rest}); "
-        f"{listing} lists them; mend the data or raise data.max_rejected"
+        f"{listing} lists them{first_of(part.rejections)}; mend the data or raise data.max_rejected"
     )

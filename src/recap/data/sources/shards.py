@@ -13,11 +13,6 @@ from typing import Any
 # Few enough for a million pictures, small enough that a corpus which has grown at its end is not pushed anew.
 SHARD_BYTES = 256 * 10**6
 
-# By Pillow's format; what WebDataset's readers decode as a picture.
-SUFFIXES = {
-    "JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tiff", "PPM": "ppm",
-}  # fmt: skip
-
 
 def shard_name(number: int) -> str:
     return f"shard-{number:05d}.tar"
@@ -40,8 +35,8 @@ class ShardWriter:
         return self._tar.offset
 
     def add_picture(self, key: str, suffix: str, content: bytes) -> int:
-        """Append a picture; returns how many bytes into the shard it begins."""
-        return self._add(f"{key}.{suffix}", content)
+        """Append a picture, `suffix` with its dot; returns how many bytes into the shard it begins."""
+        return self._add(f"{key}{suffix}", content)
 
     def add_row(self, key: str, row: dict[str, Any]) -> None:
         self._add(f"{key}.json", json.dumps(row, ensure_ascii=False, sort_keys=True).encode())

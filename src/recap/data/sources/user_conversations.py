@@ -1,30 +1,30 @@
 """A user's LLaVA conversations into `data/finetune/`.
 
 A row is accepted if it trains (`recap.models.mgm.conversation.training_text`), and written as it will: what the
-original leaves out of a conversation, a first message of the model and a last one of the human, is left out here.
+original leaves out of a conversation, a first message of the model and a last one of the human, is left out here. So is
+an image that no message shows: the original reads it and trains on the text alone.
 """
 
+import logging
 from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from recap.data.corpus.images import BadImage
 from recap.data.corpus.references import looks_like_base64
-from recap.data.formats.llava import IMAGE_TOKEN
+from recap.data.formats.llava import IMAGE_TOKEN, speaker_of, words_of
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
 from recap.data.sources.pictures import DEFAULT_TERMS, Terms, embedded_picture, meant, pack_pictures, picture
-from recap.data.sources.rejections import Budget, Part, Rejection
+from recap.data.sources.rejections import Budget, Part
 from recap.data.sources.samples import Sample
 from recap.data.sources.user_json import read_user_list
 from recap.io import write_json
+from recap.runtime.faults import Fault
+
+logger = logging.getLogger(__name__)
 
 # What Gemma's template closes a round and opens an answer with: inside a message nobody could tell which are learnt.
 TEMPLATE_MARKS = ("<eos>", "<start_of_turn>model\n")
-
-# Who speaks, by what common formats call them.
-SPEAKERS = {
-    "human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt", "model": "gpt", "chatgpt": "gpt", "bot": "gpt",
-}  # fmt: skip
 
 
 def take_conversations(rows_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
@@ -55,31 +55,45 @@ def take_conversations(rows_file: Path, folder: Path, terms: Terms = DEFAULT_TER
         if isinstance(judged, dict):
             kept.append(judged)
         else:
-            rejections.append(Rejection(where, best_effort_id(original), judged.reason, judged.detail))
+            rejections.append(judged.at(where, best_effort_id(original)))
     if budget.is_overdrawn():
         return Part("user", 0, rejections, unread=len(rows) - len(rejections))
     write_json(folder / "train.json", kept)
+    _tell_of_unseen(
+        rows_file, [where for (where, original), row in zip(source, rows, strict=True) if _hides(original, row)]
+    )
     return Part("user", len(kept), rejections)
 
 
-def _read(
-    value: Any, where: str, root: Path, terms: Terms, pictures: dict[str, Sample]
-) -> dict[str, Any] | BadRow | BadImage:
+def _hides(original: Any, row: dict[str, Any] | Fault) -> bool:
+    """Whether a sound row names an image that none of its messages shows."""
+    return isinstance(row, dict) and "image" not in row and _image(original) is not None
+
+
+def _tell_of_unseen(rows_file: Path, places: list[str]) -> None:
+    if places:
+        logger.warning(
+            "warning: %s: %d rows name an image and no message has %s, among them %s: they train as text alone",
+            rows_file, len(places), IMAGE_TOKEN, places[0],
+        )  # fmt: skip
+
+
+def _read(value: Any, where: str, root: Path, terms: Terms, pictures: dict[str, Sample]) -> dict[str, Any] | Fault:
     """A row as it is written, or what is wrong with it; the picture that it shows is added to `pictures`."""
     if isinstance(value, BadRow):
-        return value
+        return value.at(where)
     try:
         row = as_object(value)
         clean: dict[str, Any] = {"id": where if row.get("id") in (None, "") else identifier(row)}
         image = _image(row)
-        shown = _picture(image, where, root, terms) if image is not None else None
-        if shown is not None:
+        messages = _conversation(row, has_image=image is not None)
+        if image is not None and any(IMAGE_TOKEN in message["value"] for message in messages):
+            shown = _picture(image, where, root, terms)
             clean["image"] = shown.image
-        clean["conversations"] = _conversation(row, has_image=shown is not None)
-        if shown is not None:
             pictures.setdefault(shown.image, shown)
-    except (BadRow, BadImage) as fault:
-        return fault.with_traceback(None)
+        clean["conversations"] = messages
+    except (BadRow, BadImage) as error:
+        return error.at(where)
     return clean
 
 
@@ -122,7 +136,7 @@ def _conversation(row: dict[str, Any], *, has_image: bool) -> list[dict[str, str
         messages = messages[:-1]
     speakers = [message["from"] for message in messages]
     if not messages or speakers != ["human", "gpt"] * (len(messages) // 2):
-        heard = [message["from"] for message in map(_speaker, value)]
+        heard = [speaker_of(message) for message in value]
         raise BadRow(
             "broken_conversation", f"expected human and gpt in alternation and an answer, found {heard!s:.120}"
         )
@@ -132,15 +146,9 @@ def _conversation(row: dict[str, Any], *, has_image: bool) -> list[dict[str, str
     return messages
 
 
-def _speaker(message: Any) -> dict[str, Any]:
-    """Who speaks, under `from`, whatever the format calls them."""
-    message = as_object(message)
-    said_by = message.get("from") if message.get("from") is not None else message.get("role")
-    return {"from": SPEAKERS.get(said_by.lower(), said_by) if isinstance(said_by, str) else said_by}
-
-
-def _message(message: Any, number: int) -> dict[str, str]:
-    speaker = _speaker(message)["from"]
+def _message(value: Any, number: int) -> dict[str, str]:
+    message = as_object(value)
+    speaker = speaker_of(message)
     if speaker == "system":
         raise BadRow(
             "broken_conversation",
@@ -149,9 +157,7 @@ def _message(message: Any, number: int) -> dict[str, str]:
         )
     if speaker not in ("human", "gpt"):
         raise BadRow("broken_conversation", f"message {number}: expected 'human' or 'gpt', found {speaker!r:.80}")
-    said = message.get("value") if message.get("value") is not None else message.get("content")
-    if isinstance(said, list):
-        said = _joined(said, number)
+    said = words_of(message)
     if not isinstance(said, str):
         raise BadRow("broken_conversation", f"message {number}: expected text under 'value', found {said!r:.80}")
     for mark in TEMPLATE_MARKS:
@@ -162,27 +168,11 @@ def _message(message: Any, number: int) -> dict[str, str]:
     return {"from": speaker, "value": writable(said, "value")}
 
 
-def _joined(parts: list[Any], number: int) -> str:
-    """The parts of a message in chat form, `{"type": "text" or "image", ...}`, as one text."""
-    texts = []
-    for part in parts:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind == "image":
-            texts.append(f"{IMAGE_TOKEN}\n")
-        elif kind == "text" and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-        else:
-            raise BadRow(
-                "broken_conversation", f"message {number}: expected parts of text or image, found {part!r:.80}"
-            )
-    return "".join(texts)
-
-
 def _check_images(messages: list[dict[str, str]], *, has_image: bool) -> None:
     """Raises: BadRow: image_tag_mismatch. Several `<image>` in one message are one, as the original reads them."""
     if any(IMAGE_TOKEN in message["value"] for message in messages[1::2]):
         raise BadRow("image_tag_mismatch", f"expected {IMAGE_TOKEN} in a message of the human, found it in an answer")
     tagged = sum(IMAGE_TOKEN in message["value"] for message in messages)
-    if tagged != has_image:
+    if tagged > has_image:
         place = "one human message" if has_image else "no message, as there is no image"
         raise BadRow("image_tag_mismatch", f"expected {IMAGE_TOKEN} in {place}, found it in {tagged}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recap.data.formats.detection import detect, holds_pairs
+from recap.data.formats.files import BROKEN_FILE
 from recap.data.formats.source import Source, open_source
 from recap.data.sources.first_look import DATA_SUFFIXES
 from recap.data.sources.packing import pack
@@ -68,4 +69,7 @@ def take_corpus(
     logger.info("corpus: %s", source)
     budget = Budget(terms.max_rejected, source.count)
     part = pack(source, source.root, folder, work=terms.work, links=terms.links, images=terms.images, budget=budget)
+    for fault in part.rejections:
+        if fault.reason == BROKEN_FILE:
+            logger.warning("warning: %s: %s", fault.where, fault.detail)
     return replace(part, unread=budget.total - part.total) if budget.is_overdrawn(part.total) else part

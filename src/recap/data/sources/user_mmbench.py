@@ -24,8 +24,9 @@ from recap.data.benchmarks.mmbench import (
 from recap.data.corpus.images import BadImage
 from recap.data.sources.fields import BadRow
 from recap.data.sources.pictures import DEFAULT_TERMS, Terms, pack_pictures, picture
-from recap.data.sources.rejections import Budget, Part, Rejection
+from recap.data.sources.rejections import Budget, Part
 from recap.data.sources.samples import Sample
+from recap.runtime.faults import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path, terms: Terms = DEF
     columns, lines = read_lines(tsv, REQUIRED)
     rows = [line.row for line in lines]
     pictures = {row["index"]: row["image"] for row in rows if holds_image(row)}
-    faults: dict[str, tuple[str, str]] = {}  # group -> reason, and its first faulty row with what is wrong there
+    faults: dict[str, Fault] = {}  # group -> the fault of its first faulty row
     seen: set[str] = set()
     for line in lines:
         row = line.row
@@ -53,8 +54,8 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path, terms: Terms = DEF
             if line.fault is not None:
                 raise BadRow("broken_row", line.fault)
             _check(row, seen, pictures)
-        except (BadRow, BadImage) as fault:
-            faults.setdefault(_group(row), (fault.reason, f"line {line.number}: {fault.detail}"))
+        except (BadRow, BadImage) as error:
+            faults.setdefault(_group(row), error.at(f"line {line.number}"))
         seen.add(row["index"])
     shown = {line.number: pictures[_source(line.row, pictures)] for line in lines if _group(line.row) not in faults}
     # A picture is called after the first row that shows it, as `MMBench.read` calls it.
@@ -73,12 +74,14 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path, terms: Terms = DEF
     )
     for line in lines:
         if line.number in shown and (found := broken.get(names[shown[line.number]])) is not None:
-            faults.setdefault(_group(line.row), (found.reason, f"line {line.number}: {found.detail}"))
+            faults.setdefault(_group(line.row), found.at(f"line {line.number}"))
     kept = [row for row in rows if _group(row) not in faults]
     rejections = [
-        Rejection(f"{tsv.name}:row {line.number}", line.row["index"] or None, *faults[_group(line.row)])
+        Fault(
+            f"{tsv.name}:row {line.number}", line.row["index"] or None, fault.reason, f"{fault.where}: {fault.detail}"
+        )
         for line in lines
-        if _group(line.row) in faults
+        if (fault := faults.get(_group(line.row))) is not None
     ]
     if budget.is_overdrawn():
         return Part("user", 0, rejections, unread=len(kept))
@@ -133,12 +136,12 @@ def _check(row: Row, seen: set[str], pictures: dict[str, str]) -> None:
         raise BadImage("missing_image", f"expected base64 or the index of a row that has it, found {row['image']!r}")
 
 
-def _picture(name: str, content: str) -> Sample | Rejection:
+def _picture(name: str, content: str) -> Sample | Fault:
     where = f"row {name}"
     try:
         return picture(name, where, content=base64.b64decode(content))
     except ValueError as error:
-        return Rejection(where, name, "broken_image", f"the picture inside {where}: expected base64, {error}")
+        return Fault(where, name, "broken_image", f"the picture inside {where}: expected base64, {error}")
 
 
 def _with_own_pictures(rows: list[Row], pictures: dict[str, str]) -> list[Row]:

@@ -19,10 +19,11 @@ from recap.data.benchmarks.vqav2 import VQA, coco_name
 from recap.data.corpus.images import BadImage
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
 from recap.data.sources.pictures import DEFAULT_TERMS, PictureFinder, Terms, pack_pictures, picture
-from recap.data.sources.rejections import Budget, Part, Rejection
+from recap.data.sources.rejections import Budget, Part
 from recap.data.sources.user_json import is_writable, read_user_object
 from recap.io import write_json
 from recap.runtime.errors import UserError
+from recap.runtime.faults import Fault
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class Taken:
     """What became of a file's questions: none is kept where some were left unread."""
 
     kept: list[TakenQuestion]
-    rejections: list[Rejection]
+    rejections: list[Fault]
     unread: int = 0
 
     @property
@@ -150,25 +151,25 @@ def _take(root: Path, folder: Path, name: str, items: Iterable[tuple[str, Any]],
     rejections = []
     seen: set[str] = set()
     for row in rows:
-        if isinstance(row, Rejection):
+        if isinstance(row, Fault):
             rejections.append(row)
         elif (fault := broken.get(row.image)) is not None:
-            rejections.append(Rejection(row.where, row.id, fault.reason, fault.detail))
+            rejections.append(fault.at(row.where, row.id))
         elif row.id in seen:
-            rejections.append(Rejection(row.where, row.id, "duplicate_id", "an earlier question has this question_id"))
+            rejections.append(Fault(row.where, row.id, "duplicate_id", "an earlier question has this question_id"))
         else:
             seen.add(row.id)
             kept.append(row)
     return Taken([], rejections, unread=len(kept)) if budget.is_overdrawn() else Taken(kept, rejections)
 
 
-def _read(where: str, item: Any, check: Check) -> TakenQuestion | Rejection:
+def _read(where: str, item: Any, check: Check) -> TakenQuestion | Fault:
     try:
         question_id, image, target = check(as_object(item))
         if not is_writable([where, item]):
             raise BadRow("broken_text", "expected text that UTF-8 can hold, found half of a surrogate pair")
-    except (BadRow, BadImage) as fault:
-        return Rejection(where, best_effort_id(item, "question_id"), fault.reason, fault.detail)
+    except (BadRow, BadImage) as error:
+        return error.at(where, best_effort_id(item, "question_id"))
     return TakenQuestion(where, question_id or where, item, image, target)
 
 

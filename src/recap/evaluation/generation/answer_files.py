@@ -27,8 +27,8 @@ def answer_rows(
     for question in questions:
         reply = replies[question.key]
         metadata: dict[str, Any] = {"blank_image": True} if blank else {}
-        if reply.unanswered:
-            metadata |= {"unanswered": reply.unanswered, "detail": reply.detail}
+        if reply.fault:
+            metadata |= {"unanswered": reply.fault.reason, "detail": reply.fault.detail}
         identity = "\0".join([model_id, question.key, str(blank), question.text, reply.text])
         rows.append(
             {

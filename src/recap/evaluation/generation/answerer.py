@@ -23,6 +23,7 @@ from recap.data.benchmarks.pictures import open_question_image
 from recap.data.benchmarks.questions import Question, prompt_hash
 from recap.data.corpus.images import BadImage
 from recap.evaluation.generation.decoding import GreedyDecoder
+from recap.runtime.faults import Fault
 from recap.runtime.scratch import Journal
 
 log = logging.getLogger(__name__)
@@ -39,13 +40,11 @@ class Reply:
 
     Attributes:
         text: The answer; empty if there is none.
-        unanswered: Why there is none: one of `BadImage`'s reasons.
-        detail: One line for a person.
+        fault: Why there is none: the image's.
     """
 
     text: str
-    unanswered: str | None = None
-    detail: str | None = None
+    fault: Fault | None = None
 
 
 def load_for_inference(folder: str | Path, *, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:
@@ -107,7 +106,7 @@ class Answerer:
         if blank:
             questions = [replace(question, image=BLANK, image_id=BLANK) for question in questions]
         requests = {question.key: _request(question) for question in questions}
-        replies = {row.pop("request"): Reply(**row) for row in self.journal}
+        replies = {row["request"]: Reply(row["text"], row["fault"] and Fault(**row["fault"])) for row in self.journal}
         pending = {requests[q.key]: q for q in questions if requests[q.key] not in replies}
         log.info(
             "%d questions%s, %d distinct, %d of them to be answered now",
@@ -116,7 +115,7 @@ class Answerer:
             len(set(requests.values())),
             len(pending),
         )
-        images: dict[str, Pixels | BadImage] = {}
+        images: dict[str, Pixels | Fault] = {}
         with tqdm(total=len(pending), unit="question", disable=not pending) as progress:
             for batch in self._batches(pending):
                 images = self._load_images([question for _, question, _ in batch], images)
@@ -140,35 +139,35 @@ class Answerer:
                 yield bucket[start : start + self.batch_size]
 
     def _load_images(
-        self, questions: Sequence[Question], previous: dict[str, Pixels | BadImage]
-    ) -> dict[str, Pixels | BadImage]:
+        self, questions: Sequence[Question], previous: dict[str, Pixels | Fault]
+    ) -> dict[str, Pixels | Fault]:
         """Prepared images of one batch by `image_id`; those that the previous batch had are used again."""
-        images: dict[str, Pixels | BadImage] = {}
+        images: dict[str, Pixels | Fault] = {}
         for question in questions:
             name = question.image_id
             if name not in images:
                 images[name] = previous[name] if name in previous else self._load_image(question)
         return images
 
-    def _load_image(self, question: Question) -> Pixels | BadImage:
+    def _load_image(self, question: Question) -> Pixels | Fault:
         preprocess = self.processor.image_processor
         try:
             blank = question.image == BLANK
             picture = blank_image(preprocess.image_mean) if blank else open_question_image(question, self.folder)
-        except BadImage as problem:
-            return problem
+        except BadImage as error:
+            return error.at(question.image_id)
         return dict(preprocess(picture, image_aspect_ratio=self.image_aspect_ratio))
 
     def _answer_batch(
-        self, batch: list[tuple[str, Question, list[int]]], images: dict[str, Pixels | BadImage]
+        self, batch: list[tuple[str, Question, list[int]]], images: dict[str, Pixels | Fault]
     ) -> dict[str, Reply]:
         replies = {}
         asked, tokens, shown = [], [], []
         for request, question, ids in batch:
             pixels = images[question.image_id]
-            if isinstance(pixels, BadImage):
+            if isinstance(pixels, Fault):
                 log.warning("question %s is left unanswered: %s", question.key, pixels)
-                replies[request] = Reply("", pixels.reason, pixels.detail)
+                replies[request] = Reply("", pixels)
             else:
                 asked.append(request)
                 tokens.append(ids)

@@ -77,28 +77,41 @@ class Scorer(ABC):
         }
 
     def match(self, questions: Sequence[Question], answers: Iterable[Answer]) -> dict[str, Answer]:
-        """Join answers to questions: key to answer."""
+        """Join answers to questions: key to answer.
+
+        Raises:
+            UserError: See `score`; or there is nothing to score them by.
+        """
+        unknown = sum(not question.references for question in questions)
+        if unknown:
+            raise UserError(
+                f"{self.benchmark.name}: expected the right answers of {len(questions)} questions, found none of "
+                f"{unknown}: what the model says can be had without its annotations, a score cannot; add their file"
+            )
         prompts = {question.key: question.text for question in questions}
         foreign = {self.foreign_id_of_question(question): question.key for question in questions}
         matched: dict[str, Answer] = {}
         for number, answer in enumerate(answers, start=1):
             where = f"{self.benchmark.name}: answer {number}"
-            foreign_id = None if "key" in answer else self._foreign_id(answer, where)
-            key = answer["key"] if "key" in answer else foreign.get(foreign_id)
-            if key not in prompts:
-                found = key if "key" in answer else foreign_id
+            own = "key" in answer
+            # Official results give the question's own id, where LLaVA's of TextVQA give the image.
+            found: Hashable = answer["key"] if own else str(answer.get("question_id"))
+            if not own and found not in prompts:
+                found = self._foreign_id(answer, where)
+            key = found if own else foreign.get(found, found)
+            if not isinstance(key, str) or key not in prompts:
                 raise UserError(
                     f"{where}: expected the key of a question, found {found!r}; answer this benchmark again"
                 )
             if key in matched:
                 raise UserError(f"{where}: expected one answer per question, found a second one for {key!r}")
-            if "key" in answer and answer.get("prompt") != prompts[key]:
+            if own and answer.get("prompt") != prompts[key]:
                 raise UserError(
                     f"{where}: expected the prompt {prompts[key]!r}, found {answer.get('prompt')!r}; answer again"
                 )
             if "text" not in answer:
                 raise UserError(f"{where}: expected an answer under 'text', found the fields {', '.join(answer)}")
-            matched[key] = answer if "key" in answer else {**answer, "text": _without_end_mark(answer["text"])}
+            matched[key] = answer if own else {**answer, "text": _without_end_mark(answer["text"])}
         return matched
 
     def _foreign_id(self, answer: Answer, where: str) -> Hashable:

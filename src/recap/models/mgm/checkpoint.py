@@ -18,21 +18,10 @@ from transformers import CLIPVisionConfig, ConvNextConfig
 from recap.io import read_object
 from recap.models.mgm.modeling_mgm import MGMConvNextModel
 from recap.models.mgm.weight_names import convnext_name
-from recap.runtime.errors import UserError
+from recap.models.presence import LAYOUTS, stored_files
+from recap.runtime.errors import UserError, one_line
 
-_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 _OPENCLIP_TRUNK = "visual.trunk."
-
-
-def index_of(folder: Path) -> Path | None:
-    """The file that says which tensor is in which shard, if there is one."""
-    return next((folder / name for name in _INDEXES if (folder / name).is_file()), None)
-
-
-def has_weights(folder: Path) -> bool:
-    """Whether a folder holds a model's weights, of whichever layout."""
-    return any((folder / name).is_file() for name in _INDEXES + _FILES)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -41,13 +30,10 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         UserError: No weights.
     """
-    for shards_name, file_names in zip(_INDEXES, (_FILES[:2], _FILES[2:]), strict=True):
-        if (index := folder / shards_name).is_file():
-            return [folder / shard for shard in sorted(set(_weight_map(index).values()))]
-        for name in file_names:
-            if (folder / name).is_file():
-                return [folder / name]
-    raise UserError(f"{folder}: expected weights ({', '.join(_INDEXES + _FILES)}), found none of these")
+    if files := stored_files(folder):
+        return files
+    names = ", ".join(name for index, singles in LAYOUTS for name in (*singles, index))
+    raise UserError(f"{folder}: expected weights ({names}), found none of these")
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -99,19 +85,6 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     return stored
 
 
-def _weight_map(index: Path) -> dict[str, str]:
-    """Tensor -> file, as an index has it."""
-    places = read_object(index).get("weight_map")
-    # A file of the folder itself: an index from elsewhere could name any.
-    if not isinstance(places, dict) or not all(_is_file_name(place) for place in places.values()):
-        raise UserError(f"{index}: expected a weight_map from tensor to file, found none; fetch the checkpoint again")
-    return places
-
-
-def _is_file_name(place: object) -> bool:
-    return isinstance(place, str) and Path(place).name == place
-
-
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     if not path.is_file():
@@ -119,7 +92,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error, 300)
         raise UserError(f"{path}: expected a file of tensors and nothing else: {reason}") from None
 
 

@@ -14,7 +14,7 @@ from transformers import AutoConfig, CLIPVisionConfig, ConvNextConfig, GemmaConf
 from transformers.configuration_utils import SubConfigSpec
 
 from recap.models.start_kinds import MERGED_TYPE
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 
 ORIGINAL_IMAGE_TOKEN_ID = -200  # What the original puts in `input_ids` for an image; read beside `image_token_id`.
 
@@ -29,7 +29,7 @@ def readable_config(folder: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, StrictDataclassError) as error:
-        raise UserError(f"{folder / 'config.json'}: {' '.join(str(error).split())}") from None
+        raise UserError(f"{folder / 'config.json'}: {one_line(error)}") from None
 
 
 class MGMConfig(PreTrainedConfig):

@@ -18,8 +18,8 @@ from recap.io import atomic_path, write_json
 from recap.models.mgm.connectors import connector_parameters, connectors_among
 from recap.models.mgm.mismatch import mismatches, shapes
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
-from recap.models.start_kinds import ORIGINAL_NAME, WEIGHTS_NAME
-from recap.runtime.errors import UserError
+from recap.models.presence import ORIGINAL_NAME, WEIGHTS_NAME
+from recap.runtime.errors import UserError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def read_projector(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
             stored = torch.load(path, map_location="cpu", weights_only=True)
             return path, _connectors_of(stored.get("model", stored))
     except (SafetensorError, pickle.UnpicklingError, RuntimeError) as error:
-        raise UserError(f"{path}: expected tensors, {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: expected tensors, {one_line(error)}") from None
     raise UserError(f"{folder}: expected {WEIGHTS_NAME} or {ORIGINAL_NAME}, found neither; run the pretrain stage")
 
 

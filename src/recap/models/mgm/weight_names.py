@@ -14,7 +14,7 @@ _PREFIXES = (
     ("model.layers.", "model.language_model.layers."),
     ("model.norm.", "model.language_model.norm."),
 )
-_AUX = "model.vision_tower_aux."
+AUX = "model.vision_tower_aux."
 # timm's names, and transformers'; {} stands for a number.
 _CONVNEXT = (
     ("stem.0.", "embeddings.patch_embeddings."),
@@ -58,15 +58,15 @@ def _renamed(name: str, old: str, new: str) -> str:
 
 def mgm_name(original_name: str) -> str:
     """A name as the original saves it -> the name here; names that need no change come back as they are."""
-    if original_name.startswith(_AUX):
-        return _AUX + convnext_name(original_name.removeprefix(_AUX).removeprefix("vision_"))
+    if original_name.startswith(AUX):
+        return AUX + convnext_name(original_name.removeprefix(AUX).removeprefix("vision_"))
     return _with_prefix(original_name, _PREFIXES)
 
 
 def original_name(mgm_name: str) -> str:
     """The inverse of `mgm_name`."""
-    if mgm_name.startswith(_AUX):
-        return f"{_AUX}vision_{timm_name(mgm_name.removeprefix(_AUX))}"
+    if mgm_name.startswith(AUX):
+        return f"{AUX}vision_{timm_name(mgm_name.removeprefix(AUX))}"
     return _with_prefix(mgm_name, [(new, old) for old, new in _PREFIXES])
 
 

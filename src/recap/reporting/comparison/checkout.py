@@ -13,12 +13,12 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexDirError
 
+from recap.comparison.revisions import SCORES
 from recap.data.corpus.index import INDEX, index_of
 from recap.reporting.run import TRAINING_STAGES, RunFiles
 
 BENCHMARKS = "data/benchmarks"
 CORPUS = "data/corpus"
-SCORES = "data/scores"
 PROCESSED = "data/processed"
 # What lies beside a benchmark's pictures, and says where they are.
 ANNOTATIONS = (".json", ".jsonl", ".tsv", INDEX)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 
 
 class Verdict(StrEnum):
@@ -49,8 +49,7 @@ class Findings(list[Finding]):
         try:
             yield
         except (UserError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            self.append(Finding(subject, Verdict.FAULT, reason))
+            self.append(Finding(subject, Verdict.FAULT, one_line(error)))
 
     def failed(self, subject: str) -> bool:
         """Whether a row of this subject is a fault."""

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from recap.io import read_json
-from recap.models.mgm.checkpoint import has_weights
 from recap.models.mgm.configuration_mgm import MGMConfig
-from recap.models.mgm.projector import ORIGINAL_NAME, WEIGHTS_NAME
+from recap.models.presence import CONNECTORS_ALONE, WEIGHTS_NAME, has_weights
 from recap.models.start_kinds import MODEL_TYPES
 from recap.runtime.errors import UserError
 from recap.training.adapters import ADAPTER_CONFIG, ADAPTER_PICKLE, ORIGINAL_CONNECTORS
@@ -54,7 +53,7 @@ def kind_of(folder: Path) -> str:
     there = {file.name for file in folder.iterdir()}
     if there & {ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTER_PICKLE, ORIGINAL_CONNECTORS}:
         return "adapter of the original" if ORIGINAL_CONNECTORS in there else "adapter"
-    if not has_weights(folder) and there & {WEIGHTS_NAME, ORIGINAL_NAME}:
+    if not has_weights(folder) and there & set(CONNECTORS_ALONE):
         return "projector" if WEIGHTS_NAME in there else "projector of the original"
     if "config.json" not in there:
         raise UserError(

@@ -5,11 +5,12 @@ from pathlib import Path
 import torch
 
 from recap.io import read_json
-from recap.models.mgm.checkpoint import index_of, stream_weights
+from recap.models.mgm.checkpoint import stream_weights
 from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.convert import problems_of, read_original
 from recap.models.mgm.mismatch import mismatches, shapes, shortened
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
+from recap.models.presence import index_of
 from recap.training.check.findings import Findings
 from recap.training.check.original import Published, published_quirks
 from recap.training.check.tensors import SHOWN, shard_problems, survey

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from recap.io import read_json
+from recap.models.mgm.weight_names import AUX
 
 _CLIP = "model.vision_tower."
-_AUX = "model.vision_tower_aux."
 _READ_WITH = ("vlm_uni", "vision_fpn", "vision_stages")  # what a shard must hold to be opened for the towers
 
 
@@ -92,7 +92,7 @@ def _clip_in_shards(found: Published) -> str | None:
 
 
 def _aux_tower(found: Published) -> str | None:
-    if not any(name.startswith(_AUX) for name in found.tensors) or found.config.get("optimize_vision_tower_aux"):
+    if not any(name.startswith(AUX) for name in found.tensors) or found.config.get("optimize_vision_tower_aux"):
         return None
     return f"ignores this ConvNeXt for the OpenCLIP file of {found.config.get('mm_vision_tower_aux')}"
 
@@ -135,7 +135,7 @@ def _length(found: Published) -> str | None:
 
 
 def _half_towers(found: Published) -> str | None:
-    towers = {tensor.dtype for name, tensor in found.tensors.items() if name.startswith((_CLIP, _AUX))}
+    towers = {tensor.dtype for name, tensor in found.tensors.items() if name.startswith((_CLIP, AUX))}
     language = {
         tensor.dtype for name, tensor in found.tensors.items() if name.startswith(("model.layers.", "model.norm"))
     }

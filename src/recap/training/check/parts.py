@@ -5,7 +5,8 @@ from pathlib import Path
 from recap.io import read_json
 from recap.models.mgm.connectors import connector_name
 from recap.models.mgm.mismatch import shortened
-from recap.models.mgm.projector import WEIGHTS_NAME, load_projector, read_projector
+from recap.models.mgm.projector import load_projector, read_projector
+from recap.models.presence import WEIGHTS_NAME
 from recap.training.adapters import Adapter, load_adapter, read_adapter
 from recap.training.check.findings import Findings
 from recap.training.check.original import adapter_quirks

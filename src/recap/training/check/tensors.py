@@ -9,9 +9,10 @@ import torch
 
 from recap.io import read_json
 from recap.models.loading import dtype_name
-from recap.models.mgm.checkpoint import index_of, read_tensors, weight_files
+from recap.models.mgm.checkpoint import read_tensors, weight_files
 from recap.models.mgm.connectors import CONNECTORS, MGMMiningProjector, multimodal_projector
 from recap.models.mgm.mismatch import mismatches, shortened
+from recap.models.presence import index_of
 from recap.runtime.errors import UserError
 
 SHOWN = 3  # problems of one kind that are named

@@ -8,8 +8,8 @@ import base64
 import io
 from pathlib import Path
 
-from recap.data.benchmarks.questions import DATA_URI
-from recap.data.corpus.images import BadImage, decode_image, open_image
+from recap.data.benchmarks.pictures import open_named
+from recap.data.corpus.images import BadImage
 
 # Twice the width that a card shows, for screens with fine pixels.
 SIDE_PX = 384
@@ -24,11 +24,8 @@ def thumbnail(folder: Path, image: str) -> str | None:
         image: A path below it, or `data:;base64,...`.
     """
     try:
-        if image.startswith(DATA_URI):
-            picture = decode_image(io.BytesIO(base64.b64decode(image.removeprefix(DATA_URI))), "an embedded image")
-        else:
-            picture = open_image(folder, image)
-    except (BadImage, ValueError):
+        picture = open_named(image, folder, "an example")
+    except BadImage:
         return None
     picture.thumbnail((SIDE_PX, SIDE_PX))
     stream = io.BytesIO()

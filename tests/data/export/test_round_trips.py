@@ -77,7 +77,7 @@ def test_recap_to_a_format_and_back(to: str, rows: list[tuple[str, str]], data: 
 
 
 @settings(max_examples=15, deadline=None)
-@given(rows=ROWS, prompt=st.sampled_from(["<image>\nDescribe it.", "What is this?\n<image>"]), score=SCALARS)
+@given(rows=ROWS, prompt=st.sampled_from(["<image>\nDescribe it.", "What is this?\n<image>", ""]), score=SCALARS)
 def test_llava_to_recap_and_back(rows: list[tuple[str, str]], prompt: str, score: Any) -> None:
     written = [
         {

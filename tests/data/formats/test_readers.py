@@ -82,6 +82,14 @@ def saved_dataset(folder: Folder) -> Path:
     return folder.path / "train"
 
 
+def in_files(folder: Folder, suffix: str) -> Path:
+    """A file per row; whose pictures lie in a folder beside it is no folder of pictures."""
+    for number, row in enumerate(ROWS):
+        folder.table(f"train/part-{number}{suffix}", [row])
+    folder.binary("train/pictures/stray.png", picture(9))
+    return folder.path / "train"
+
+
 def image_folder(folder: Folder) -> Path:
     for row in ROWS:
         stem = row["image"].removesuffix(".png")
@@ -108,9 +116,12 @@ WRITERS: dict[str, tuple[str, Callable[[Folder], Path]]] = {
     "JSONL in .json": ("json", lambda folder: folder.lines("train.json", ROWS)),
     "JSON array": ("json", lambda folder: folder.json("train.json", ROWS)),
     "JSON array in .jsonl": ("json", lambda folder: folder.json("train.jsonl", ROWS)),
+    "JSONL in a folder": ("json", lambda folder: in_files(folder, ".jsonl")),
+    "CSV in a folder": ("csv", lambda folder: in_files(folder, ".csv")),
     "LLaVA": ("json", llava),
     "CSV": ("csv", lambda folder: table(folder, "train.csv", ",")),
     "CSV with semicolons": ("csv", lambda folder: table(folder, "train.csv", ";")),
+    "CSV with bars": ("csv", lambda folder: table(folder, "train.csv", "|")),
     "TSV": ("csv", lambda folder: table(folder, "train.tsv", "\t")),
     "Parquet of paths": ("parquet", parquet_of_paths),
     "Parquet of pictures": ("parquet", parquet_of_pictures),
@@ -126,7 +137,7 @@ WRITERS: dict[str, tuple[str, Callable[[Folder], Path]]] = {
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_format_gives_the_same_pairs(folder: Folder, kind: str) -> None:
     format, write = WRITERS[kind]
-    source = open_source(write(folder))
+    source = open_source(write(folder), root=folder.path if "in a folder" in kind else None)
     rows, rejected = read(source)
     assert source.format == format and rejected == []
     if format == "image_folder":
@@ -272,8 +283,8 @@ def test_text_that_a_table_holds_as_bytes(folder: Folder) -> None:
 def test_a_conversation_is_a_pair_whoever_speaks(folder: Folder, speakers: tuple[str, str], asked: str) -> None:
     """As the finetune set's reader understands it; what was asked trains nothing and may be empty."""
     said = [{"from": speaker, "value": value} for speaker, value in zip(speakers, (asked, "words"), strict=True)]
-    [row], rejected = read(folder.json("t.json", [{"image": "c.png", "conversations": said}]))
-    assert rejected == [] and (row.caption, row.fields) == ("words", {"prompt": asked})
+    [row], rejected = read(folder.json("t.json", [{"image": "c.png", "conversations": [], "messages": said}]))
+    assert rejected == [] and (row.caption, row.fields["prompt"]) == ("words", asked)
 
 
 def test_columns_by_parameter(folder: Folder) -> None:

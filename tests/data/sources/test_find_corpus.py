@@ -59,6 +59,16 @@ def test_the_folder_itself(folder) -> None:
     assert find_corpus(folder.path) == folder.path
 
 
+def test_files_of_rows_in_a_folder(folder) -> None:
+    """As Data-Juicer exports shards; in the user's own folder they may be anything."""
+    folder.lines("finetune.jsonl", [ROW])
+    assert find_corpus(folder.path) is None
+    with pytest.raises(UserError, match=r"expected a corpus of data\.format json"):
+        find_corpus(folder.path, "json")
+    folder.lines("train/out-00-of-02.jsonl", [ROW])
+    assert find_corpus(folder.path) == folder.path / "train"
+
+
 def test_pictures_inside_rows_come_into_the_corpus(folder, tmp_path) -> None:
     for number in range(2):
         members = {"k.png": picture(number), "k.txt": f"words {number}", "k.json": '{"score": 0.5}'}

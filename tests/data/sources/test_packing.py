@@ -133,6 +133,17 @@ def test_pictures_are_found_by_name_with_the_bytes_that_they_had(source: Path, t
             open_image(tmp_path / "out", name)
 
 
+def test_a_turned_picture_is_recorded_as_it_is_shown(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown after a quarter turn
+    for name in ("a.jpg", "b.png"):
+        Image.new("RGB", (30, 40)).save(tmp_path / name, exif=exif)
+    given = iter([Sample(f"train.jsonl:{name}", name, name, "turned", {}) for name in ("a.jpg", "b.png")])
+    packed(tmp_path / "out", tmp_path, given)
+    found = [(row["width"], row["height"], row["orientation"]) for row in index_rows(tmp_path / "out" / INDEX)]
+    assert found == [(40, 30, 6)] * 2
+
+
 def test_webdataset_reads_a_shard_as_it_reads_any(source: Path, tmp_path: Path) -> None:
     packed(tmp_path / "out", source, rows())
     shards = sorted(str(file) for file in (tmp_path / "out").glob("*.tar"))

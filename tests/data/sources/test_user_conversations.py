@@ -107,6 +107,15 @@ def test_an_image_is_one_path_however_it_is_written(user, tmp_path, image) -> No
     assert open_image(tmp_path / "out", "images/a.jpg").size == (40, 30)
 
 
+def test_the_key_that_has_a_value_counts(user, tmp_path) -> None:
+    path = ["images/a.jpg"]
+    rows = [row(images=None), row(images=[]), row(image=None, images=path), row(image="", images=path)]
+    rows.append({**row(), "messages": None, "id": None})
+    rows.append({**row(conversations=[]), "messages": PAIR})
+    assert take_conversations(user.json("finetune.json", rows), tmp_path / "out").rejections == []
+    assert {item["image"] for item in taken(tmp_path / "out")} == {"images/a.jpg"}
+
+
 def test_rows_without_an_id_get_one(user, tmp_path) -> None:
     rows = [row(row_id=None), {key: value for key, value in row().items() if key != "id"}]
     take_conversations(user.json("finetune.json", rows), tmp_path / "out")

@@ -17,10 +17,19 @@ def open_question_image(question: Question, folder: Path) -> Image.Image:
     Raises:
         BadImage: It is missing, broken, too large, or outside the folder.
     """
-    if not question.image.startswith(DATA_URI):
-        return open_image(folder, question.image)
+    return open_named(question.image, folder, f"row {question.key}")
+
+
+def open_named(image: str, folder: Path, name: str) -> Image.Image:
+    """The image that `Question.image` names, as RGB; `name` is what an error calls one that stands there itself.
+
+    Raises:
+        BadImage: See `open_question_image`.
+    """
+    if not image.startswith(DATA_URI):
+        return open_image(folder, image)
     try:
-        data = base64.b64decode(question.image.removeprefix(DATA_URI))
+        content = base64.b64decode(image.removeprefix(DATA_URI))
     except binascii.Error as error:
-        raise BadImage("broken_image", f"row {question.key}: not base64: {error}") from None
-    return decode_image(io.BytesIO(data), f"image of row {question.key}")
+        raise BadImage("broken_image", f"{name}: not base64: {error}") from None
+    return decode_image(io.BytesIO(content), f"image of {name}")

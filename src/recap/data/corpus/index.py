@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow
 from pyarrow import parquet
 
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 
 INDEX = "index.parquet"
 
@@ -160,4 +160,4 @@ def index_table(path: str | Path, columns: Sequence[str]) -> pyarrow.Table:
     except FileNotFoundError:
         raise UserError(f"{wanted}, found nothing; rerun prepare") from None
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise UserError(f"{wanted}; rerun prepare ({' '.join(str(error).split())[:200]})") from None
+        raise UserError(f"{wanted}; rerun prepare ({one_line(error, 200)})") from None

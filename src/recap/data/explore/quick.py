@@ -2,7 +2,6 @@
 
 import os
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,23 +45,24 @@ def read_sample(
     chosen = set(draw.sample(range(count), min(rows, count)))
     drawn = (row for number, row in enumerate(source) if number in chosen)
     found: list[dict[str, Any]] = []
-    rejected: list[Fault] = []
-    known: dict[str, Any] = {}  # by picture's name its facts, or what is wrong with it
+    faults: list[Fault] = []
+    known: dict[str, dict[str, Any] | Fault] = {}  # by picture's name its facts, or what is wrong with it
     for row, new in examined(drawn, Files(source.root, links), known, workers or len(os.sched_getaffinity(0))):
         if isinstance(row, Fault):
-            rejected.append(row)
+            faults.append(row)
             continue
         if new is not None:
             known[row.image] = _facts(new.picture) if isinstance(new.picture, Picture) else new.picture
         facts = known[row.image]
         if isinstance(facts, Fault):
-            rejected.append(replace(facts, where=row.where, id=row.id))
+            faults.append(facts.at(row.where, row.id))
         else:
             found.append({"id": row.id, "image": row.image, "caption": row.caption, **facts})
     if not found:
-        told = f"{path}: expected image-caption pairs, found {count} rows and none that can be used"
-        raise UserError(f"{told}{first_of(rejected)}")
-    return pandas.DataFrame(found, columns=list(COLUMNS)), [fault.to_row() for fault in rejected]
+        raise UserError(
+            f"{path}: expected image-caption pairs, found {count} rows and none that can be used{first_of(faults)}"
+        )
+    return pandas.DataFrame(found, columns=list(COLUMNS)), [fault.to_row() for fault in faults]
 
 
 def _facts(picture: Picture) -> dict[str, Any]:

@@ -15,8 +15,8 @@ USUAL_NAMES = {
     "id": ("id", "uid", "sample_id"),
     "caption": ("text", "caption", "captions", "txt", "alt_text", "alt", "description", "sentence", "title"),
     "image": (
-        "images", "image", "image_path", "img_path", "img", "file_name", "filename", "filepath", "file_path", "path",
-        "jpg", "jpeg", "png", "webp", "image_url", "img_url", "url",
+        "images", "image", "image_path", "image_name", "img_path", "img", "file_name", "filename", "filepath",
+        "file_path", "path", "jpg", "jpeg", "png", "webp", "image_url", "img_url", "url",
     ),
 }  # fmt: skip
 

@@ -7,6 +7,8 @@ from recap.data.formats.arrow import is_parquet
 from recap.data.formats.coco import is_coco
 from recap.data.formats.files import files_below
 from recap.data.formats.image_folder import is_image
+from recap.data.formats.json_rows import is_lines
+from recap.data.formats.tables import is_table
 from recap.data.formats.webdataset import is_tar
 from recap.runtime.errors import UserError
 
@@ -14,7 +16,6 @@ from recap.runtime.errors import UserError
 METADATA_FILES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 
 _SAVED_DATASET_FILES = ("dataset_dict.json", "state.json")
-_BY_SUFFIX = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "json", ".ndjson": "json"}
 
 
 def detect(path: Path) -> str | None:
@@ -31,22 +32,29 @@ def detect(path: Path) -> str | None:
         return "webdataset"
     if path.suffix.lower() == ".json":
         return "coco" if is_coco(path) else "json"
-    return _BY_SUFFIX.get(path.suffix.lower())
+    return _kind_of_rows([path])
 
 
 def holds_pairs(folder: Path, format: str) -> bool:
-    """Whether a folder is a corpus itself: of the format or, for "auto", by what lies in it directly.
+    """Whether a user's folder is a corpus itself: of the format or, for "auto", by what lies in it directly.
 
-    A folder of images alone is none, as rows elsewhere may name them: captions have to lie beside them.
+    A folder of images alone is none, as rows elsewhere may name them: captions have to lie beside them. Nor are lines
+    and tables, which may be the finetune set or a benchmark.
     """
-    files = [file for file in folder.iterdir() if file.is_file()]
+    if format in ("json", "csv"):
+        return False
     if format != "auto":
         return _detect_folder(folder) == format
+    files = [file for file in folder.iterdir() if file.is_file()]
     if any(file.name in _SAVED_DATASET_FILES for file in files):
         return True
-    kind = _kind_of_files(files, at_top=True)
-    described = {file.stem for file in files if file.suffix in (".txt", ".json")}
-    return kind is not None and (kind != "image_folder" or any(is_image(f) and f.stem in described for f in files))
+    match _kind_of_files(files, at_top=True):
+        case None | "json" | "csv":
+            return False
+        case "image_folder":
+            described = {file.stem for file in files if file.suffix in (".txt", ".json")}
+            return any(is_image(file) and file.stem in described for file in files)
+    return True
 
 
 def _detect_folder(path: Path) -> str | None:
@@ -66,4 +74,10 @@ def _kind_of_files(files: list[Path], *, at_top: bool) -> str | None:
         return "image_table"
     if any(map(is_parquet, files)):
         return "parquet"
-    return "image_folder" if any(map(is_image, files)) else None
+    # Tables beside pictures may tell anything; where no picture is, they are the rows.
+    return "image_folder" if any(map(is_image, files)) else _kind_of_rows(files)
+
+
+def _kind_of_rows(files: list[Path]) -> str | None:
+    kinds = {"parquet": is_parquet, "json": is_lines, "csv": is_table}
+    return next((kind for kind, belongs in kinds.items() if any(map(belongs, files))), None)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from recap.data.formats.files import refuse_utf_16
+from recap.data.formats.files import read_shards, refuse_utf_16
 from recap.data.formats.json_text import array_items, object_items, starts_with
 from recap.data.formats.llava import read_pair
 from recap.data.formats.rows import RawRow
@@ -12,39 +12,49 @@ from recap.data.sources.fields import BadRow, as_object, best_effort_id, json_li
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
 
+LINES_SUFFIXES = (".jsonl", ".ndjson")
 
-def json_values(path: Path) -> Iterator[tuple[str, Any | BadRow]]:
-    """(where, value) for every item of an array or for every line; a line that is no JSON object gives its fault.
 
-    Raises:
-        UserError: The file cannot be read, is a broken array, or one object over several lines.
-    """
-    if starts_with(path) == "[":
-        for number, value in enumerate(array_items(path), start=1):
-            yield f"{path.name}:item {number}", value
-        return
-    refuse_utf_16(path)
-    for position, (number, line) in enumerate(json_lines(path)):
-        try:
-            yield f"{path.name}:{number}", parse_object(line)
-        except BadRow as fault:
-            if position == 0 and _is_an_object(path):
-                raise UserError(
-                    f"{path}: expected an object in each line, or an array of objects, found an object over several "
-                    "lines; `jq -c . FILE` writes lines of objects, `jq -c '.KEY[]' FILE` those of a list in one"
-                ) from None
-            yield f"{path.name}:{number}", fault
+def is_lines(path: Path) -> bool:
+    return path.suffix.lower() in LINES_SUFFIXES
 
 
 def read_json_rows(path: Path) -> Iterator[RawRow | Fault]:
-    """The rows of a file; conversations of one question and its answer are pairs too."""
-    for where, value in json_values(path):
+    """The rows of a file, or of all files of lines in a folder; a question and its answer are pairs too.
+
+    Raises:
+        UserError: The only file cannot be read, is a broken array, or one object over several lines.
+    """
+    return read_shards(path, is_lines, _read_file)
+
+
+def _read_file(name: str, file: Path) -> Iterator[RawRow | Fault]:
+    for where, value in _values(name, file):
         try:
             if isinstance(value, BadRow):
                 raise value
             yield read_pair(RawRow(where, as_object(value)))
         except BadRow as error:
             yield error.at(where, best_effort_id(value))
+
+
+def _values(name: str, path: Path) -> Iterator[tuple[str, Any | BadRow]]:
+    """(where, value) for every item of an array or for every line; a line that is no JSON object gives its fault."""
+    if starts_with(path) == "[":
+        for number, value in enumerate(array_items(path), start=1):
+            yield f"{name}:item {number}", value
+        return
+    refuse_utf_16(path)
+    for position, (number, line) in enumerate(json_lines(path)):
+        try:
+            yield f"{name}:{number}", parse_object(line)
+        except BadRow as fault:
+            if position == 0 and _is_an_object(path):
+                raise UserError(
+                    f"{path}: expected an object in each line, or an array of objects, found an object over several "
+                    "lines; `jq -c . FILE` writes lines of objects, `jq -c '.KEY[]' FILE` those of a list in one"
+                ) from None
+            yield f"{name}:{number}", fault
 
 
 def _is_an_object(path: Path) -> bool:

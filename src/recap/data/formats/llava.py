@@ -9,6 +9,9 @@ from recap.data.sources.fields import BadRow, as_object
 PROMPT = "prompt"
 IMAGE_TOKEN = "<image>"
 
+# Where the messages of a row stand; the first that has any counts.
+MESSAGES = ("conversations", "messages")
+
 # Who speaks, by what common formats call them.
 SPEAKERS = {
     "human": "human", "user": "human", "gpt": "gpt", "assistant": "gpt", "model": "gpt", "chatgpt": "gpt", "bot": "gpt",
@@ -23,9 +26,10 @@ def read_pair(row: RawRow) -> RawRow:
     Raises:
         BadRow: broken_conversation, when it is not one human message and its answer.
     """
-    key = next((key for key in ("conversations", "messages") if isinstance(row.values.get(key), list)), None)
-    if key is None:
+    keys = [key for key in MESSAGES if isinstance(row.values.get(key), list)]
+    if not keys:
         return row
+    key = next((key for key in keys if row.values[key]), keys[0])
     said = [_message(message) for message in row.values[key]]
     # As LLaVA does: a conversation starts where the human does, and ends with an answer.
     if said and said[0][0] == "gpt":
@@ -45,7 +49,7 @@ def read_pair(row: RawRow) -> RawRow:
 
 def conversation(caption: str, prompt: str | None) -> list[dict[str, str]]:
     """A caption in LLaVA's form: `read_pair` gives back the caption and the prompt."""
-    return [{"from": "human", "value": prompt or IMAGE_TOKEN}, {"from": "gpt", "value": caption}]
+    return [{"from": "human", "value": IMAGE_TOKEN if prompt is None else prompt}, {"from": "gpt", "value": caption}]
 
 
 def speaker_of(message: dict[str, Any]) -> Any:

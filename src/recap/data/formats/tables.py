@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from recap.data.formats.files import refuse_repeated, refuse_utf_16
+from recap.data.formats.files import read_shards, refuse_repeated, refuse_utf_16
 from recap.data.formats.pictures import is_url
 from recap.data.formats.rows import RawRow
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
+
+SUFFIXES = (".csv", ".tsv")
 
 # Characters of one cell: a picture in base64 fits, the rest of a file behind a quote that never closes does not.
 MAX_CELL = 64 << 20
@@ -50,14 +52,22 @@ class _Lines:
         return self._second[1]
 
 
+def is_table(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
+
+
 def read_table(path: Path) -> Iterator[RawRow | Fault]:
-    """The rows below the column names.
+    """The rows below the column names of a file, or of each file of a folder.
 
     A quote that is never closed costs the line that it stands in, not those behind it.
 
     Raises:
-        UserError: The file cannot be read, is not UTF-8, or has no line of column names.
+        UserError: The only file cannot be read, is not UTF-8, or has no line of column names.
     """
+    return read_shards(path, is_table, _read_file)
+
+
+def _read_file(name: str, path: Path) -> Iterator[RawRow | Fault]:
     csv.field_size_limit(MAX_CELL)
     try:
         refuse_utf_16(path)
@@ -65,19 +75,19 @@ def read_table(path: Path) -> Iterator[RawRow | Fault]:
     except OSError as error:
         raise UserError(f"{path}: expected a table, found what cannot be read: {error.strerror}") from None
     with stream:
-        yield from _rows(path, _Lines(stream))
+        yield from _rows(name, path, _Lines(stream))
 
 
-def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Fault]:
+def _rows(name: str, path: Path, lines: _Lines) -> Iterator[RawRow | Fault]:
     header = next(lines, "")
-    delimiter = max("\t" if path.suffix.lower() == ".tsv" else ",", ";", "\t", key=header.count)
+    delimiter = max("\t" if path.suffix.lower() == ".tsv" else ",", ";", "\t", "|", key=header.count)
     try:
         names = next(csv.reader([header], delimiter=delimiter), [])
     except csv.Error as error:
         raise UserError(f"{path}: expected a line of column names, {error}") from None
-    if not any(name.strip() for name in names):
+    if not any(column.strip() for column in names):
         raise UserError(f"{path}: expected a line of column names, found nothing")
-    names = [name.strip() for name in names]
+    names = [column.strip() for column in names]
     if any(map(is_url, names)):
         row = delimiter.join(names)
         raise UserError(f"{path}: expected a line of column names, found a row: {row:.80}...; put the names before it")
@@ -90,12 +100,12 @@ def _rows(path: Path, lines: _Lines) -> Iterator[RawRow | Fault]:
         except StopIteration:
             return
         except csv.Error as error:
-            where = f"{path.name}:{lines.first}"
+            where = f"{name}:{lines.first}"
             yield Fault(where, None, "broken_row", f"expected cells that end where they should, {error}")
             lines.again()
             reader = csv.reader(lines, delimiter=delimiter, strict=True)
             continue
-        where = f"{path.name}:{lines.first}"
+        where = f"{name}:{lines.first}"
         if len(cells) > len(names):
             detail = f"expected {len(names)} columns, found {len(cells)}: a cell with {delimiter!r} needs quotes"
             yield Fault(where, None, "broken_row", detail)

@@ -12,7 +12,7 @@ from typing import Any
 
 from recap.data.corpus.images import BadImage
 from recap.data.corpus.references import looks_like_base64
-from recap.data.formats.llava import IMAGE_TOKEN, speaker_of, words_of
+from recap.data.formats.llava import IMAGE_TOKEN, MESSAGES, speaker_of, words_of
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
 from recap.data.sources.pictures import DEFAULT_TERMS, Terms, embedded_picture, meant, pack_pictures, picture
 from recap.data.sources.rejections import Budget, Part
@@ -126,7 +126,7 @@ def _image(row: dict[str, Any]) -> str | None:
 
 def _conversation(row: dict[str, Any], *, has_image: bool) -> list[dict[str, str]]:
     """The turns that train: human and gpt in alternation, no answer empty, the image in a turn of the human."""
-    value = row.get("conversations") if row.get("conversations") is not None else row.get("messages")
+    value = next((row[key] for key in MESSAGES if row.get(key)), row.get(MESSAGES[0]))
     if not isinstance(value, list) or not value:
         raise BadRow("broken_conversation", f"expected a list of messages under 'conversations', found {value!r:.80}")
     messages = [_message(message, number) for number, message in enumerate(value, start=1)]

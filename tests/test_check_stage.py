@@ -36,12 +36,30 @@ def folder(root: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-FLAGS = (
-    "--prepared details/prepare.json --captioner models/captioner --start-from start/parts "
-    "--language-model models/language_model --vision-tower models/vision_tower "
-    "--vision-tower-aux models/vision_tower_aux --finetune finetune --benchmarks benchmarks "
-    "--checks checks.json --details details/check.json --timing timing.json"
-).split()
+FLAGS = [
+    "--prepared",
+    "details/prepare.json",
+    "--captioner",
+    "models/captioner",
+    "--start-from",
+    "start/parts",
+    "--language-model",
+    "models/language_model",
+    "--vision-tower",
+    "models/vision_tower",
+    "--vision-tower-aux",
+    "models/vision_tower_aux",
+    "--finetune",
+    "finetune",
+    "--benchmarks",
+    "benchmarks",
+    "--checks",
+    "checks.json",
+    "--details",
+    "details/check.json",
+    "--timing",
+    "timing.json",
+]
 
 
 def check(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -16,6 +16,7 @@ from recap.io import read_jsonl, write_jsonl
 PROCESS: list[dict[str, Any]] = [
     {"blip2_captioned_filter": {}},
     {"blip2_caption_mapper": {}},
+    {"leaked_image_filter": {}},
     {"text_length_filter": {"min_len": 60}},
 ]
 
@@ -23,7 +24,7 @@ PROCESS: list[dict[str, Any]] = [
 PROGRAM = """
 import json, sys
 import recap.data.processing.juicer as juicer
-for name in ("blip2_captioned_filter", "blip2_caption_mapper"):
+for name in ("blip2_captioned_filter", "blip2_caption_mapper", "leaked_image_filter"):
     assert name not in juicer.OPERATORS.modules
 import importlib.util
 spec = importlib.util.spec_from_file_location("custom", sys.argv[1])
@@ -47,24 +48,23 @@ def exported(folder: Path, records: list[Record]) -> Path:
     return folder
 
 
-def with_captions(folder: Path) -> list[dict[str, Any]]:
-    captions = {"captions_path": str(folder / "captions.jsonl")}
-    return [
-        {name: {**arguments, **captions} if name.startswith("blip2") else arguments}
-        for item in PROCESS
-        for name, arguments in item.items()
-    ]
+def with_paths(folder: Path) -> list[dict[str, Any]]:
+    """The operators with the files that the stage, or Recap's own recipe, names for them."""
+    write_jsonl(folder / "leaked.jsonl", [{"image": "images/short.png", "benchmark": "gqa"}])
+    captions, leaked = {"captions_path": str(folder / "captions.jsonl")}, {"leaked_path": str(folder / "leaked.jsonl")}
+    files = {"blip2_captioned_filter": captions, "blip2_caption_mapper": captions, "leaked_image_filter": leaked}
+    return [{name: {**arguments, **files.get(name, {})}} for item in PROCESS for name, arguments in item.items()]
 
 
 def assert_recaptioned(rows: list[dict[str, Any]]) -> None:
-    assert [row["id"] for row in rows][:2] == ["good", "tiny"] and len(rows) == 7
+    assert [row["id"] for row in rows][:3] == ["good", "tiny", "long"] and len(rows) == 6  # "short" leaked
     assert rows[0]["text"] == "<__dj__image> a street with a sign and number 0 <|__dj__eoc|>"
     assert {row["caption_source"] for row in rows} == {"blip2"}
 
 
 def test_operators_load_from_their_file(root: Path, exported: Path) -> None:
     operators = root / "src/recap/data/processing/operators.py"
-    arguments = [str(operators), str(exported / "rows.jsonl"), json.dumps(with_captions(exported))]
+    arguments = [str(operators), str(exported / "rows.jsonl"), json.dumps(with_paths(exported))]
     done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert_recaptioned(json.loads(done.stdout))
@@ -76,7 +76,7 @@ def test_dj_process(root: Path, folder: Path, records: list[Record]) -> None:
     """As docs/DATA.md says, on an exported corpus, whose paths are relative; Data-Juicer says what it does."""
     write_jsonl(folder / "rows.jsonl", (record.to_row() for record in records))
     export(folder / "rows.jsonl", folder, folder / "exported", "data-juicer")
-    (folder / "recipe.yaml").write_text(json.dumps({"process": with_captions(folder)}))
+    (folder / "recipe.yaml").write_text(json.dumps({"process": with_paths(folder)}))
     command = [
         str(Path(sys.executable).parent / "dj-process"), "--config", "recipe.yaml", "--np", "2",
         "--dataset_path", "exported/train.jsonl", "--export_path", "out/rows.jsonl",

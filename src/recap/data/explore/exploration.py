@@ -97,16 +97,12 @@ def explore_corpus(
     vocabulary = _vocabulary_facts(text)
     findings = diagnose(table, defects, rejected)
     facts = {
-        "rows": len(table),
-        "rejected_rows": len(rejected),
-        "rejected": dict(sorted(Counter(row["reason"] for row in rejected).items())),
-        "complete_percent": completeness(table, rejected),
+        **_row_facts(table, rejected),
         "text": _text_facts(captions, of_text, nearly, kinds) | {f"{writing_by}s": shares(writing)},
         "vocabulary": vocabulary,
         **_diversity_facts(table, quality),
         "images": _image_facts(pictures, files, looks),
-        "leaked_images": leaks["image"].nunique(),
-        "leaked": {str(name): int(count) for name, count in leaks["benchmark"].value_counts().sort_index().items()},
+        **_leak_facts(leaks),
         "findings": {finding.name: finding.to_facts() for finding in findings},
         "suggested_recipe": {"rows_kept": kept(rules, len(table)), "operators": _rule_facts(rules)},
     }
@@ -122,6 +118,15 @@ def explore_corpus(
         pictures_by_copies=copies(looks),
         pictures=pictures,
     )
+
+
+def _row_facts(table: pandas.DataFrame, rejected: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "rows": len(table),
+        "rejected_rows": len(rejected),
+        "rejected": dict(sorted(Counter(row["reason"] for row in rejected).items())),
+        "complete_percent": completeness(table, rejected),
+    }
 
 
 def _text_facts(
@@ -180,6 +185,14 @@ def _image_facts(pictures: pandas.DataFrame, files: pandas.Series, looks: pandas
         "aspect_ratio_quantiles": _quantiles(ratios),
         "brightness_mean": brightness_mean,
         "brightness_sd": brightness_sd,
+    }
+
+
+def _leak_facts(leaks: pandas.DataFrame) -> dict[str, Any]:
+    by_benchmark = leaks["benchmark"].value_counts().sort_index()
+    return {
+        "leaked_images": leaks["image"].nunique(),
+        "leaked": {str(name): int(count) for name, count in by_benchmark.items()},
     }
 
 

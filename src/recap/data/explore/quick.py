@@ -31,7 +31,7 @@ def read_sample(
         workers: Processes that decode pictures; one per CPU if None.
 
     Returns:
-        The table of the rows that can be used, in the source's order, and of the others `reason` and `detail`.
+        The table of the rows that can be used, in the source's order, and the others as `prepare` lists them.
 
     Raises:
         UserError: Nothing is there, nothing here reads it, or no row of it can be used.
@@ -41,7 +41,7 @@ def read_sample(
         table = read_index(path)
         return table.iloc[sorted(draw.sample(range(len(table)), min(rows, len(table))))].reset_index(drop=True), []
     source = open_source(path, root=images)
-    count = sum(1 for _ in source)
+    count = source.count()
     chosen = set(draw.sample(range(count), min(rows, count)))
     drawn = (row for number, row in enumerate(source) if number in chosen)
     found: list[dict[str, Any]] = []

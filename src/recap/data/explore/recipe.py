@@ -179,7 +179,7 @@ def recipe_text(rules: list[Rule], rows: int) -> str:
     lines = [
         f"# Suggested by `explore` for this corpus of {rows:,} rows; keeps {remaining:,} ({_share(remaining, rows)}).",
         '# A share is what a rule drops from the whole corpus; "new" is what no rule above drops already.',
-        f"# A rule that would drop more than {MAX_SHARE:.0%} is commented out: such a loss is yours to decide.",
+        f"# A rule that would drop more than {100 * MAX_SHARE:.0f} % is commented out: such a loss is yours to decide.",
         "project_name: suggested",
         "process:" if any(rule.active for rule in rules) else "process: []",
     ]

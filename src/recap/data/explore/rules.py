@@ -111,10 +111,10 @@ def caption_signatures(captions: Iterable[str], arguments: Mapping[str, Any]) ->
         Digests of each band of a caption's MinHash, shape (rows, bands).
     """
     (operator,) = load_ops([{"document_minhash_deduplicator": dict(arguments)}])
-    signatures = [
-        [_digest(band) for band in operator.compute_hash({"text": caption})[HashKeys.minhash]] for caption in captions
-    ]
-    return numpy.array(signatures, dtype=numpy.uint64).reshape(len(signatures), operator.num_bands)
+    bands = (
+        _digest(band) for caption in captions for band in operator.compute_hash({"text": caption})[HashKeys.minhash]
+    )
+    return numpy.fromiter(bands, dtype=numpy.uint64).reshape(-1, operator.num_bands)
 
 
 def _digest(band: bytes) -> int:

@@ -21,7 +21,7 @@ from recap.models.mgm.modeling_mgm import MGMConvNextModel, MGMForConditionalGen
 from recap.params import LoraParams
 from recap.training.dataset import Example, RowEncoder
 from recap.training.lora import add_lora, save_adapter
-from recap.training.trainer import trained
+from recap.training.trainable import trained
 
 ASSETS = Path(__file__).parents[1] / "assets"
 VOCABULARY, WIDTH, PROBES, TOKENS = 100_000, 512, 8, 64

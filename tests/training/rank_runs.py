@@ -34,7 +34,8 @@ from recap.training.fit import TrainingResult, fit
 from recap.training.lora import add_lora
 from recap.training.ranks import is_rank_zero, joined, world_size
 from recap.training.replicas import built_once
-from recap.training.trainer import ProgressBar, trained, whole_parameters
+from recap.training.trainable import trained
+from recap.training.trainer import ProgressBar, whole_parameters
 from recap.training.zero import prepare_deepspeed
 
 from .conftest import IMAGE_SIZE_AUX, ROOT, TRAINING, World, encoder_for

@@ -23,7 +23,7 @@ from recap.training.check.__main__ import main
 from recap.training.check.findings import Findings, Verdict, table
 from recap.training.check.kinds import check_folder
 from recap.training.lora import ADAPTER_WEIGHTS, add_lora, save_adapter
-from recap.training.trainer import trained
+from recap.training.trainable import trained
 
 from .conftest import IMAGE_SIZE_AUX, World, as_the_original
 

@@ -6,7 +6,7 @@ from recap.models.mgm.connectors import connector_name, connector_parameters
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.training.connectors import freeze_all_but_connectors
-from recap.training.trainer import trained
+from recap.training.trainable import trained
 
 Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
 

@@ -23,7 +23,7 @@ from recap.training.lora import (
     save_adapter,
     verify_adapter,
 )
-from recap.training.trainer import trained
+from recap.training.trainable import trained
 
 Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
 Tensors = dict[str, torch.Tensor]

@@ -20,7 +20,7 @@ from recap.runtime.errors import UserError
 from recap.training.adapters import load_adapter
 from recap.training.dataset import conversation_examples
 from recap.training.lora import ADAPTER_WEIGHTS, add_lora, save_adapter
-from recap.training.trainer import trained
+from recap.training.trainable import trained
 
 from .conftest import IMAGE_SIZE_AUX, World, as_the_original, encoder_for, new_model
 

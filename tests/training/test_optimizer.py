@@ -9,7 +9,7 @@ from recap.params import FinetuneParams, LoraParams
 from recap.training.connectors import freeze_all_but_connectors
 from recap.training.lora import add_lora
 from recap.training.optimizer import parameter_groups
-from recap.training.trainer import trained
+from recap.training.trainable import trained
 
 from .test_trainer import finetune_params, training_params
 

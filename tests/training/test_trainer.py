@@ -27,7 +27,7 @@ from recap.training.connectors import freeze_all_but_connectors
 from recap.training.dataset import Example, caption_examples, conversation_examples
 from recap.training.fit import TrainingResult, fit
 from recap.training.lora import add_lora
-from recap.training.trainer import trained
+from recap.training.trainable import trained
 
 from .conftest import IMAGE_SIZE_AUX, ROOT, TRAINING, World, encoder_for
 

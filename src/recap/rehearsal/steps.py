@@ -24,7 +24,7 @@ from recap.params import CaptionParams, LoraParams
 from recap.rehearsal.places import Place
 from recap.training.connectors import freeze_all_but_connectors
 from recap.training.lora import add_lora
-from recap.training.trainer import cast_trained, trained
+from recap.training.trainable import cast_trained, trained
 
 Batch = dict[str, torch.Tensor]
 

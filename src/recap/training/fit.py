@@ -25,7 +25,8 @@ from recap.training.provenance import provenance
 from recap.training.ranks import from_rank_zero, world_size
 from recap.training.sampling import exposure, group_by_modality_length, row_order
 from recap.training.stability import stability
-from recap.training.trainer import History, cast_trained, train, trained
+from recap.training.trainable import cast_trained, trained
+from recap.training.trainer import History, train
 from recap.training.validation import Validation, hold_out
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from recap.models.mgm.connectors import CONNECTORS, KEY_BIASES, connector_name, 
 from recap.models.mgm.mismatch import mismatches
 from recap.params import LoraParams
 from recap.runtime.errors import UserError
-from recap.training.trainer import trained
+from recap.training.trainable import trained
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 

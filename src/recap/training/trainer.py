@@ -30,6 +30,7 @@ from recap.training.checkpoints import last_complete, mark_complete, raise_if_di
 from recap.training.curves import LiveCurves
 from recap.training.optimizer import optimizer_recipe
 from recap.training.termination import SaveOnTermination
+from recap.training.trainable import trained
 from recap.training.validation import Validation, ValidationSchedule
 
 logger = logging.getLogger(__name__)
@@ -243,17 +244,6 @@ def _present(model: nn.Module | None) -> nn.Module:
     if model is None:
         raise RuntimeError("the Trainer has no model")
     return model
-
-
-def cast_trained(model: nn.Module) -> None:
-    """Make what trains float32, whatever the rest is."""
-    for _, parameter in trained(model):
-        parameter.data = parameter.data.float()
-
-
-def trained(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The parameters that a run changes, by name."""
-    return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
 
 
 def train(

@@ -41,12 +41,12 @@ FLAGS = (
     "--language-model models/language_model --vision-tower models/vision_tower "
     "--vision-tower-aux models/vision_tower_aux --finetune finetune --benchmarks benchmarks "
     "--checks checks.json --details details/check.json --timing timing.json"
-).split()
+)
 
 
 def check(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(root / "stages" / "check.py"), *FLAGS], cwd=folder, capture_output=True, text=True
+        [sys.executable, str(root / "stages" / "check.py"), *FLAGS.split()], cwd=folder, capture_output=True, text=True
     )
 
 
@@ -56,7 +56,7 @@ def test_what_is_sound_is_always_the_same_file(
     """In this process, which has loaded PyTorch already."""
     caplog.set_level(logging.INFO)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["check.py", *FLAGS])
+    monkeypatch.setattr(sys, "argv", ["check.py", *FLAGS.split()])
     check_here = runpy.run_path(str(root / "stages" / "check.py"))["main"]
     check_here()
     assert "sound: captioner, model, finetune rows, benchmarks" in caplog.text and "warning" not in caplog.text

@@ -66,10 +66,11 @@ format: $(READY)  ## let ruff format the code
 	ruff check --fix .
 	ruff format .
 
-bench: $(READY)  ## time the reading of corpora, captioning, a training step and the preparation of images; see bench/README.md
+bench: $(READY)  ## time the reading of corpora, captioning, a training step, its samples and the preparation of images; see bench/README.md
 	python bench/corpus.py
 	python bench/captioning.py
 	OMP_NUM_THREADS=1 python bench/training.py
+	OMP_NUM_THREADS=1 python bench/loading.py
 	OMP_NUM_THREADS=1 python bench/preprocessing.py
 
 foundry: $(READY)  ## retrain the models of models/tiny from nothing (about an hour)

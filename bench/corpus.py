@@ -63,12 +63,7 @@ def main() -> None:
 
 def measured_stages(folder: Path, count: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row per stage, each on what the one before it left."""
-    write_source(folder / "source", count, args.side)
-    (folder / "models").mkdir()
-    for name in ("src", "worlds", "models/tiny", "configs"):
-        (folder / name).symlink_to(ROOT / name)
-    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
-    (folder / "captions.jsonl").touch()
+    lay_out(folder, count, args.side)
     values = {"data.source": "source", "recipe": str(args.recipe.absolute().with_suffix(""))}
     for stage in STAGES[: 1 + max(map(STAGES.index, args.stages))]:
         command = command_of(stage, values)
@@ -82,6 +77,16 @@ def measured_stages(folder: Path, count: int, args: argparse.Namespace) -> Itera
                 "rows_per_second": rate,
                 "peak_mib": round(peak),
             }
+
+
+def lay_out(folder: Path, count: int, side: int) -> None:
+    """A project folder whose `source` is a corpus of so many rows."""
+    write_source(folder / "source", count, side)
+    (folder / "models").mkdir()
+    for name in ("src", "worlds", "models/tiny", "configs"):
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    (folder / "captions.jsonl").touch()
 
 
 def command_of(stage: str, values: dict[str, str]) -> list[str]:

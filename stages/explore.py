@@ -42,7 +42,7 @@ def main() -> None:
     with stage_timing(args.timing, "explore") as timing:
         table, rejected = read_table(args.corpus, args.images), list(read_jsonl(args.rejected))
         timing["items"] = len(table)
-        leaks = find_leaks(distinct_pictures(table), benchmark_pictures(args.benchmarks), args.images)
+        leaks = find_leaks(distinct_pictures(table), benchmark_pictures(args.benchmarks), args.images, args.benchmarks)
         found = explore_corpus(table, rejected, leaks, leaked_path=args.leaked, quality=quality)
         recipe = recipe_text(found.rules, len(table))
         plot_exploration(args.plots, found)

@@ -162,6 +162,7 @@ class TrainingParams(Section):
     image_aspect_ratio: Literal["pad", "square"]
     drop_path: Annotated[float, Field(ge=0, lt=1)]
     loss_normalisation: Literal["tokens", "micro_batch"]
+    group_by_modality_length: bool
     max_left_out: Percent
     save_steps: PositiveInt
 

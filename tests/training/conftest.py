@@ -48,6 +48,7 @@ TRAINING: dict[str, Any] = {
     "image_aspect_ratio": "pad",
     "drop_path": 0.0,
     "loss_normalisation": "tokens",
+    "group_by_modality_length": True,
     "max_left_out": 1.0,
     "save_steps": 2,
 }

@@ -22,10 +22,12 @@ PARTS = (
 )
 COMMANDS = {
     "pretrain": f"--data data/train.jsonl --images data {PARTS} --projector models/projector "
-    "--left-out data/pretrain_left_out.jsonl --metrics metrics/pretrain.json --details details/pretrain.json "
+    "--samples data/pretrain_samples.parquet --left-out data/pretrain_left_out.jsonl "
+    "--metrics metrics/pretrain.json --details details/pretrain.json "
     "--plots plots/pretrain --timing t1.json",
     "finetune": f"--data data/train.json --images data {PARTS} --projector models/projector --adapter models/adapter "
-    "--left-out data/finetune_left_out.jsonl --metrics metrics/finetune.json --details details/finetune.json "
+    "--samples data/finetune_samples.parquet --left-out data/finetune_left_out.jsonl "
+    "--metrics metrics/finetune.json --details details/finetune.json "
     "--plots plots/finetune --timing t2.json",
     "merge": f"--data data/train.json --images data {PARTS} --projector models/projector --adapter models/adapter "
     "--merged models/merged --metrics metrics/merge.json --details details/merge.json --timing t3.json",
@@ -91,6 +93,7 @@ def test_all_three_stages_twice_give_the_same_bytes(run_folder: Path, params_fil
         "plots/pretrain/loss.tsv",
         "plots/finetune/grad_norm.tsv",
         "data/finetune_left_out.jsonl",
+        "data/finetune_samples.parquet",
     ):
         assert name in found
     assert list(json.loads(found["metrics/finetune.json"])) == ["finetune"]

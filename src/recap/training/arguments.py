@@ -67,6 +67,7 @@ def training_arguments(
         seed=seed % 2**32,
         train_sampling_strategy="sequential",
         dataloader_num_workers=compute.dataloader_workers,
+        dataloader_prefetch_factor=_prefetch_factor(plan, compute.dataloader_workers),
         dataloader_pin_memory=device.type == "cuda",
         remove_unused_columns=False,
         label_names=["labels"],
@@ -83,3 +84,8 @@ def training_arguments(
         # number of samples per step would depend on the machine.
         arguments._n_gpu = 1
     return arguments
+
+
+def _prefetch_factor(plan: BatchPlan, workers: int) -> int | None:
+    """Micro-batches that each worker loads ahead: all that a step accumulates, as the Trainer takes them at once."""
+    return max(2, math.ceil(plan.accumulation_steps / workers)) if workers else None

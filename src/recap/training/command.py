@@ -19,6 +19,7 @@ def training_parser(description: str, *, data: str) -> argparse.ArgumentParser:
         ("vision-tower", "CLIP"),
         ("vision-tower-aux", "ConvNeXt"),
         ("start-from", "what training starts from: the three parts, connectors, or a whole MGM"),
+        ("samples", "out: the rows of each step (Parquet)"),
         ("left-out", "out: rows that could not train (JSONL)"),
         ("metrics", "out: metrics (JSON)"),
         ("details", "out: everything that is no metric (JSON)"),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from recap.models.loading import dtype_name
@@ -20,7 +22,7 @@ from recap.training.compute import Compute
 from recap.training.dataset import Example, RowEncoder, TrainingSamples
 from recap.training.provenance import provenance
 from recap.training.ranks import from_rank_zero, world_size
-from recap.training.sampling import exposure, row_order
+from recap.training.sampling import exposure, group_by_modality_length, row_order
 from recap.training.stability import stability
 from recap.training.trainer import History, cast_trained, train, trained
 from recap.training.validation import Validation, hold_out
@@ -33,16 +35,22 @@ class TrainingResult:
     """What a run leaves behind besides the model.
 
     Attributes:
+        rows: The rows that trained.
+        order: Which of them each sample was, shape (samples,).
         history: One dict per optimizer step.
         metrics: For `metrics/<stage>.json` and `data/details/<stage>.json`.
         left_out: Rows that could not train, with a reason each.
         samples_kept: Samples that an interrupted run before this process had trained on.
+        loading_percent: Share of the training's seconds that it waited for samples to be loaded.
     """
 
+    rows: Sequence[Example]
+    order: NDArray[np.int64]
     history: History
     metrics: dict[str, Any]
     left_out: list[dict[str, str]]
     samples_kept: int
+    loading_percent: float
 
 
 def fit(
@@ -75,6 +83,8 @@ def fit(
     fit_to_train, left_out = screened_once(encoder, examples, max_left_out=params.max_left_out)
     kept, validation = _part(fit_to_train, encoder, params, plan.micro_batch_size, compute.dataloader_workers)
     order = row_order(len(kept), params.max_steps * params.global_batch_size, seed)
+    if params.group_by_modality_length:
+        order = group_by_modality_length(order, kept, params.global_batch_size)
     samples = TrainingSamples(kept, order, encoder)
     cast_trained(model)
     size = _size(model)
@@ -106,7 +116,8 @@ def fit(
         metrics["rows_held_out"] = len(fit_to_train) - len(kept)
         metrics["val_rows"] = len(validation.rows) if validation else 0
         metrics["val_loss"] = done.validation[-1]["val_loss"] if done.validation else None
-    return TrainingResult(done.history, metrics, left_out, done.steps_before * params.global_batch_size)
+    kept_before = done.steps_before * params.global_batch_size
+    return TrainingResult(kept, order, done.history, metrics, left_out, kept_before, done.loading_percent)
 
 
 def _part(

@@ -27,6 +27,7 @@ from recap.training.drop_path import set_drop_path
 from recap.training.fit import TrainingResult, fit
 from recap.training.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
 from recap.training.replicas import built_once
+from recap.training.sampling import write_samples
 from recap.training.zero import prepare_deepspeed
 
 
@@ -90,6 +91,8 @@ class TrainingRun:
         self.timing.update(
             items=found["samples_seen"], kept=result.samples_kept, device=found["device"], dtype=found["dtype"]
         )
+        self.timing["loading_percent"] = round(result.loading_percent, 1)
+        write_samples(self.args.samples, result.order, result.rows, found["samples_per_step"])
         write_jsonl(self.args.left_out, result.left_out)
         names = (*CURVES, *VALIDATION_CURVES) if isinstance(self.sections[self.stage], FinetuneParams) else CURVES
         publish_curves(self.args.plots, work=self.work, names=names)

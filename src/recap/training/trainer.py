@@ -8,6 +8,7 @@ hold weights, optimizer, schedule, random states and history, and the data order
 import contextlib
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,11 +48,13 @@ class Trained:
             "learning_rate" (of the first parameter group).
         validation: "step" and "val_loss" (nats per token) of each time that the held-out rows were asked.
         steps_before: How many of the steps an interrupted run had done before.
+        loading_percent: Share of this process's seconds in which it waited for samples to be loaded.
     """
 
     history: History
     validation: History
     steps_before: int
+    loading_percent: float
 
 
 class TrainedPartTrainer(Trainer):
@@ -71,6 +74,7 @@ class TrainedPartTrainer(Trainer):
         self.validation = validation
         # Whether the model is told the tokens of the whole step, to divide by them instead of its own.
         self.model_accepts_loss_kwargs = loss_normalisation == "tokens"
+        self.seconds_loading = 0.0
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         if self.validation is None:
@@ -142,6 +146,12 @@ class TrainedPartTrainer(Trainer):
         loader = super().get_train_dataloader()
         loader.device = None
         return loader
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        start = time.perf_counter()
+        samples = super().get_batch_samples(*args, **kwargs)
+        self.seconds_loading += time.perf_counter() - start
+        return samples
 
     def _get_grad_norm(self, *args: Any, **kwargs: Any) -> torch.Tensor | float | None:
         # Once a step: to look at the loss of every micro-batch would make the GPU wait for the CPU as often.
@@ -280,6 +290,7 @@ def train(
         ],
     )
     trainer.remove_callback(PrinterCallback)
+    start = time.perf_counter()
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except UserError as error:
@@ -290,11 +301,14 @@ def train(
         raise
     if termination.stopped_at is not None:
         termination.exit()
+    loading_percent = 100 * trainer.seconds_loading / (time.perf_counter() - start)
+    logger.info("%s: %.1f %% of the time was spent waiting for samples", description, loading_percent)
     log = trainer.state.log_history
     return Trained(
         history=[entry for entry in log if "grad_norm" in entry],
         validation=[entry for entry in log if "val_loss" in entry],
         steps_before=step_of(checkpoint) if checkpoint else 0,
+        loading_percent=loading_percent,
     )
 
 

@@ -8,7 +8,8 @@ import pandas
 import pytest
 from PIL import Image
 
-from recap.data.benchmarks.registry import WITH_FILES
+from recap.data.benchmarks.pictures import open_question_image
+from recap.data.benchmarks.registry import BENCHMARKS, WITH_FILES
 from recap.data.corpus.records import Record
 from recap.data.explore.leaks import (
     COLUMNS,
@@ -22,6 +23,7 @@ from recap.data.explore.leaks import (
 from recap.data.explore.table import distinct_pictures, table_of
 from recap.data.processing.recipe import read_recipe
 from recap.data.processing.runner import run_recipe
+from recap.data.sources.preparation import take_benchmark
 from recap.io import write_jsonl, write_text
 from recap.runtime.errors import UserError
 
@@ -49,7 +51,7 @@ def test_the_same_file_and_the_same_look(make_table: Callable[..., pandas.DataFr
 
 
 def test_nothing_leaks_where_nothing_is_asked(make_table: Callable[..., pandas.DataFrame], tmp_path: Path) -> None:
-    leaks = find_leaks(make_table(["a"]), benchmark_pictures(tmp_path), tmp_path)
+    leaks = find_leaks(make_table(["a"]), benchmark_pictures(tmp_path), tmp_path, tmp_path)
     assert leaks.empty and list(leaks.columns) == list(no_leaks().columns) == list(COLUMNS)
 
 
@@ -66,7 +68,8 @@ def test_a_photograph_of_a_benchmark_is_found_in_the_corpus(
     for number, content in enumerate([_jpeg(smaller), *(photo.read_bytes() for photo in photos[1:])]):
         (tmp_path / f"{number}.jpg").write_bytes(content)
         records.append(Record(f"row{number}", f"{number}.jpg", "a caption"))
-    leaks = find_leaks(distinct_pictures(table_of(records, tmp_path)), benchmark_pictures(tmp_path), tmp_path)
+    asked = prepared(folders, tmp_path / "prepared")
+    leaks = find_leaks(distinct_pictures(table_of(records, tmp_path)), benchmark_pictures(asked), tmp_path, asked)
     assert list(leaks["image"]) == ["0.jpg", "1.jpg"]
     assert list(leaks["match"]) == ["looks the same", "same file"]
     assert list(leaks["benchmark"]) == ["gqa", "textvqa"]
@@ -97,10 +100,40 @@ def _jpeg(image: Image.Image) -> bytes:
     return encoded.getvalue()
 
 
-def test_every_benchmark_is_looked_at(tmp_path: Path, folders: dict[str, Path]) -> None:
-    pictures = benchmark_pictures(tmp_path)
+def prepared(folders: dict[str, Path], target: Path) -> Path:
+    """The benchmarks as `prepare` takes them."""
+    for name, folder in folders.items():
+        take_benchmark(BENCHMARKS[name], folder / BENCHMARKS[name].questions_files[0], target / name)
+    return target
+
+
+def test_every_benchmark_is_looked_at_and_no_picture_opened(
+    tmp_path: Path, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = prepared(folders, tmp_path / "prepared")
+    monkeypatch.setattr(Image, "open", None)
+    pictures = benchmark_pictures(folder)
     assert set(pictures["benchmark"]) == set(folders) == set(WITH_FILES)
     assert pictures["phash"].str.fullmatch("[0-9a-f]{16}").all()
+    asked = {(name, question.image_id) for name in WITH_FILES for question in BENCHMARKS[name].load(folder / name)}
+    assert set(zip(pictures["benchmark"], pictures["benchmark_image"], strict=True)) == asked
+    assert len(pictures) == len(asked)
+
+
+def test_pictures_that_nothing_describes_are_one_line(folders: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"index\.parquet: expected an index with .*; rerun prepare"):
+        benchmark_pictures(tmp_path)
+
+
+def test_a_picture_inside_a_table_is_compared_too(folders: dict[str, Path], tmp_path: Path) -> None:
+    """MMBench's: what only looks like one of them is opened from the TSV."""
+    folder = prepared(folders, tmp_path / "prepared")
+    question = BENCHMARKS["mmbench"].load(folder / "mmbench")[-1]
+    open_question_image(question, folder).save(tmp_path / "0.bmp")
+    table = distinct_pictures(table_of([Record("row0", "0.bmp", "a caption")], tmp_path))
+    leaks = find_leaks(table, benchmark_pictures(folder), tmp_path, folder)
+    found = leaks[leaks["benchmark"] == "mmbench"].to_dict("records")
+    assert found == [{"image": "0.bmp", "benchmark": "mmbench", "benchmark_image": "2", "match": "looks the same"}]
 
 
 def test_drawings_that_a_hash_confuses_are_told_apart() -> None:

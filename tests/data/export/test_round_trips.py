@@ -20,6 +20,7 @@ from recap.data.export.pairs import Pair
 from recap.data.export.parquet import column_types
 from recap.data.export.writers import write_llava
 from recap.data.formats.source import open_source
+from recap.data.sources.pictures import Terms
 from recap.data.sources.user_corpus import find_corpus, take_corpus
 from recap.runtime.errors import UserError
 from tests.format_files import Folder, picture
@@ -41,7 +42,7 @@ def taken(source: Path) -> Path:
     out, work = (Path(tempfile.mkdtemp(dir=source.parent)) for _ in range(2))
     corpus = find_corpus(source)
     assert corpus is not None
-    part = take_corpus(corpus, out, work=work, images="copy", open_corpus=lambda path: open_source(path, root=source))
+    part = take_corpus(corpus, out, Terms(work=work), open_corpus=lambda path: open_source(path, root=source))
     assert part.rejections == []
     return out
 

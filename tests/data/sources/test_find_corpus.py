@@ -7,6 +7,7 @@ import pytest
 from recap.data.corpus.images import stored_image
 from recap.data.corpus.index import INDEX, CorpusIndex, index_rows
 from recap.data.sources.first_look import look
+from recap.data.sources.pictures import Terms
 from recap.data.sources.preparation import user_files
 from recap.data.sources.user_corpus import find_corpus, take_corpus
 from recap.runtime.errors import UserError
@@ -65,7 +66,7 @@ def test_pictures_inside_rows_come_into_the_corpus(folder, tmp_path) -> None:
     out, work = tmp_path / "out", tmp_path / "work"
     for made in (out, work):
         made.mkdir()
-    part = take_corpus(folder.path / "train", out, work=work, images="copy")
+    part = take_corpus(folder.path / "train", out, Terms(work=work))
     assert (part.rows, part.rejections) == (2, [])
     rows = list(index_rows(out / INDEX))
     assert [(row["id"], row["image"], row["fields"]) for row in rows] == [

@@ -4,15 +4,14 @@ import logging
 import shutil
 
 import pytest
-from PIL import Image
 
 from recap.data.benchmarks.registry import BENCHMARKS
 from recap.data.sources.first_look import look
-from recap.data.sources.pictures import examine
+from recap.data.sources.pictures import Terms
 from recap.data.sources.preparation import user_files
-from recap.data.sources.rejections import Part, may_still_fail, require_few_rejections
+from recap.data.sources.rejections import require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
-from recap.data.sources.user_questions import Terms, take_gqa
+from recap.data.sources.user_questions import take_gqa
 from recap.runtime.errors import UserError
 
 PAIR = {"id": 1, "text": "a red square", "image": "images/a.jpg"}
@@ -114,11 +113,11 @@ def test_images_are_not_opened_once_too_many_are_missing(user, tmp_path) -> None
     rows = [conversation(f"gone{number}") for number in range(30)] + [
         conversation(str(number)) for number in range(170)
     ]
-    part = take_conversations(user.json("finetune.json", rows), tmp_path / "out", max_rejected=10.0)
+    part = take_conversations(user.json("finetune.json", rows), tmp_path / "out", Terms(max_rejected=10.0))
     assert (part.rows, len(part.rejections), part.unread, part.total) == (0, 21, 179, 200)
     with pytest.raises(UserError, match=r"found 21 of 200 rejected \(10\.5 %: missing_image 21; the others were not"):
         require_few_rejections(part, 10.0, "finetune", tmp_path / "rejected.jsonl")
-    assert take_conversations(user.path / "finetune.json", tmp_path / "out", max_rejected=15.0).rows == 170
+    assert take_conversations(user.path / "finetune.json", tmp_path / "out", Terms(max_rejected=15.0)).rows == 170
 
     questions = {row["id"]: {"question": "q", "answer": "a", "imageId": row["id"]} for row in rows}
     path = user.json("testdev_balanced_questions.json", questions)
@@ -128,23 +127,8 @@ def test_images_are_not_opened_once_too_many_are_missing(user, tmp_path) -> None
 
 def test_what_the_text_alone_says_is_enough(user, tmp_path) -> None:
     rows = [conversation("a"), *[{"id": number} for number in range(3)]]
-    part = take_conversations(user.json("finetune.json", rows), tmp_path / "out", max_rejected=50.0)
+    part = take_conversations(user.json("finetune.json", rows), tmp_path / "out", Terms(max_rejected=50.0))
     assert (part.rows, len(part.rejections), part.unread) == (0, 3, 1)
-
-
-@pytest.mark.parametrize("rejected", range(12))
-def test_the_early_limit_is_the_late_one(rejected: int) -> None:
-    """What may still fail is below 0 exactly where the whole part would be refused."""
-    part = Part("user", 11 - rejected, [None] * rejected)  # type: ignore[list-item]
-    for limit in (0.0, 5.0, 100 / 11, 50.0, 100.0):
-        assert (may_still_fail(11, rejected, limit) < 0) == (part.rejected_percent > limit)
-
-
-def test_examine_counts_rows_not_images(tmp_path) -> None:
-    Image.new("RGB", (4, 3)).save(tmp_path / "a.png")
-    names = ["gone.png"] * 3 + [f"a.png{' ' * blanks}" for blanks in range(50)]
-    assert len(examine(tmp_path, names, "test", may_fail=3)) == 51
-    assert len(examine(tmp_path, names, "test", may_fail=2)) == 1
 
 
 def test_what_people_bring(shared, tmp_path) -> None:

@@ -301,7 +301,7 @@ class TestReferences:
         packed(tmp_path / "out", source, rows(), images="reference")
         Image.new("RGB", (9, 9)).save(source / image(1))
         (source / image(2)).unlink()
-        with pytest.raises(BadImage, match=r"changed_image.*01\.jpg is not what it was when the corpus was prepared"):
+        with pytest.raises(BadImage, match=r"changed_image.*01\.jpg is not what it was when prepare read it"):
             open_image(tmp_path / "out", image(1))
         with pytest.raises(BadImage, match=r"missing_image.*02\.jpg"):
             open_image(tmp_path / "out", image(2))

@@ -11,7 +11,7 @@ import pytest
 
 from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.corpus.images import open_image
-from recap.data.corpus.index import INDEX
+from recap.data.corpus.index import INDEX, CorpusIndex
 from recap.data.corpus.records import Record, read_conversations, read_corpus
 from recap.data.sources.preparation import USER_FILES, Targets, prepare, user_files
 from recap.io import read_jsonl, write_json
@@ -48,7 +48,7 @@ def test_photos_are_taken_and_the_rest_is_embedded(shared, world, targets, work)
     assert all(open_image(targets.corpus, record.image).width for record in records)
     assert len(read_conversations(targets.finetune / "train.json")) == 18
     questions = json.loads((targets.benchmarks / "textvqa/TextVQA_0.5.1_val.json").read_text())["data"]
-    stems = {path.stem for path in (targets.benchmarks / "textvqa/train_images").iterdir()}
+    stems = {Path(name).stem for name in CorpusIndex(targets.benchmarks / "textvqa").names}
     assert stems == {question["image_id"] for question in questions}
     assert all((targets.benchmarks / name).is_dir() for name in WITH_FILES)
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from recap.data.benchmarks.pictures import open_question_image
 from recap.data.benchmarks.registry import BENCHMARKS, WITH_FILES
 from recap.data.benchmarks.textvqa import OCR_FILE
+from recap.data.corpus.images import open_image, stored_image
+from recap.data.corpus.index import CorpusIndex
 from recap.data.sources.embedded import write_benchmark
 from recap.data.sources.preparation import take_benchmark
 from recap.params import read_yaml, validate
@@ -32,9 +35,20 @@ def test_an_official_benchmark_comes_through_unchanged(world, tmp_path, name: st
     assert part.rejections == []
     assert part.rows >= world.benchmarks.questions
     files = {path.relative_to(tmp_path / "in") for path in (tmp_path / "in").rglob("*") if path.is_file()}
-    assert files == {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    pictures = {file for file in files if file.suffix == ".jpg"}
+    index = CorpusIndex(tmp_path / "out")
+    assert {file.name for file in files - pictures} | {"index.parquet", *(["shard-00000.tar"] if pictures else [])} == {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
     for file in files:
-        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "in" / file).read_bytes(), file
+        found = (tmp_path / "out" / file).read_bytes() if file not in pictures else stored_image(index, str(file))
+        assert found == (tmp_path / "in" / file).read_bytes(), file
+    given, taken = (BENCHMARKS[name].load(tmp_path / folder) for folder in ("in", "out"))
+    assert taken == given
+    assert {question.image_id for question in taken} == set(index.names)
+    for before, after in zip(given[:20], taken[:20], strict=True):
+        pixels = [open_question_image(q, tmp_path / folder) for q, folder in ((before, "in"), (after, "out"))]
+        assert pixels[0].tobytes() == pixels[1].tobytes()
 
 
 def textvqa_item(number: int, **changes) -> dict:
@@ -67,7 +81,7 @@ def test_a_fault_costs_its_own_question(user, tmp_path, bad, reason: str) -> Non
     ]
     written = json.loads((tmp_path / "out" / "TextVQA_0.5.1_val.json").read_text())
     assert written == {"dataset_name": "textvqa", "data": [source["data"][0], source["data"][2]]}
-    assert sorted(path.name for path in (tmp_path / "out" / "train_images").iterdir()) == ["a.jpg", "b.png"]
+    assert sorted(CorpusIndex(tmp_path / "out").names) == ["train_images/a.jpg", "train_images/b.png"]
 
 
 def test_vqa_questions_need_an_annotation(user, tmp_path) -> None:
@@ -208,7 +222,7 @@ def test_vqa_ids_are_compared_as_text_and_images_found_by_any_usual_name(
     assert take("okvqa", path, tmp_path / "out").rejections == []
     (question,) = BENCHMARKS["okvqa"].load(tmp_path / "out")
     assert (question.key, question.references) == ("1", ("red",))
-    assert (tmp_path / "out" / question.image).is_file()
+    assert open_image(tmp_path / "out", question.image).size
 
 
 def test_nan_costs_a_question_only_where_it_matters(user, tmp_path) -> None:

@@ -3,6 +3,8 @@ import json
 
 import pytest
 
+from recap.data.corpus.images import open_image, stored_image
+from recap.data.corpus.index import CorpusIndex
 from recap.data.corpus.records import read_conversations
 from recap.data.sources.user_conversations import take_conversations
 from recap.models.mgm.conversation import training_text
@@ -30,7 +32,7 @@ def test_sound_conversations_are_kept(user, tmp_path) -> None:
     assert (part.rows, part.rejections) == (4, [])  # ids may repeat
     assert kept[0] == rows[0] == kept[3]
     assert kept[2] == {"id": "2", "conversations": rows[2]["conversations"]}
-    assert (tmp_path / "out/images/a.jpg").is_file()
+    assert open_image(tmp_path / "out", "images/a.jpg").size == (40, 30)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_sound_conversations_are_kept(user, tmp_path) -> None:
         (row(image="data:image/jpeg;base64,/9j/4AAQ%"), "broken_image"),
         (row(image="images/none.jpg"), "missing_image"),
         (row(image="../a.jpg"), "path_leaves_root"),
-        (row(image="train.json"), "reserved_name"),
+        (row(image="train.json"), "missing_image"),
         (row(conversations=[]), "broken_conversation"),
         (row(conversations="hi"), "broken_conversation"),
         (row(conversations=talk("<image>\nalone")), "broken_conversation"),
@@ -104,7 +106,7 @@ def test_rows_are_read_from_a_list_or_from_lines_with_a_byte_order_mark(user, tm
 def test_an_image_is_one_path_however_it_is_written(user, tmp_path, image) -> None:
     take_conversations(user.json("finetune.json", [row(image=image)]), tmp_path / "out")
     assert taken(tmp_path / "out")[0]["image"] == "images/a.jpg"
-    assert (tmp_path / "out/images/a.jpg").is_file()
+    assert open_image(tmp_path / "out", "images/a.jpg").size == (40, 30)
 
 
 def test_rows_without_an_id_get_one(user, tmp_path) -> None:
@@ -157,7 +159,7 @@ def test_a_picture_in_place_of_its_path_is_taken(user, tmp_path) -> None:
     assert take_conversations(user.json("finetune.json", rows), tmp_path / "out").rejections == []
     (image,) = {item["image"] for item in taken(tmp_path / "out")}
     assert image.startswith("embedded/") and image.endswith(".jpg")
-    assert (tmp_path / "out" / image).read_bytes() == content
+    assert stored_image(CorpusIndex(tmp_path / "out"), image) == content
 
 
 def test_a_broken_picture_in_place_of_its_path_is_not_listed_whole(user, tmp_path) -> None:

@@ -7,6 +7,7 @@ from PIL import Image
 from recap.data.corpus.images import stored_image
 from recap.data.corpus.index import INDEX, CorpusIndex
 from recap.data.corpus.records import Record, read_corpus
+from recap.data.sources.pictures import Terms
 from recap.data.sources.user_corpus import take_corpus
 
 
@@ -17,7 +18,7 @@ def pair(row_id: str = "1", image: str = "images/a.jpg", caption: str = "a red s
 def take(user, rows, out):
     for folder in (out, out / "work"):
         folder.mkdir()
-    part = take_corpus(user.lines("train.jsonl", rows), out, work=out / "work", images="copy")
+    part = take_corpus(user.lines("train.jsonl", rows), out, Terms(work=out / "work"))
     return part, read_corpus(out / INDEX)
 
 
@@ -117,7 +118,7 @@ def test_byte_order_mark_blank_lines_and_line_ends(user, tmp_path) -> None:
     (user.path / "train.jsonl").write_bytes(rows + b"\n{")
     for folder in (tmp_path / "out", tmp_path / "work"):
         folder.mkdir()
-    part = take_corpus(user.path / "train.jsonl", tmp_path / "out", work=tmp_path / "work", images="copy")
+    part = take_corpus(user.path / "train.jsonl", tmp_path / "out", Terms(work=tmp_path / "work"))
     assert (part.rows, part.rejections[0].where) == (2, "train.jsonl:5")
 
 

@@ -87,21 +87,26 @@ class Cached:
 
 
 @pytest.mark.parametrize("images", ["copy", "reference"])
-def test_a_picture_of_the_corpus_is_read_out_of_its_shard(tmp_path, images):
+@pytest.mark.parametrize("folder", ["data/corpus", "data/benchmarks/textvqa"])
+def test_a_picture_is_read_out_of_its_shard_and_no_other_is_copied(tmp_path, folder, images):
     revision = Cached(tmp_path / "revision")
-    corpus, work = revision.folder / "data/corpus", tmp_path / "work"
-    for folder in (corpus, work, tmp_path / "source"):
-        folder.mkdir(parents=True)
+    given, work = revision.folder / folder, tmp_path / "work"
+    for made in (given, work, tmp_path / "source"):
+        made.mkdir(parents=True)
     rows = [Sample(str(n), str(n), f"{n}.png", "grey", {}) for n in range(3)]
     for n in range(3):
         Image.new("L", (8 + n, 8), 80 * n).save(tmp_path / "source" / f"{n}.png")
-    pack(rows, tmp_path / "source", corpus, work=work, images=images)
+    pack(rows, tmp_path / "source", given, work=work, images=images)
     files = copied_files(Checkout(revision, tmp_path / "copy"))
-    assert files.thumbnail(files.corpus, "1.png").startswith("data:image/jpeg;base64,")
-    assert files.thumbnail(files.corpus, "4.png") is None
-    assert [path.name for path in files.corpus.iterdir()] == ["1.png"]
-    shard = ["data/corpus/shard-00000.tar"] if images == "copy" else []
-    assert revision.opened == ["data/corpus/index.parquet", *shard]
+    copy = files.checkout.root / folder
+    assert files.thumbnail(copy, "1.png").startswith("data:image/jpeg;base64,")
+    assert files.thumbnail(copy, "4.png") is None
+    shard = ["shard-00000.tar"] if images == "copy" else []
+    assert sorted(path.name for path in copy.iterdir()) == ["index.parquet", *shard]
+    assert revision.opened == [f"{folder}/{name}" for name in ("index.parquet", *shard)]
+    for name in shard:
+        copied = (copy / name).read_bytes()
+        assert copied.strip(b"\0").startswith(b"\x89PNG") and copied.count(b"PNG") == 1
 
 
 @pytest.mark.parametrize("image", ["../../../params.yaml", "/etc/hostname", "images/no.jpg"])

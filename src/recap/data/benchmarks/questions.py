@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recap.data.corpus.index import index_of
 from recap.runtime.errors import UserError
 
 DATA_URI = "data:;base64,"
@@ -68,13 +69,14 @@ def check_questions(questions: Sequence[Question], path: Path) -> list[Question]
 
 
 class ImageNames:
-    """Finds the file of an image whose row names it without its extension: `train_images/<image_id>.jpg` or `.png`."""
+    """Finds an image whose row names it without its extension: `train_images/<image_id>.jpg` or `.png`."""
 
     def __init__(self, folder: Path, subfolder: str) -> None:
         self.subfolder = subfolder
         directory = folder / subfolder
-        files = sorted(directory.iterdir()) if directory.is_dir() else []
-        self.names = {file.stem: file.name for file in files}
+        index = index_of(folder)
+        files = index.names if index is not None else directory.iterdir() if directory.is_dir() else []
+        self.names = {path.stem: path.name for path in sorted(map(Path, files)) if path.parent.name == subfolder}
 
     def path(self, stem: str) -> str:
         """Path below the benchmark's folder. An image that is not there is called `.jpg`; opening it then fails."""

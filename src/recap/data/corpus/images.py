@@ -119,7 +119,7 @@ def stored_image(index: CorpusIndex, name: str) -> bytes:
     except OSError as error:
         raise BadImage("missing_image", f"{name!r}: {place.file}: {error.strerror}") from None
     if place.referenced and digest_of(content) != place.digest:
-        raise BadImage("changed_image", f"{name!r}: {place.file} is not what it was when the corpus was prepared")
+        raise BadImage("changed_image", f"{name!r}: {place.file} is not what it was when prepare read it")
     return content
 
 

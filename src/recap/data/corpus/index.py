@@ -4,6 +4,9 @@
     data/corpus/index.parquet         what each sample is, and where its picture lies: see `SCHEMA`
     data/corpus/rejected.jsonl        rows that could not be used, each with its reason
 
+The pictures of the finetune set and of a benchmark lie so too; their rows do not: there a sample is a picture, called
+after itself.
+
 A few large files, because DVC hashes, links and pushes files one by one; an index, because a stage wants one picture
 out of the middle, or none at all.
 """
@@ -28,7 +31,8 @@ SCHEMA = pyarrow.schema(
         ("id", pyarrow.string()),
         ("image", pyarrow.string()),  # the picture's name, by which every later stage asks for it
         ("caption", pyarrow.string()),
-        ("shard", pyarrow.string()),  # a file beside the index; or, of pictures that were not copied, the user's own
+        # A file beside the index; or, of pictures that were not copied, the user's own; null where they lie in a table.
+        ("shard", pyarrow.string()),
         ("offset", pyarrow.int64()),  # bytes into the shard
         ("length", pyarrow.int64()),  # bytes of the picture
         ("digest", pyarrow.string()),  # of the picture's bytes, see `digest_of`
@@ -90,7 +94,7 @@ class CorpusIndex:
 
     def place(self, name: str) -> Place | None:
         """Where the picture of this name lies; None if there is none."""
-        if (row := self._rows.get(name)) is None:
+        if (row := self._rows.get(name)) is None or self._table["shard"][row].as_py() is None:
             return None
         shard, offset, length, digest = (
             self._table[column][row].as_py() for column in ("shard", "offset", "length", "digest")

@@ -1,20 +1,19 @@
 """Pictures of the corpus that a benchmark asks about too: a model that trained on them has seen the exam."""
 
-import base64
 from pathlib import Path
 
 import numpy
 import pandas
 from PIL import Image
 
-from recap.data.benchmarks.questions import DATA_URI
+from recap.data.benchmarks.pictures import open_question_image
 from recap.data.benchmarks.registry import WITH_FILES
-from recap.data.corpus.facts import picture_facts
-from recap.data.corpus.images import BadImage, locate, open_image
+from recap.data.corpus.images import BadImage, open_image
+from recap.data.corpus.index import INDEX
 from recap.data.explore.duplicates import close_pairs, confirmed, is_plain, to_hashes
-from recap.data.explore.pictures import shrunken
+from recap.data.explore.table import read_index
 
-FACTS = ("digest", "phash", "width", "height", "brightness", "miniature")
+FACTS = ["digest", "phash", "width", "height", "brightness"]
 SAME_FILE, SAME_LOOK = "same file", "looks the same"
 COLUMNS = ("image", "benchmark", "benchmark_image", "match")
 
@@ -25,36 +24,24 @@ scaled to a third and compressed stay below 15; drawings that hashes confuse are
 
 
 def benchmark_pictures(folder: str | Path) -> pandas.DataFrame:
-    """What is compared of every picture that a benchmark below `folder` asks about.
-
-    A picture that cannot be read is left out: nobody can be asked about it.
+    """What `prepare` has recorded of every picture that a benchmark below `folder` asks about: none is opened.
 
     Returns:
         Columns `benchmark`, `benchmark_image` and `FACTS`.
 
     Raises:
-        UserError: A benchmark's files are not in its official format.
+        UserError: A benchmark's files are not in its official format, or no index describes its pictures.
     """
-    rows = []
+    found = [pandas.DataFrame(columns=["benchmark", "benchmark_image", *FACTS])]
     for name, benchmark in WITH_FILES.items():
         root = Path(folder) / benchmark.folder
-        if not root.is_dir():
-            continue
-        for image_id, image in {question.image_id: question.image for question in benchmark.load(root)}.items():
-            label = image_id if image.startswith(DATA_URI) else image
-            try:
-                picture, file = shrunken(_read(root, image), label)
-            except (BadImage, ValueError):
-                continue
-            facts = {**file, **picture_facts(picture), "miniature": miniature(picture)}
-            rows.append({"benchmark": name, "benchmark_image": label} | {column: facts[column] for column in FACTS})
-    return pandas.DataFrame(rows, columns=["benchmark", "benchmark_image", *FACTS])
-
-
-def _read(root: Path, image: str) -> bytes:
-    if image.startswith(DATA_URI):
-        return base64.b64decode(image.removeprefix(DATA_URI))
-    return locate(root, image).read_bytes()
+        if root.is_dir():
+            asked = {question.image_id for question in benchmark.load(root)}
+            pictures = read_index(root / INDEX)
+            pictures = pictures[pictures["image"].isin(asked)].drop_duplicates("image")
+            found.append(pictures.rename(columns={"image": "benchmark_image"})[["benchmark_image", *FACTS]])
+            found[-1].insert(0, "benchmark", name)
+    return pandas.concat([table for table in found[1:] if not table.empty] or found, ignore_index=True)
 
 
 def no_leaks() -> pandas.DataFrame:
@@ -62,22 +49,40 @@ def no_leaks() -> pandas.DataFrame:
     return pandas.DataFrame(columns=list(COLUMNS))
 
 
-def find_leaks(pictures: pandas.DataFrame, asked: pandas.DataFrame, root: str | Path) -> pandas.DataFrame:
+def find_leaks(
+    pictures: pandas.DataFrame, asked: pandas.DataFrame, root: str | Path, benchmarks: str | Path
+) -> pandas.DataFrame:
     """Which pictures of a corpus are a benchmark's: `find_candidates`, those that only look alike looked at again.
 
     Args:
         pictures: See `find_candidates`.
         asked: Of `benchmark_pictures`.
         root: The folder of the corpus; only candidates are opened.
+        benchmarks: The folder of the benchmarks' folders; likewise.
     """
     candidates = find_candidates(pictures, asked)
-    miniatures = asked.set_index(["benchmark", "benchmark_image"])["miniature"]
+    alike = candidates[candidates["match"] == SAME_LOOK]
+    theirs = _miniatures(benchmarks, alike)
     keys = candidates[["benchmark", "benchmark_image"]].itertuples(index=False, name=None)
     same = [
-        match == SAME_FILE or is_same(miniature(open_image(root, image)), miniatures[key])
+        match == SAME_FILE or (key in theirs and is_same(miniature(open_image(root, image)), theirs[key]))
         for image, match, key in zip(candidates["image"], candidates["match"], keys, strict=True)
     ]
     return candidates[numpy.array(same, dtype=bool)].reset_index(drop=True)
+
+
+def _miniatures(benchmarks: str | Path, chosen: pandas.DataFrame) -> dict[tuple[str, str], bytes]:
+    """By benchmark and picture, for the rows of `chosen`. One that cannot be read is left out: nobody is asked."""
+    found = {}
+    for name, names in chosen.groupby("benchmark")["benchmark_image"]:
+        root = Path(benchmarks) / WITH_FILES[name].folder
+        questions = {question.image_id: question for question in WITH_FILES[name].load(root)}
+        for image in names.unique():
+            try:
+                found[name, image] = miniature(open_question_image(questions[image], root))
+            except BadImage:
+                continue
+    return found
 
 
 def miniature(image: Image.Image) -> bytes:

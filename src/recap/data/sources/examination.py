@@ -15,7 +15,7 @@ from PIL import Image
 
 from recap.data.corpus.facts import picture_facts
 from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
-from recap.data.corpus.references import Links
+from recap.data.corpus.references import Links, shortened
 from recap.data.sources.rejections import Rejection
 from recap.data.sources.samples import Sample
 
@@ -79,15 +79,17 @@ def examined(
     rows = chain(head, rows)
     with ExitStack() as running:
         submit: Callable[..., Future[list[Found]]] = _at_once
+        ahead = 1
         if workers > 1 and len(head) == WORTH_PROCESSES:
             # Not forked: a fork copies locks that threads of this process may hold.
             pool = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"))
             running.callback(pool.shutdown, cancel_futures=True)
             submit = pool.submit
+            ahead = 3 * workers
         pending: deque[tuple[list[Sample | Rejection], list[str], Future[list[Found]]]] = deque()
         asked: set[str] = set()
         while pending or head:
-            while head and len(pending) < 3 * workers:
+            while head and len(pending) < ahead:
                 if head := list(islice(rows, CHUNK)):
                     new = {row.image: row for row in head if isinstance(row, Sample) and row.image not in known}
                     samples = [row for name, row in new.items() if name not in asked]
@@ -122,14 +124,15 @@ def _examine_one(files: Files, sample: Sample) -> Found:
     try:
         path = None
         if (content := sample.content) is None:
-            path = files.locate(sample.image)
+            path = files.locate(sample.file)
             content, status = path.read_bytes(), path.stat()
             file = (status.st_size, status.st_mtime_ns)
-        facts = _facts(content, repr(sample.image))
+        inside = f"the picture inside {sample.where}"
+        facts = _facts(content, shortened(sample.file) if sample.content is None else inside)
     except BadImage as bad:
         return Found(Fault(bad.reason, bad.detail), file)
     except OSError as error:
-        return Found(Fault("missing_image", f"{sample.image!r}: {error.strerror}"), file)
+        return Found(Fault("missing_image", f"{shortened(sample.file)}: {error.strerror}"), file)
     return Found(Picture(content, facts, path and path.absolute()), file)
 
 
@@ -157,7 +160,7 @@ def state_of(files: Files, row: Sample) -> File:
     if row.content is not None:
         return None
     try:
-        status = files.locate(row.image).stat()
+        status = files.locate(row.file).stat()
     except (BadImage, OSError):
         return None
     return status.st_size, status.st_mtime_ns

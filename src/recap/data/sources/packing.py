@@ -1,4 +1,4 @@
-"""Pack rows and their pictures into a corpus: each picture read and decoded once, by several processes.
+"""Pack rows and their pictures into shards and an index: each picture read and decoded once, by several processes.
 
 A kill costs the shard in hand at most. A finished shard lies in the scratch folder with its part of the index and a
 marker, written last, that says which rows of the source it took; the next start goes on behind them. The corpus is the
@@ -10,7 +10,9 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from itertools import chain, islice
@@ -25,7 +27,7 @@ import recap
 from recap.data.corpus.index import INDEX, SCHEMA, digest_of
 from recap.data.corpus.references import Links
 from recap.data.sources.examination import Fault, File, Files, Found, Picture, examined, state_of
-from recap.data.sources.rejections import Part, Rejection
+from recap.data.sources.rejections import Budget, Part, Rejection
 from recap.data.sources.samples import Sample
 from recap.data.sources.shards import SHARD_BYTES, SUFFIXES, ShardWriter, shard_name
 from recap.io import read_json, write_json
@@ -35,6 +37,7 @@ from recap.runtime.scratch import fingerprint
 logger = logging.getLogger(__name__)
 
 Images = Literal["copy", "reference"]
+Storage = Images | Literal["describe"]
 
 # Of small pictures, or where none is copied, a shard is closed by its rows.
 SHARD_ROWS = 2**17
@@ -48,9 +51,11 @@ def pack(
     root: Path,
     folder: Path,
     *,
-    work: Path,
+    work: Path | None,
+    what: str = "corpus",
     links: Links = "inside",
-    images: Images = "copy",
+    images: Storage = "copy",
+    budget: Budget | None = None,
     shard_bytes: int = SHARD_BYTES,
     workers: int | None = None,
 ) -> Part:
@@ -60,23 +65,31 @@ def pack(
         rows: In the source's order.
         root: The folder that pictures' paths start from.
         folder: Gets shards and index.
-        work: The scratch folder of this source, these parameters and this code.
+        work: The scratch folder of this source, these parameters and this code; None where nothing is to be resumed.
+        what: What the progress bar and the log call them.
         links: Where symbolic links below `root` may lead, see `recap.data.corpus.references.resolve`.
-        images: "copy" puts pictures into the shards; "reference" leaves files where they are: the index points there.
+        images: "copy" puts pictures into the shards; "reference" leaves files where they are: the index points there;
+            "describe" is for pictures that lie elsewhere: the index says what they are, and no place.
+        budget: What may be rejected. Once it is overdrawn no further row is read, and nothing is put into `folder`.
         shard_bytes: A shard is closed when it has as many.
         workers: Processes that decode; one per CPU if None.
 
     Returns:
-        What became of the rows.
+        What became of the rows that were read.
     """
     files = Files(root, links)
-    packing = Packing(work, images=images, shard_bytes=shard_bytes)
-    left = packing.resume(iter(rows), files)
-    with tqdm(desc="corpus", unit="row", initial=packing.rows_read) as bar:
-        for row, found in examined(left, files, packing.known, workers or len(os.sched_getaffinity(0))):
-            packing.add(row, found)
-            bar.update()
-    return packing.publish(folder)
+    with ExitStack() as stack:
+        place = work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        packing = Packing(place, what=what, images=images, shard_bytes=shard_bytes, budget=budget)
+        left = packing.resume(iter(rows), files)
+        if not packing.is_hopeless:
+            bar = stack.enter_context(tqdm(desc=what, unit="row", initial=packing.rows_read))
+            for row, found in examined(left, files, packing.known, workers or len(os.sched_getaffinity(0))):
+                packing.add(row, found)
+                bar.update()
+                if packing.is_hopeless:
+                    break
+        return packing.part if packing.is_hopeless else packing.publish(folder)
 
 
 class Packing:
@@ -87,15 +100,26 @@ class Packing:
         rows_read: Rows of the source so far.
     """
 
-    def __init__(self, work: Path, *, images: Images, shard_bytes: int) -> None:
+    def __init__(self, work: Path, *, what: str, images: Storage, shard_bytes: int, budget: Budget | None) -> None:
         self.known: dict[str, dict[str, Any] | Fault] = {}
         self.rows_read = 0
-        self._work, self._images, self._shard_bytes = work, images, shard_bytes
+        self._work, self._what, self._images, self._shard_bytes = work, what, images, shard_bytes
+        self._budget = budget
         self._parts = self._samples = 0
         self._rejections: list[Rejection] = []
         self._places: dict[str, dict[str, Any]] = {}  # by digest
         self._ids: set[str] = set()
         self._begin_part()
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether more rows are rejected than may be, whatever the others are."""
+        return self._budget is not None and self._budget.is_overdrawn(self.rows_read)
+
+    @property
+    def part(self) -> Part:
+        """What became of the rows so far."""
+        return Part("user", self._samples, self._rejections)
 
     def resume(self, source: Iterator[Sample | Rejection], files: Files) -> Iterator[Sample | Rejection]:
         """Take up an interrupted run's shards, as far as rows and files are the same; returns the rows left to do."""
@@ -110,7 +134,7 @@ class Packing:
                 return chain(rows, source)
             self._adopt(part)
         if self._parts:
-            logger.info("corpus: going on after %d rows in %d shard(s)", self.rows_read, self._parts)
+            logger.info("%s: going on after %d rows in %d shard(s)", self._what, self.rows_read, self._parts)
         self._begin_part()
         return source
 
@@ -120,9 +144,9 @@ class Packing:
         self._rows_of_part += 1
         self._stamp(row, lambda _: found.file if found is not None else None)
         if isinstance(row, Rejection):
-            self._rejections.append(row)
+            self._reject(row)
         elif isinstance(fault := self._judge(row, found), Fault):
-            self._rejections.append(Rejection(row.where, row.id, fault.reason, fault.detail))
+            self._reject(Rejection(row.where, row.id, fault.reason, fault.detail))
         if self._size() >= self._shard_bytes or self._rows_of_part >= SHARD_ROWS:
             self._close_part()
 
@@ -133,13 +157,14 @@ class Packing:
         """
         if self._rows_of_part:
             self._close_part()
+        folder.mkdir(parents=True, exist_ok=True)
         for number in range(self._parts):
             if (shard := self._work / shard_name(number)).is_file():
                 _link(shard, folder / shard.name)
         with parquet.ParquetWriter(folder / INDEX, SCHEMA, compression="zstd") as index:
             for number in range(self._parts):
                 index.write_table(parquet.read_table(self._file("parquet", number)))
-        return Part("user", self._samples, self._rejections)
+        return self.part
 
     def _forget_parts(self) -> None:
         """Take up none of the shards from here on: rows of later ones may point into this one."""
@@ -181,10 +206,16 @@ class Packing:
             self._places.setdefault(row["digest"], {name: row[name] for name in PLACE_COLUMNS})
             self._samples += 1
         self.known |= {name: Fault(**fault) for name, fault in part["faults"].items()}
-        self._rejections += [Rejection(**row) for row in part["rejections"]]
+        for row in part["rejections"]:
+            self._reject(Rejection(**row))
         self.rows_read += part["rows"]
         self._parts += 1
         self._begin_part()
+
+    def _reject(self, rejection: Rejection) -> None:
+        self._rejections.append(rejection)
+        if self._budget is not None:
+            self._budget.spend(rejection)
 
     def _judge(self, row: Sample, found: Found | None) -> Fault | None:
         """Put a row and its picture in their places, unless something is wrong with one of them."""
@@ -214,7 +245,10 @@ class Packing:
     def _store(self, key: str, picture: Picture) -> dict[str, Any]:
         digest = digest_of(picture.content)
         if digest not in self._places:
-            if self._images == "reference" and picture.path is not None:
+            place: dict[str, Any]
+            if self._images == "describe":
+                place = {"shard": None, "offset": None}
+            elif self._images == "reference" and picture.path is not None:
                 place = {"shard": str(picture.path), "offset": 0}
             else:
                 begins = self._shard().add_picture(key, SUFFIXES[picture.facts["format"]], picture.content)
@@ -257,8 +291,9 @@ def resume_key(source: Path, params: DataParams) -> str:
     """Name of the scratch folder: another source, other parameters or other code start afresh.
 
     What the source holds is not among it, as reading it all would take as long as packing: rows and files are compared
-    when a shard is taken up.
+    when a shard is taken up. Nor is the limit of rejections: who raises it goes on where the run stopped.
     """
+    chosen = params.model_dump(exclude={"max_rejected"})
     package = Path(recap.__file__).parent
     code = [package / "data" / folder for folder in ("corpus", "formats", "sources")]
-    return fingerprint(inputs=[], params={"source": str(source.absolute()), **params.model_dump()}, code=code)
+    return fingerprint(inputs=[], params={"source": str(source.absolute()), **chosen}, code=code)

@@ -1,66 +1,92 @@
-"""Check and copy the images of a user's folder, several at a time."""
+"""Pack the pictures that a user's rows show, and find those that questions name without folder or suffix."""
 
 import base64
-import io
-import logging
-import math
 import os
-import shutil
-from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from PIL import Image
-from tqdm import tqdm
-
-from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
+from recap.data.corpus.images import BadImage
 from recap.data.corpus.index import digest_of
-from recap.data.corpus.references import SUFFIXES, Links, name_key, shortened
+from recap.data.corpus.references import SUFFIXES, Links, Unresolved, name_key, resolve
+from recap.data.formats.pictures import suffix_of
+from recap.data.sources.packing import Images, Storage, pack
+from recap.data.sources.rejections import Budget, Rejection
+from recap.data.sources.samples import Sample
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Terms:
+    """How a user's rows and their pictures are taken.
+
+    Attributes:
+        links: See `recap.data.corpus.references.resolve`.
+        images: See `recap.data.sources.packing.pack`.
+        max_rejected: Percent of rows; once more are rejected, the rest is not looked at.
+        work: The scratch folder, where a killed run's finished shards lie; None where nothing is to be resumed.
+    """
+
+    links: Links = "inside"
+    images: Images = "copy"
+    max_rejected: float = 100.0
+    work: Path | None = None
 
 
-def examine(
-    root: Path, relatives: Iterable[str], what: str, *, links: Links = "inside", may_fail: float = math.inf
-) -> dict[str, str | BadImage]:
-    """Find and decode every image once, completely.
+DEFAULT_TERMS = Terms()
+
+
+def picture(name: str, where: str, *, path: str | None = None, content: bytes | None = None) -> Sample:
+    """A picture alone, as what is packed; its name is its id.
 
     Args:
-        root: The folder that the paths start from.
-        relatives: Paths as rows give them; repeated ones are opened once.
+        name: What rows of later stages call it.
+        where: The first row that shows it.
+        path: Its file below the source's folder, where that is not its name.
+        content: The picture itself, where it came inside its row.
+    """
+    return Sample(where, name, name, "", {}, content, path)
+
+
+def pack_pictures(
+    pictures: Iterable[Sample | Rejection],
+    root: Path,
+    folder: Path,
+    *,
+    what: str,
+    terms: Terms,
+    budget: Budget,
+    images: Storage | None = None,
+) -> dict[str | None, Rejection]:
+    """Write shards and index of the pictures of a finetune set or of a benchmark: a row for each.
+
+    Args:
+        pictures: Of `picture`, each name once.
+        root: The folder that their files lie in.
+        folder: Gets shards and index.
         what: Name of the progress bar.
-        links: See `recap.data.corpus.references.resolve`.
-        may_fail: How many of the paths given may be found wanting; with one more no further image is opened.
+        terms: How they are taken.
+        budget: Says how many rows a rejected picture costs; where it is overdrawn nothing is written.
+        images: In place of what `terms` say, see `recap.data.sources.packing.pack`.
 
     Returns:
-        By path as given: the path of the file that it means, or why the image cannot be used.
+        Why a picture cannot be used, by its name.
     """
-    rows = Counter(relatives)
-    unique = list(rows)
-    logger.info("%s: checking %d images below %s", what, len(unique), root)
-    # Threads, not processes: Pillow lets go of the interpreter lock while it decodes.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(lambda name: _examined(root, name, links), unique)
-        found: dict[str, str | BadImage] = {}
-        failed = 0
-        for name, result in zip(unique, tqdm(results, total=len(unique), desc=what, unit="image"), strict=True):
-            found[name] = result
-            failed += rows[name] * isinstance(result, BadImage)
-            if failed > may_fail:
-                pool.shutdown(cancel_futures=True)
-                break
-        return found
+    part = pack(
+        pictures, root, folder, work=terms.work, what=what, links=terms.links, images=images or terms.images,
+        budget=budget,
+    )  # fmt: skip
+    return {rejection.id: rejection for rejection in part.rejections}
 
 
-def _examined(root: Path, relative: str, links: Links) -> str | BadImage:
+def meant(root: Path, written: str, links: Links) -> str:
+    """The path, below `root`, of the file that a row means; as it is written where none fits."""
+    pure = PurePosixPath(written)
     try:
-        path = locate(root, relative, links_may_leave=False, links=links)
-        decode_image(path, shortened(relative))
-    except BadImage as fault:
-        # Anew, without its traceback: that would keep the pixels of every broken picture.
-        return BadImage(fault.reason, fault.detail)
-    return path.relative_to(root).as_posix()
+        if not pure.is_absolute() and ".." not in pure.parts and (root / pure).is_file():
+            return pure.as_posix()
+        return resolve(root, written, links=links)
+    except (Unresolved, OSError, ValueError):  # who opens it says what is wrong
+        return written
 
 
 def embedded_picture(text: str) -> tuple[str, bytes]:
@@ -70,27 +96,13 @@ def embedded_picture(text: str) -> tuple[str, bytes]:
         A name for it, the same for the same bytes, and these.
 
     Raises:
-        BadImage: It is no base64, or no sound picture.
+        BadImage: It is no base64.
     """
     try:
         content = base64.b64decode("".join(text.rpartition(",")[2].split()), validate=True)
     except ValueError as error:
         raise BadImage("broken_image", f"expected the picture itself as base64, {error}") from None
-    decode_image(io.BytesIO(content), f"a picture of {len(content)} bytes inside its row")
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        suffix = (image.format or "").lower().replace("jpeg", "jpg")
-    return f"embedded/{digest_of(content)}.{suffix}", content
-
-
-def copy_images(root: Path, targets: dict[str, str], folder: Path, *, links: Links = "inside") -> None:
-    """Copy `root/source` to `folder/target` for each `source: target`.
-
-    Copies, not hard links: DVC makes the files in its cache read-only, and a link would make the user's so too.
-    """
-    for source, target in tqdm(targets.items(), desc="copying", unit="image"):
-        path = folder / target
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(locate(root, source, links_may_leave=False, links=links), path)
+    return f"embedded/{digest_of(content)}{suffix_of(content)}", content
 
 
 class PictureFinder:

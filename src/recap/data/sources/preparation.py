@@ -4,7 +4,7 @@ The parts are the corpus, the finetune set and the benchmarks; the folders' layo
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from recap.data.benchmarks.base import Benchmark
@@ -17,11 +17,12 @@ from recap.data.corpus.references import Links
 from recap.data.formats.source import open_source
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
 from recap.data.sources.packing import Images
+from recap.data.sources.pictures import DEFAULT_TERMS, Terms
 from recap.data.sources.rejections import Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
 from recap.data.sources.user_corpus import CORPUS_FILES, OpenCorpus, find_corpus, take_corpus
 from recap.data.sources.user_mmbench import take_mmbench
-from recap.data.sources.user_questions import DEFAULT_TERMS, Terms, take_gqa, take_textvqa, take_vqa
+from recap.data.sources.user_questions import take_gqa, take_textvqa, take_vqa
 from recap.io import atomic_path, remove_drafts, write_jsonl
 from recap.runtime.errors import UserError, hint_on_copies
 from recap.world.settings import WorldSettings
@@ -98,7 +99,7 @@ def prepare(
         max_rejected: Percent of a part's rows that may be rejected.
         work: The scratch folder, where a killed run's finished shards lie.
         links: Where symbolic links in the user's folder may lead, see `recap.data.corpus.references.resolve`.
-        images: Whether the corpus's pictures are copied, see `recap.data.sources.packing.pack`.
+        images: Whether the user's pictures are copied, see `recap.data.sources.packing.pack`.
         open_corpus: Opens the user's corpus, with the parameters that say how.
 
     Returns:
@@ -108,18 +109,20 @@ def prepare(
         UserError: A user's file is unusable as a whole, or too many of its rows are.
     """
     parts = {}
-    terms = Terms(links, max_rejected)
     for name in USER_FILES:
         target = targets.folder(name)
         remove_drafts(target)
         with atomic_path(target) as draft:
             draft.mkdir()
-            if name == "corpus":
-                part = _corpus(
-                    files.get(name), world, draft, work=work, links=links, images=images, open_corpus=open_corpus
-                )
+            place = work / name
+            place.mkdir(exist_ok=True)
+            terms = Terms(links, images, max_rejected, place)
+            if name not in files:
+                part = _embedded(name, world, draft, place)
+            elif name == "corpus":
+                part = take_corpus(files[name], draft, terms, open_corpus=open_corpus)
             else:
-                part = _from_user(name, files[name], draft, terms) if name in files else _embedded(name, world, draft)
+                part = _take(name, files[name], draft, terms)
             listing = [rejection.to_row() for rejection in part.rejections]
             write_jsonl(draft / "rejected.jsonl", listing)
             if part.rejections or not part.rows:
@@ -132,29 +135,14 @@ def prepare(
     return parts
 
 
-def _corpus(
-    file: Path | None,
-    world: WorldSettings,
-    folder: Path,
-    *,
-    work: Path,
-    links: Links,
-    images: Images,
-    open_corpus: OpenCorpus,
-) -> Part:
-    if file is None:
-        return Part("embedded", write_corpus(world, folder, work=work), [])
-    return take_corpus(file, folder, work=work, links=links, images=images, open_corpus=open_corpus)
-
-
-def _from_user(name: str, file: Path, folder: Path, terms: Terms) -> Part:
+def _take(name: str, file: Path, folder: Path, terms: Terms) -> Part:
     if name == "finetune":
-        return take_conversations(file, folder, links=terms.links, max_rejected=terms.max_rejected)
+        return take_conversations(file, folder, terms)
     return take_benchmark(WITH_FILES[name], file, folder, terms)
 
 
 def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
-    """Copy the usable questions of a user's file, with their images, under the official names.
+    """Take the usable questions of a user's file, with their images, under the official names.
 
     Raises:
         LookupError: Nothing here knows the benchmark's format.
@@ -163,7 +151,7 @@ def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path, ter
         case TextVQA():
             return take_textvqa(benchmark, questions_file, folder, terms)
         case MMBench():
-            return take_mmbench(benchmark, questions_file, folder)
+            return take_mmbench(benchmark, questions_file, folder, terms)
         case VQA():
             return take_vqa(benchmark, questions_file, folder, terms)
         case GQA():
@@ -171,6 +159,16 @@ def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path, ter
     raise LookupError(f"{benchmark.name}: expected a format that recap.data.sources can take, found another")
 
 
-def _embedded(name: str, world: WorldSettings, folder: Path) -> Part:
-    rows = write_finetune(world, folder) if name == "finetune" else write_benchmark(name, world, folder)
-    return Part("embedded", rows, [])
+def _embedded(name: str, world: WorldSettings, folder: Path, work: Path) -> Part:
+    """Write a part of the world into the scratch folder, as a user would bring it, and take it from there."""
+    if name == "corpus":
+        return Part("embedded", write_corpus(world, folder, work=work), [])
+    drawn = work / "drawn"
+    drawn.mkdir(exist_ok=True)
+    if name == "finetune":
+        write_finetune(world, drawn)
+        file = drawn / "train.json"
+    else:
+        write_benchmark(name, world, drawn)
+        file = drawn / WITH_FILES[name].questions_files[0]
+    return replace(_take(name, file, folder, Terms(work=work)), origin="embedded")

@@ -1,6 +1,7 @@
 """Rows that cannot be used: each with its reason, counted, listed in a file, and limited."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -55,7 +56,7 @@ class Part:
 
     @property
     def rejected_percent(self) -> float:
-        return 100 * len(self.rejections) / self.total if self.total else 0.0
+        return _percent(len(self.rejections), self.total)
 
     def counts(self) -> dict[str, Any]:
         """Numbers for metrics: rows, rejected, rejected_percent and, if there are any, a count by reason."""
@@ -72,9 +73,59 @@ class Part:
         return dict(sorted(Counter(rejection.reason for rejection in self.rejections).items()))
 
 
-def may_still_fail(total: int, rejected: int, max_rejected: float) -> float:
-    """How many more of a part's rows may be rejected; below 0 if there are too many already."""
-    return total * max_rejected / 100 - rejected
+# Before so many are rejected it is not worth counting the rows of a source that does not say how many it has.
+WORTH_COUNTING = 20
+
+
+class Budget:
+    """How many of a part's rows may be rejected, spent as they are: a part that overdraws it is read no further.
+
+    The limit is a share of all the rows that there are, so that it cannot be overdrawn by a bad beginning.
+    """
+
+    def __init__(
+        self,
+        max_rejected: float,
+        total: int | Callable[[], int],
+        *,
+        rejected: int = 0,
+        rows_of: Mapping[str, int] | None = None,
+    ) -> None:
+        """A budget of which some may be spent.
+
+        Args:
+            max_rejected: Percent of the rows.
+            total: How many rows there are; or what counts them, which is asked once, and only if `WORTH_COUNTING` are
+                rejected and more than the limit of those read so far: of all rows they may still be few.
+            rejected: Rows rejected already.
+            rows_of: By a rejection's id the rows that it costs, where pictures are rejected; else each costs one.
+        """
+        self.max_rejected = max_rejected
+        self.rejected = rejected
+        self._total = total
+        self._rows_of = rows_of
+
+    @property
+    def total(self) -> int:
+        """The rows that there are, counted now if they have not been."""
+        if not isinstance(self._total, int):
+            self._total = self._total()
+        return self._total
+
+    def spend(self, rejection: Rejection) -> None:
+        self.rejected += 1 if self._rows_of is None else self._rows_of.get(rejection.id or "", 0)
+
+    def is_overdrawn(self, read: int = 0) -> bool:
+        """Whether too much is rejected even if nothing else is; `read` is how many rows have been looked at."""
+        if not isinstance(self._total, int):
+            few = _percent(self.rejected, read) <= self.max_rejected
+            if few or self.rejected < WORTH_COUNTING:
+                return False
+        return _percent(self.rejected, self.total) > self.max_rejected
+
+
+def _percent(rows: int, total: int) -> float:
+    return 100 * rows / total if total else 0.0
 
 
 def require_few_rejections(part: Part, max_rejected: float, what: str, listing: Path) -> None:

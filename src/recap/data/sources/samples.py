@@ -14,7 +14,8 @@ class Sample:
         image: The picture's name; rows with the same one show the same picture.
         caption: Without markers.
         fields: What else the row said.
-        content: The picture itself; None where `image` is a path below the source's folder.
+        content: The picture itself; None where it is a file below the source's folder.
+        path: That file, where the picture's name is not its path.
     """
 
     where: str
@@ -23,3 +24,8 @@ class Sample:
     caption: str
     fields: dict[str, Any]
     content: bytes | None = None
+    path: str | None = None
+
+    @property
+    def file(self) -> str:
+        return self.image if self.path is None else self.path

@@ -4,19 +4,19 @@ A row is accepted if it trains (`recap.models.mgm.conversation.training_text`), 
 original leaves out of a conversation, a first message of the model and a last one of the human, is left out here.
 """
 
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from recap.data.corpus.images import BadImage
-from recap.data.corpus.references import Links, looks_like_base64
+from recap.data.corpus.references import looks_like_base64
 from recap.data.formats.llava import IMAGE_TOKEN
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
-from recap.data.sources.pictures import copy_images, embedded_picture, examine
-from recap.data.sources.rejections import Part, Rejection, may_still_fail
+from recap.data.sources.pictures import DEFAULT_TERMS, Terms, embedded_picture, meant, pack_pictures, picture
+from recap.data.sources.rejections import Budget, Part, Rejection
+from recap.data.sources.samples import Sample
 from recap.data.sources.user_json import read_user_list
 from recap.io import write_json
-
-RESERVED = ("train.json", "rejected.jsonl")
 
 # What Gemma's template closes a round and opens an answer with: inside a message nobody could tell which are learnt.
 TEMPLATE_MARKS = ("<eos>", "<start_of_turn>model\n")
@@ -27,78 +27,67 @@ SPEAKERS = {
 }  # fmt: skip
 
 
-def take_conversations(rows_file: Path, folder: Path, *, links: Links = "inside", max_rejected: float = 100.0) -> Part:
-    """Copy the usable conversations of a user's file; ids may repeat, as they do in LLaVA's own sets.
+def take_conversations(rows_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
+    """Take the usable conversations of a user's file; ids may repeat, as they do in LLaVA's own sets.
 
     Args:
         rows_file: A JSON list, or JSON Lines, of `{"id" (optional), "image" (optional), "conversations": [{"from",
             "value"}, ...]}` or `{"images", "messages": [{"role", "content"}, ...]}`, paths relative to its folder.
-        folder: Gets `train.json` and the images under their own relative names.
-        links: See `recap.data.corpus.references.resolve`.
-        max_rejected: Percent of rows; once more are rejected, the rest is not looked at.
+        folder: Gets `train.json`, and shards and an index of the pictures that it names.
+        terms: How rows and pictures are taken.
 
     Raises:
         UserError: The file as a whole is no list of rows.
     """
     root = rows_file.parent
     source = read_user_list(rows_file, "conversations")
-    pictures: dict[str, bytes] = {}
-    rows = [_read(value, where, pictures) for where, value in source]
-    images = [row["image"] for row in rows if isinstance(row, dict) and "image" in row]
-    named = [image for image in images if image not in pictures]
-    may_fail = may_still_fail(len(rows), sum(not isinstance(row, dict) for row in rows), max_rejected)
-    examined = examine(root, named, "finetune", links=links, may_fail=may_fail) if may_fail >= 0 else {}
+    pictures: dict[str, Sample] = {}
+    rows = [_read(value, where, root, terms, pictures) for where, value in source]
+    shown = Counter(row["image"] for row in rows if isinstance(row, dict) and "image" in row)
+    rejected = sum(not isinstance(row, dict) for row in rows)
+    budget = Budget(terms.max_rejected, len(rows), rejected=rejected, rows_of=shown)
+    wanted = (pictures[name] for name in shown)
+    broken = pack_pictures(wanted, root, folder, what="finetune", terms=terms, budget=budget)
     kept: list[dict[str, Any]] = []
     rejections = []
-    judged: dict[str, Any] | BadRow | BadImage
     for (where, original), row in zip(source, rows, strict=True):
-        if isinstance(row, dict) and "image" in row and row["image"] not in pictures:
-            if row["image"] not in examined:
-                continue
-            judged = _with_image(row, examined[row["image"]])
-        else:
-            judged = row
+        judged = broken.get(row.get("image"), row) if isinstance(row, dict) else row
         if isinstance(judged, dict):
             kept.append(judged)
         else:
             rejections.append(Rejection(where, best_effort_id(original), judged.reason, judged.detail))
-    if len(kept) + len(rejections) < len(rows):
+    if budget.is_overdrawn():
         return Part("user", 0, rejections, unread=len(rows) - len(rejections))
-    used = dict.fromkeys(row["image"] for row in kept if "image" in row)
-    copy_images(root, {image: image for image in used if image not in pictures}, folder, links=links)
-    for image in used:
-        if image in pictures:
-            (folder / image).parent.mkdir(parents=True, exist_ok=True)
-            (folder / image).write_bytes(pictures[image])
     write_json(folder / "train.json", kept)
     return Part("user", len(kept), rejections)
 
 
-def _read(value: Any, where: str, pictures: dict[str, bytes]) -> dict[str, Any] | BadRow | BadImage:
-    """A row as it is written, or what is wrong with it; a picture that stands in it is added to `pictures`."""
+def _read(
+    value: Any, where: str, root: Path, terms: Terms, pictures: dict[str, Sample]
+) -> dict[str, Any] | BadRow | BadImage:
+    """A row as it is written, or what is wrong with it; the picture that it shows is added to `pictures`."""
     if isinstance(value, BadRow):
         return value
     try:
         row = as_object(value)
         clean: dict[str, Any] = {"id": where if row.get("id") in (None, "") else identifier(row)}
         image = _image(row)
-        if image is not None and looks_like_base64(image):
-            clean["image"], content = embedded_picture(image)
-            pictures[clean["image"]] = content
-        elif image is not None:
-            clean["image"] = image
-        clean["conversations"] = _conversation(row, has_image=image is not None)
+        shown = _picture(image, where, root, terms) if image is not None else None
+        if shown is not None:
+            clean["image"] = shown.image
+        clean["conversations"] = _conversation(row, has_image=shown is not None)
+        if shown is not None:
+            pictures.setdefault(shown.image, shown)
     except (BadRow, BadImage) as fault:
         return fault.with_traceback(None)
     return clean
 
 
-def _with_image(row: dict[str, Any], found: str | BadImage) -> dict[str, Any] | BadRow | BadImage:
-    if isinstance(found, BadImage):
-        return found
-    if found in RESERVED:
-        return BadRow("reserved_name", f"an image cannot be called {found}: the finetune folder needs the name")
-    return {**row, "image": found}
+def _picture(image: str, where: str, root: Path, terms: Terms) -> Sample:
+    if looks_like_base64(image):
+        name, content = embedded_picture(image)
+        return picture(name, where, content=content)
+    return picture(meant(root, image, terms.links), where)
 
 
 def _image(row: dict[str, Any]) -> str | None:
@@ -118,10 +107,7 @@ def _image(row: dict[str, Any]) -> str | None:
         raise BadRow("no_image", f"expected {key!r} to be a path, found {value!r:.80}")
     if looks_like_base64(value):
         return value
-    image = str(PurePosixPath(writable(value, key)))
-    if image in RESERVED:
-        raise BadRow("reserved_name", f"an image cannot be called {image}: the finetune folder needs the name")
-    return image
+    return str(PurePosixPath(writable(value, key)))
 
 
 def _conversation(row: dict[str, Any], *, has_image: bool) -> list[dict[str, str]]:

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from recap.data.corpus.references import Links
 from recap.data.formats.detection import detect, holds_pairs
 from recap.data.formats.source import Source, open_source
 from recap.data.sources.first_look import DATA_SUFFIXES
-from recap.data.sources.packing import Images, pack
-from recap.data.sources.rejections import Part
+from recap.data.sources.packing import pack
+from recap.data.sources.pictures import DEFAULT_TERMS, Terms
+from recap.data.sources.rejections import Budget, Part
 from recap.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -53,24 +54,18 @@ def find_corpus(source: Path, format: str = "auto") -> Path | None:
 
 
 def take_corpus(
-    corpus: Path,
-    folder: Path,
-    *,
-    work: Path,
-    links: Links = "inside",
-    images: Images = "copy",
-    open_corpus: OpenCorpus = open_source,
+    corpus: Path, folder: Path, terms: Terms = DEFAULT_TERMS, *, open_corpus: OpenCorpus = open_source
 ) -> Part:
     """Pack the usable pairs of a user's file or folder.
 
     Args:
         corpus: The file or folder.
         folder: Gets the shards and the index.
-        work: The scratch folder.
-        links: See `pack`.
-        images: See `pack`.
+        terms: How rows and pictures are taken.
         open_corpus: Opens it, with the user's parameters.
     """
     source = open_corpus(corpus)
     logger.info("corpus: %s", source)
-    return pack(source, source.root, folder, work=work, links=links, images=images)
+    budget = Budget(terms.max_rejected, source.count)
+    part = pack(source, source.root, folder, work=terms.work, links=terms.links, images=terms.images, budget=budget)
+    return replace(part, unread=budget.total - part.total) if budget.is_overdrawn(part.total) else part

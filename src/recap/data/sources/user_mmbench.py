@@ -5,12 +5,9 @@ rotations missing would be easier than it should be.
 """
 
 import base64
-import io
 import logging
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
-
-from tqdm import tqdm
 
 from recap.data.benchmarks.mmbench import (
     REQUIRED,
@@ -24,20 +21,23 @@ from recap.data.benchmarks.mmbench import (
     rotations_missing,
     write_table,
 )
-from recap.data.corpus.images import BadImage, decode_image
+from recap.data.corpus.images import BadImage
 from recap.data.sources.fields import BadRow
-from recap.data.sources.rejections import Part, Rejection
+from recap.data.sources.pictures import DEFAULT_TERMS, Terms, pack_pictures, picture
+from recap.data.sources.rejections import Budget, Part, Rejection
+from recap.data.sources.samples import Sample
 
 logger = logging.getLogger(__name__)
 
 
-def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path) -> Part:
+def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
     """Copy the groups of rows whose every row is usable.
 
     Args:
         benchmark: Says how its file is called.
         tsv: MMBench's columns; `image` is base64, or the index of the row whose image to use (64 characters at most).
-        folder: Gets the TSV under its official name.
+        folder: Gets the TSV under its official name, with the pictures in it, and an index that describes these.
+        terms: How they are taken.
 
     Raises:
         UserError: A column is missing, or the file is no TSV.
@@ -45,7 +45,6 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path) -> Part:
     columns, lines = read_lines(tsv, REQUIRED)
     rows = [line.row for line in lines]
     pictures = {row["index"]: row["image"] for row in rows if holds_image(row)}
-    broken = {index: fault for index, image in _progress(pictures) if (fault := _image_fault(image)) is not None}
     faults: dict[str, tuple[str, str]] = {}  # group -> reason, and its first faulty row with what is wrong there
     seen: set[str] = set()
     for line in lines:
@@ -53,16 +52,36 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path) -> Part:
         try:
             if line.fault is not None:
                 raise BadRow("broken_row", line.fault)
-            _check(row, seen, pictures, broken)
+            _check(row, seen, pictures)
         except (BadRow, BadImage) as fault:
             faults.setdefault(_group(row), (fault.reason, f"line {line.number}: {fault.detail}"))
         seen.add(row["index"])
+    shown = {line.number: pictures[_source(line.row, pictures)] for line in lines if _group(line.row) not in faults}
+    # A picture is called after the first row that shows it, as `MMBench.read` calls it.
+    names: dict[str, str] = {}
+    first_of_group: dict[str, str] = {}
+    for line in lines:
+        if line.number in shown:
+            name = names.setdefault(shown[line.number], line.row["index"])
+            first_of_group.setdefault(_group(line.row), name)
+    # A group that shows several pictures is counted with its first one: it is rejected once.
+    rows_of = Counter(first_of_group[_group(line.row)] for line in lines if line.number in shown)
+    budget = Budget(terms.max_rejected, len(lines), rejected=len(lines) - len(shown), rows_of=rows_of)
+    wanted = (_picture(name, content) for content, name in names.items())
+    broken = pack_pictures(
+        wanted, tsv.parent, folder, what=benchmark.name, terms=terms, budget=budget, images="describe"
+    )
+    for line in lines:
+        if line.number in shown and (found := broken.get(names[shown[line.number]])) is not None:
+            faults.setdefault(_group(line.row), (found.reason, f"line {line.number}: {found.detail}"))
     kept = [row for row in rows if _group(row) not in faults]
     rejections = [
         Rejection(f"{tsv.name}:row {line.number}", line.row["index"] or None, *faults[_group(line.row)])
         for line in lines
         if _group(line.row) in faults
     ]
+    if budget.is_overdrawn():
+        return Part("user", 0, rejections, unread=len(kept))
     _tell_of_rotations(tsv, kept)
     write_table(folder / benchmark.questions_files[0], columns, _with_own_pictures(kept, pictures))
     return Part("user", len(kept), rejections)
@@ -87,8 +106,13 @@ def _group(row: Row) -> str:
         return row["index"]
 
 
-def _check(row: Row, seen: set[str], pictures: dict[str, str], broken: dict[str, BadImage]) -> None:
-    """Check one row.
+def _source(row: Row, pictures: dict[str, str]) -> str:
+    """The index of the row that holds a row's picture."""
+    return row["index"] if row["index"] in pictures else row["image"]
+
+
+def _check(row: Row, seen: set[str], pictures: dict[str, str]) -> None:
+    """Check one row but for its picture.
 
     Raises:
         BadRow, BadImage: The first fault that is found.
@@ -105,25 +129,16 @@ def _check(row: Row, seen: set[str], pictures: dict[str, str], broken: dict[str,
         raise BadRow("broken_question", f"expected a question and two options or more, found {len(options)} options")
     if row["answer"] not in options:
         raise BadRow("broken_answers", f"expected the answer to be one of {options}, found {row['answer']!r:.80}")
-    source = index if index in pictures else row["image"]
-    if source not in pictures:
+    if _source(row, pictures) not in pictures:
         raise BadImage("missing_image", f"expected base64 or the index of a row that has it, found {row['image']!r}")
-    if source in broken:
-        raise broken[source]
 
 
-def _image_fault(image: str) -> BadImage | None:
+def _picture(name: str, content: str) -> Sample | Rejection:
+    where = f"row {name}"
     try:
-        decode_image(io.BytesIO(base64.b64decode(image)), "the image")
+        return picture(name, where, content=base64.b64decode(content))
     except ValueError as error:
-        return BadImage("broken_image", f"the image: expected base64, {error}")
-    except BadImage as fault:
-        return fault
-    return None
-
-
-def _progress(pictures: dict[str, str]) -> Iterable[tuple[str, str]]:
-    return tqdm(pictures.items(), desc="mmbench", unit="image")
+        return Rejection(where, name, "broken_image", f"the picture inside {where}: expected base64, {error}")
 
 
 def _with_own_pictures(rows: list[Row], pictures: dict[str, str]) -> list[Row]:

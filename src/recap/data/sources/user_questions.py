@@ -1,11 +1,12 @@
 """A user's TextVQA, VQAv2, OK-VQA or GQA questions, in the official formats, into `data/benchmarks/<name>/`.
 
 Every item is kept whole, with whatever fields it has; only what inference and scoring need is checked. An image is
-found by its id in the usual folders, and copied under its official name.
+found by its id in the usual folders, and packed under its official name.
 """
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,31 +17,14 @@ from recap.data.benchmarks.gqa import GQA
 from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA, prompts_missing
 from recap.data.benchmarks.vqav2 import VQA, coco_name
 from recap.data.corpus.images import BadImage
-from recap.data.corpus.references import Links
 from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
-from recap.data.sources.pictures import PictureFinder, copy_images, examine
-from recap.data.sources.rejections import Part, Rejection, may_still_fail
+from recap.data.sources.pictures import DEFAULT_TERMS, PictureFinder, Terms, pack_pictures, picture
+from recap.data.sources.rejections import Budget, Part, Rejection
 from recap.data.sources.user_json import is_writable, read_user_object
 from recap.io import write_json
 from recap.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Terms:
-    """How a user's questions are taken.
-
-    Attributes:
-        links: See `recap.data.corpus.references.resolve`.
-        max_rejected: Percent of rows; once more are rejected, the rest is not looked at.
-    """
-
-    links: Links = "inside"
-    max_rejected: float = 100.0
-
-
-DEFAULT_TERMS = Terms()
 
 
 @dataclass(frozen=True)
@@ -50,11 +34,11 @@ class TakenQuestion:
     where: str
     id: str
     item: dict[str, Any]
-    image: str  # relative to the questions' folder
-    target: str  # relative to the benchmark's folder
+    file: str  # relative to the questions' folder
+    image: str  # the picture's official name, a path below the benchmark's folder
 
 
-Check = Callable[[dict[str, Any]], tuple[str, str, str]]  # item -> question id, image path, target path
+Check = Callable[[dict[str, Any]], tuple[str, str, str]]  # item -> question id, image's file, its official name
 
 
 def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path, terms: Terms = DEFAULT_TERMS) -> Part:
@@ -72,10 +56,9 @@ def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path, terms: 
 
     source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
-    taken = _take(root, benchmark.name, items, check, terms)
+    taken = _take(root, folder, benchmark.name, items, check, terms)
     rows = [question.item for question in taken.kept]
     write_json(folder / benchmark.questions_files[0], _with_rows(source, benchmark.rows_key, rows))
-    copy_images(root, {question.image: question.target for question in taken.kept}, folder, links=terms.links)
     if (root / OCR_FILE).is_file():
         shutil.copyfile(root / OCR_FILE, folder / OCR_FILE)
         if missing := prompts_missing(root / OCR_FILE, rows):
@@ -98,10 +81,9 @@ def take_gqa(benchmark: GQA, questions_file: Path, folder: Path, terms: Terms = 
         return "", finder.find(image_id), f"{benchmark.images_folder}/{image_id}.jpg"
 
     items = ((f"{questions_file.name}:{key}", value) for key, value in _questions(questions_file, benchmark).items())
-    taken = _take(root, benchmark.name, items, check, terms)
+    taken = _take(root, folder, benchmark.name, items, check, terms)
     by_id = {question.where.split(":", 1)[1]: question.item for question in taken.kept}
     write_json(folder / benchmark.questions_files[0], by_id)
-    copy_images(root, {question.image: question.target for question in taken.kept}, folder, links=terms.links)
     return taken.part
 
 
@@ -134,12 +116,11 @@ def take_vqa(benchmark: VQA, questions_file: Path, folder: Path, terms: Terms = 
 
     source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
-    taken = _take(root, benchmark.name, items, check, terms)
+    taken = _take(root, folder, benchmark.name, items, check, terms)
     rows = [_plain_id(question.item) for question in taken.kept]
     chosen = [_plain_id(annotations[question.id]) for question in taken.kept]
     write_json(folder / benchmark.questions_files[0], _with_rows(source, benchmark.rows_key, rows))
     write_json(folder / annotations_file.name, _with_rows(annotation_source, benchmark.annotations_key, chosen))
-    copy_images(root, {question.image: question.target for question in taken.kept}, folder, links=terms.links)
     return taken.part
 
 
@@ -156,28 +137,29 @@ class Taken:
         return Part("user", len(self.kept), self.rejections, self.unread)
 
 
-def _take(root: Path, name: str, items: Iterable[tuple[str, Any]], check: Check, terms: Terms) -> Taken:
-    """Check every item, then every image, then that no question id comes twice."""
+def _take(root: Path, folder: Path, name: str, items: Iterable[tuple[str, Any]], check: Check, terms: Terms) -> Taken:
+    """Check every item, then every picture, which is packed, then that no question id comes twice."""
     rows = [_read(where, item, check) for where, item in items]
-    rejected = sum(isinstance(row, Rejection) for row in rows)
-    may_fail = may_still_fail(len(rows), rejected, terms.max_rejected)
-    named = [row.image for row in rows if isinstance(row, TakenQuestion)]
-    examined = examine(root, named, name, links=terms.links, may_fail=may_fail) if may_fail >= 0 else {}
+    questions = [row for row in rows if isinstance(row, TakenQuestion)]
+    shown = Counter(question.image for question in questions)
+    budget = Budget(terms.max_rejected, len(rows), rejected=len(rows) - len(questions), rows_of=shown)
+    # Of several files for one name the first.
+    pictures = {row.image: picture(row.image, row.where, path=row.file) for row in reversed(questions)}
+    broken = pack_pictures((pictures[image] for image in shown), root, folder, what=name, terms=terms, budget=budget)
     kept: list[TakenQuestion] = []
     rejections = []
     seen: set[str] = set()
     for row in rows:
         if isinstance(row, Rejection):
             rejections.append(row)
-        elif isinstance(fault := examined.get(row.image), BadImage):
+        elif (fault := broken.get(row.image)) is not None:
             rejections.append(Rejection(row.where, row.id, fault.reason, fault.detail))
         elif row.id in seen:
             rejections.append(Rejection(row.where, row.id, "duplicate_id", "an earlier question has this question_id"))
-        elif row.image in examined:
+        else:
             seen.add(row.id)
             kept.append(row)
-    unread = len(rows) - len(kept) - len(rejections)
-    return Taken([], rejections, unread + len(kept)) if unread else Taken(kept, rejections)
+    return Taken([], rejections, unread=len(kept)) if budget.is_overdrawn() else Taken(kept, rejections)
 
 
 def _read(where: str, item: Any, check: Check) -> TakenQuestion | Rejection:

@@ -4,9 +4,6 @@ In: questions, their images, model and processor. Out: one `Reply` per question.
 images are asked once. Each batch is journalled when it is done; a run that was killed goes on from there.
 """
 
-import base64
-import binascii
-import io
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,8 +19,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 # These two register MGM with the Auto classes.
 import recap.models.mgm.modeling_mgm
 import recap.models.mgm.processing_mgm  # noqa: F401
-from recap.data.benchmarks.questions import DATA_URI, Question, prompt_hash
-from recap.data.corpus.images import BadImage, decode_image, open_image
+from recap.data.benchmarks.pictures import open_question_image
+from recap.data.benchmarks.questions import Question, prompt_hash
+from recap.data.corpus.images import BadImage
 from recap.evaluation.generation.decoding import GreedyDecoder
 from recap.runtime.scratch import Journal
 
@@ -186,21 +184,6 @@ class Answerer:
 def _request(question: Question) -> str:
     """Names what the model is asked: the prompt and the image, nothing else."""
     return prompt_hash(f"{question.image_id}\0{question.text}")
-
-
-def open_question_image(question: Question, folder: Path) -> Image.Image:
-    """The image that a question is about, as RGB.
-
-    Raises:
-        BadImage: It is missing, broken, too large, or outside the folder.
-    """
-    if not question.image.startswith(DATA_URI):
-        return open_image(folder, question.image)
-    try:
-        data = base64.b64decode(question.image.removeprefix(DATA_URI))
-    except binascii.Error as error:
-        raise BadImage("broken_image", f"row {question.key}: not base64: {error}") from None
-    return decode_image(io.BytesIO(data), f"image of row {question.key}")
 
 
 def blank_image(image_mean: Sequence[float]) -> Image.Image:

@@ -8,21 +8,20 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexDirError
 
-from recap.data.corpus.index import INDEX, CorpusIndex, Place, index_of
+from recap.data.corpus.index import INDEX, index_of
 from recap.reporting.run import TRAINING_STAGES, RunFiles
 
 BENCHMARKS = "data/benchmarks"
 CORPUS = "data/corpus"
 SCORES = "data/scores"
 PROCESSED = "data/processed"
-# What lies beside a benchmark's pictures.
-ANNOTATIONS = (".json", ".jsonl", ".tsv")
+# What lies beside a benchmark's pictures, and says where they are.
+ANNOTATIONS = (".json", ".jsonl", ".tsv", INDEX)
 
 # What DVC raises when neither the cache nor a remote has a file, or the list of a folder's files.
 UNAVAILABLE = (OSError, DvcException, DataIndexDirError)
@@ -64,33 +63,32 @@ class Checkout:
             copy.unlink(missing_ok=True)
             self._note(output or path)
 
-    def copy_picture(self, name: str) -> None:
-        """Copy one picture of the corpus to a file of its own, out of the shard that it lies in."""
-        index = self._corpus_index()
-        place = index.place(name) if index is not None else None
-        if place is None:
-            self.copy(f"{CORPUS}/{name}", output=CORPUS)
+    def copy_picture(self, folder: str, name: str) -> None:
+        """Copy one picture: a file or, in shards, its bytes to their place in a shard without others.
+
+        Args:
+            folder: Where names of pictures start, below the project's root.
+            name: As rows give it.
+        """
+        output = "/".join(PurePosixPath(folder).parts[:2])
+        self.copy(f"{folder}/{INDEX}", output=output)
+        index = index_of(self.root / folder)
+        if index is None:
+            self.copy(f"{folder}/{name}", output=output)
             return
-        target = self.root / CORPUS / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        place = index.place(name)
+        if place is None or place.referenced:  # the user's own file is read where it is
+            return
         try:
-            with self._open(place) as shard:
+            with self.revision.open(f"{folder}/{place.file.name}", "rb") as shard:
                 shard.seek(place.offset)
-                target.write_bytes(shard.read(place.length))
+                content = shard.read(place.length)
         except UNAVAILABLE:
-            self._note(CORPUS)
-
-    def _open(self, place: Place) -> IO[bytes]:
-        if place.referenced:
-            return place.file.open("rb")
-        shard: IO[bytes] = self.revision.open(f"{CORPUS}/{place.file.name}", "rb")
-        return shard
-
-    def _corpus_index(self) -> CorpusIndex | None:
-        # Not beside the pictures, which would be looked for in shards then.
-        own = f"{CORPUS}.index/{INDEX}"
-        self.copy(f"{CORPUS}/{INDEX}", output=CORPUS, target=own)
-        return index_of((self.root / own).parent)
+            self._note(output)
+            return
+        with place.file.open("r+b" if place.file.exists() else "wb") as copy:
+            copy.seek(place.offset)
+            copy.write(content)
 
     def copy_folder(self, folder: str) -> None:
         """Copy the files of a folder that are tracked one by one."""
@@ -128,11 +126,7 @@ class CopiedFiles(RunFiles):
         path = PurePosixPath(image)
         # A data URI is no path, and a picture outside its folder is refused when it is opened.
         if not (image.startswith("data:") or path.is_absolute() or ".." in path.parts):
-            place = folder.relative_to(self.checkout.root)
-            if place == PurePosixPath(CORPUS):
-                self.checkout.copy_picture(image)
-            else:
-                self.checkout.copy((place / path).as_posix(), output="/".join(place.parts[:2]))
+            self.checkout.copy_picture(folder.relative_to(self.checkout.root).as_posix(), image)
         return super().thumbnail(folder, image)
 
 

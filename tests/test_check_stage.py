@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from recap.data.sources.embedded import write_benchmark, write_finetune
 from recap.params import read_yaml, validate
+from recap.runtime.errors import UserError
 from recap.world.settings import WorldSettings
 
 
@@ -50,14 +51,18 @@ def check(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_is_sound_is_always_the_same_file(
-    root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """In this process, which has loaded PyTorch already."""
-    caplog.set_level(logging.INFO)
+@pytest.fixture
+def check_here(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """The stage in this process, which need not load PyTorch again."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["check.py", *FLAGS.split()])
-    check_here = runpy.run_path(str(root / "stages" / "check.py"))["main"]
+    return runpy.run_path(str(root / "stages" / "check.py"))["main"]
+
+
+def test_what_is_sound_is_always_the_same_file(
+    folder: Path, check_here: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     check_here()
     assert "sound: captioner, model, finetune rows, benchmarks" in caplog.text and "warning" not in caplog.text
     first = (folder / "checks.json").read_bytes()
@@ -112,7 +117,6 @@ def _unknown_layers(folder: Path) -> None:
     YAML(typ="safe").dump(params, folder / "params.yaml")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -128,11 +132,22 @@ def _unknown_layers(folder: Path) -> None:
         (_lost_questions, "gqa"),
     ],
 )
-def test_what_is_not_sound_is_one_line(root: Path, folder: Path, spoil: Callable[[Path], object], told: str) -> None:
+def test_what_is_not_sound_stops_the_run(
+    folder: Path, check_here: Callable[[], None], spoil: Callable[[Path], object], told: str
+) -> None:
     spoil(folder)
+    with pytest.raises(UserError) as stopped:
+        check_here()
+    assert told in str(stopped.value) and "\n" not in str(stopped.value)
+    assert not (folder / "checks.json").exists()
+
+
+@pytest.mark.slow
+def test_what_is_not_sound_is_one_line(root: Path, folder: Path) -> None:
+    _truncated("captioner")(folder)
     done = check(root, folder)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert told in line
+    assert "models/captioner: expected a captioner that can be loaded" in line
     assert not (folder / "checks.json").exists()

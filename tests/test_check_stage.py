@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from recap.data.sources.embedded import write_benchmark, write_finetune
 from recap.params import read_yaml, validate
+from recap.runtime.errors import UserError
 from recap.world.settings import WorldSettings
 
 
@@ -36,46 +37,32 @@ def folder(root: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-FLAGS = [
-    "--prepared",
-    "details/prepare.json",
-    "--captioner",
-    "models/captioner",
-    "--start-from",
-    "start/parts",
-    "--language-model",
-    "models/language_model",
-    "--vision-tower",
-    "models/vision_tower",
-    "--vision-tower-aux",
-    "models/vision_tower_aux",
-    "--finetune",
-    "finetune",
-    "--benchmarks",
-    "benchmarks",
-    "--checks",
-    "checks.json",
-    "--details",
-    "details/check.json",
-    "--timing",
-    "timing.json",
-]
+FLAGS = (
+    "--prepared details/prepare.json --captioner models/captioner --start-from start/parts "
+    "--language-model models/language_model --vision-tower models/vision_tower "
+    "--vision-tower-aux models/vision_tower_aux --finetune finetune --benchmarks benchmarks "
+    "--checks checks.json --details details/check.json --timing timing.json"
+)
 
 
 def check(root: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(root / "stages" / "check.py"), *FLAGS], cwd=folder, capture_output=True, text=True
+        [sys.executable, str(root / "stages" / "check.py"), *FLAGS.split()], cwd=folder, capture_output=True, text=True
     )
 
 
-def test_what_is_sound_is_always_the_same_file(
-    root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """In this process, which has loaded PyTorch already."""
-    caplog.set_level(logging.INFO)
+@pytest.fixture
+def check_here(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """The stage in this process, which need not load PyTorch again."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["check.py", *FLAGS])
-    check_here = runpy.run_path(str(root / "stages" / "check.py"))["main"]
+    monkeypatch.setattr(sys, "argv", ["check.py", *FLAGS.split()])
+    return runpy.run_path(str(root / "stages" / "check.py"))["main"]
+
+
+def test_what_is_sound_is_always_the_same_file(
+    folder: Path, check_here: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     check_here()
     assert "sound: captioner, model, finetune rows, benchmarks" in caplog.text and "warning" not in caplog.text
     first = (folder / "checks.json").read_bytes()
@@ -130,7 +117,6 @@ def _unknown_layers(folder: Path) -> None:
     YAML(typ="safe").dump(params, folder / "params.yaml")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -146,11 +132,22 @@ def _unknown_layers(folder: Path) -> None:
         (_lost_questions, "gqa"),
     ],
 )
-def test_what_is_not_sound_is_one_line(root: Path, folder: Path, spoil: Callable[[Path], object], told: str) -> None:
+def test_what_is_not_sound_stops_the_run(
+    folder: Path, check_here: Callable[[], None], spoil: Callable[[Path], object], told: str
+) -> None:
     spoil(folder)
+    with pytest.raises(UserError) as stopped:
+        check_here()
+    assert told in str(stopped.value) and "\n" not in str(stopped.value)
+    assert not (folder / "checks.json").exists()
+
+
+@pytest.mark.slow
+def test_what_is_not_sound_is_one_line(root: Path, folder: Path) -> None:
+    _truncated("captioner")(folder)
     done = check(root, folder)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert told in line
+    assert "models/captioner: expected a captioner that can be loaded" in line
     assert not (folder / "checks.json").exists()

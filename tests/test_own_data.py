@@ -13,8 +13,16 @@ from tests.clones import ALL_STAGES, Clone, ran
 pytestmark = pytest.mark.slow
 
 
+def clone_with_little_to_lend(folder: Path) -> Clone:
+    """A clone whose embedded world, which lends what a user's folder lacks, is as small as the hamlet."""
+    clone = Clone(folder)
+    shutil.copy(clone.root / "worlds/hamlet/world.yaml", clone.root / "worlds/street/world.yaml")
+    clone.commit("a small world")
+    return clone
+
+
 def test_real_photographs_run_to_the_end(shared: Path, tmp_path: Path) -> None:
-    clone = Clone(tmp_path)
+    clone = clone_with_little_to_lend(tmp_path)
     done = clone.dvc("exp", "run", "-S", f"data.source={shared / 'photos'}")
     assert sorted(ran(done)) == sorted(ALL_STAGES)
     details = json.loads((clone.root / "data/details/prepare.json").read_text())["prepare"]
@@ -29,7 +37,7 @@ def test_real_photographs_run_to_the_end(shared: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_with_only_a_corpus_borrows_the_rest(tmp_path: Path) -> None:
-    clone = Clone(tmp_path)
+    clone = clone_with_little_to_lend(tmp_path)
     mine = tmp_path / "mine"
     (mine / "images").mkdir(parents=True)
     rows = []

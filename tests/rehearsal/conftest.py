@@ -1,6 +1,7 @@
 """The tiny run's models, at sizes that every stage can also be run with."""
 
 import contextlib
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,17 @@ from recap.rehearsal.profile import Profile
 @pytest.fixture
 def tiny(root: Path) -> Profile:
     return read_tiny(root)
+
+
+@pytest.fixture
+def shallow(root: Path) -> Profile:
+    """The tiny run's models with two layers of a kind, one block a stage: a count takes as long as models are deep."""
+    tiny = read_tiny(root)
+    mgm, captioner = copy.deepcopy((tiny.mgm, tiny.captioner))
+    for config in (mgm.text_config, mgm.vision_config, captioner.text_config):
+        config.num_hidden_layers = 2
+    mgm.vision_config_aux.depths = [1, 1, 1, 1]
+    return replace(tiny, mgm=mgm, captioner=captioner)
 
 
 def read_tiny(root: Path) -> Profile:

@@ -48,8 +48,10 @@ EVERY_STAGE: dict[str, Counting] = {
 
 
 @pytest.mark.parametrize("count", EVERY_STAGE.values(), ids=EVERY_STAGE)
-def test_fakes_and_real_tensors_hold_the_same(tiny: Profile, count: Counting) -> None:
-    assert count(tiny, None) == count(tiny, CPU)
+@pytest.mark.parametrize("models", ["shallow", pytest.param("tiny", marks=pytest.mark.slow)])
+def test_fakes_and_real_tensors_hold_the_same(models: str, count: Counting, request: pytest.FixtureRequest) -> None:
+    profile: Profile = request.getfixturevalue(models)
+    assert count(profile, None) == count(profile, CPU)
 
 
 @pytest.mark.slow
@@ -105,10 +107,10 @@ def test_more_of_anything_costs_memory(tiny: Profile, least_memory: int, more: d
     assert sum(count_training(tiny, "finetune", **(LEAST | more)).values()) > least_memory
 
 
-def test_under_zero3_the_logits_of_all_labelled_positions_exist_at_once(tiny: Profile) -> None:
+def test_under_zero3_the_logits_of_all_labelled_positions_exist_at_once(shallow: Profile) -> None:
     """A chunk is 512 of them."""
     setting: dict[str, Any] = {"micro_batch": 4, "tokens": 1000, "checkpointing": True}
-    usual, whole = (count_training(tiny, "finetune", **setting, whole_loss=whole) for whole in (False, True))
+    usual, whole = (count_training(shallow, "finetune", **setting, whole_loss=whole) for whole in (False, True))
     assert whole[LOGITS] > usual[LOGITS]
     assert sum(whole.values()) > sum(usual.values())
 
@@ -122,6 +124,6 @@ def test_tied_weights_are_one_fake(tiny: Profile) -> None:
     assert parts[WEIGHTS] == parameters * FLOAT + buffers
 
 
-def test_operations_grow_with_the_batch(tiny: Profile) -> None:
-    one, two = (count_operations(tiny, "pretrain", micro_batch=rows, tokens=200) for rows in (1, 2))
+def test_operations_grow_with_the_batch(shallow: Profile) -> None:
+    one, two = (count_operations(shallow, "pretrain", micro_batch=rows, tokens=200) for rows in (1, 2))
     assert two == pytest.approx(2 * one, rel=0.01)

@@ -1,6 +1,7 @@
 """A tiny random MGM in three folders, a projector, and training files with a few pictures."""
 
 import copy
+import gc
 import json
 import shutil
 from dataclasses import dataclass
@@ -75,6 +76,13 @@ class World:
     @property
     def images(self) -> Path:
         return self.root / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_own_garbage() -> None:
+    """The Trainer collects garbage after every run; what earlier tests have left would be gone through each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,7 @@ def assert_recaptioned(rows: list[dict[str, Any]]) -> None:
     assert {row["caption_source"] for row in rows} == {"blip2"}
 
 
+@pytest.mark.slow
 def test_operators_load_from_their_file(root: Path, exported: Path) -> None:
     operators = root / "src/recap/data/processing/operators.py"
     arguments = [str(operators), str(exported / "rows.jsonl"), json.dumps(with_paths(exported))]

@@ -1,8 +1,10 @@
 import hashlib
 import json
 import logging
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -106,7 +108,7 @@ def test_nothing_left_stops_too(user, world, targets, work) -> None:
         prepare(user_files(user.path), world, targets, max_rejected=100.0, work=work)
 
 
-def run_stage(root: Path, folder: Path, source: Path, params: Path | None = None) -> subprocess.CompletedProcess[str]:
+def command(root: Path, folder: Path, source: Path, params: Path | None) -> list[str]:
     outputs = [
         f"--{flag}={folder / path}"
         for flag, path in {
@@ -118,13 +120,25 @@ def run_stage(root: Path, folder: Path, source: Path, params: Path | None = None
             "timing": "data/timings/prepare.json",
         }.items()
     ]
-    command = [sys.executable, str(root / "stages/prepare.py"), f"--source={source}", *outputs]
-    return subprocess.run(
-        [*command, f"--embedded={root / 'worlds/hamlet'}", f"--params={params or root / 'params.yaml'}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    given = [f"--source={source}", f"--embedded={root / 'worlds/hamlet'}", f"--params={params or root / 'params.yaml'}"]
+    return [str(root / "stages/prepare.py"), *given, *outputs]
+
+
+def run_stage(root: Path, folder: Path, source: Path, params: Path | None = None) -> subprocess.CompletedProcess[str]:
+    python = [sys.executable, *command(root, folder, source, params)]
+    return subprocess.run(python, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def run_here(root, monkeypatch, caplog) -> Callable[..., None]:
+    """Run the stage in this process, which has imported already what it needs; what it logs is caught."""
+    caplog.set_level(logging.INFO)
+
+    def run(folder: Path, source: Path, params: Path | None = None) -> None:
+        monkeypatch.setattr(sys, "argv", command(root, folder, source, params))
+        runpy.run_path(sys.argv[0])["main"]()
+
+    return run
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -132,10 +146,11 @@ def tree(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_the_stage_twice_gives_the_same_bytes(root, tmp_path) -> None:
-    for folder in (tmp_path / "one", tmp_path / "two"):
-        done = run_stage(root, folder, root / "worlds/hamlet")
-        assert done.returncode == 0, done.stderr
+def test_the_stage_twice_gives_the_same_bytes(root, tmp_path, run_here) -> None:
+    """In two processes, which hash strings differently."""
+    done = run_stage(root, tmp_path / "one", root / "worlds/hamlet")
+    assert done.returncode == 0, done.stderr
+    run_here(tmp_path / "two", root / "worlds/hamlet")
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     assert json.loads((tmp_path / "one/metrics/prepare.json").read_text()) == {"prepare": {"corpus": {"rejected": 0}}}
     details = json.loads((tmp_path / "one/data/details/prepare.json").read_text())["prepare"]
@@ -144,11 +159,10 @@ def test_the_stage_twice_gives_the_same_bytes(root, tmp_path) -> None:
     assert (tmp_path / "one/data/timings/prepare.json").is_file()
 
 
-def test_the_stage_counts_reasons_and_stops_in_one_line(root, tmp_path, user) -> None:
+def test_the_stage_counts_reasons_and_stops_in_one_line(root, tmp_path, user, run_here, caplog) -> None:
     user.lines("train.jsonl", [*[good(number) for number in range(39)], good(0)])
-    done = run_stage(root, tmp_path, user.path)
-    assert done.returncode == 0, done.stderr
-    assert f"{user.path} holds corpus; " in done.stderr
+    run_here(tmp_path, user.path)
+    assert f"{user.path} holds corpus; " in caplog.text
     assert json.loads((tmp_path / "metrics/prepare.json").read_text()) == {"prepare": {"corpus": {"rejected": 1}}}
     details = json.loads((tmp_path / "data/details/prepare.json").read_text())["prepare"]
     assert details["corpus"] == {"rows": 39, "rejected_percent": 2.5, "reasons": {"duplicate_id": 1}}
@@ -176,13 +190,12 @@ def test_the_stage_refuses_a_folder_that_is_not_there(root, tmp_path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_the_stage_reads_a_table_with_columns_of_other_names(root, tmp_path, user) -> None:
+def test_the_stage_reads_a_table_with_columns_of_other_names(root, tmp_path, user, run_here, caplog) -> None:
     (user.path / "train.csv").write_text("nr;said;pic;score\n1;a red square;images/a.jpg;0.5\n")
     params = read_yaml(root / "params.yaml")
     params["data"] |= {"format": "csv", "columns": {"id": "nr", "caption": "said", "image": "pic"}}
     write_json(tmp_path / "params.yaml", params)
-    done = run_stage(root, tmp_path, user.path, params=tmp_path / "params.yaml")
-    assert done.returncode == 0, done.stderr
-    assert "corpus: train.csv read as csv: id from nr, caption from said, image from pic\n" in done.stderr
+    run_here(tmp_path, user.path, tmp_path / "params.yaml")
+    assert "corpus: train.csv read as csv: id from nr, caption from said, image from pic\n" in caplog.text
     [record] = read_corpus(tmp_path / "data/corpus/index.parquet")
     assert record == Record("1", "images/a.jpg", "a red square", {"score": "0.5"})

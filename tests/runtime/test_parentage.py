@@ -1,4 +1,4 @@
-"""A process ends with its parent, also where it becomes another program."""
+"""A process ends with its parent, also where it becomes another program; a worker with the owner of its pool."""
 
 import os
 import signal
@@ -27,6 +27,15 @@ import os, subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid())])
 time.sleep(20)
 """
+OWNER = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from recap.runtime.parentage import end_with_owner
+pool = ProcessPoolExecutor(1, get_context("forkserver"), initializer=end_with_owner)
+print(pool.submit(os.getpid).result(), flush=True)
+time.sleep(20)
+"""
 
 
 def test_a_signal_comes_when_the_parent_ends(tmp_path: Path) -> None:
@@ -42,6 +51,26 @@ def test_a_parent_that_was_gone_already_ends_it_at_once(tmp_path: Path) -> None:
     """The parent may end between the start of its child and the child's word to the kernel."""
     child = subprocess.run([sys.executable, "-c", CHILD, str(os.getpid() + 1)], cwd=tmp_path, check=False)
     assert child.returncode == -signal.SIGTERM
+
+
+def test_the_workers_of_a_pool_end_with_its_owner() -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        worker = Path("/proc") / owner.stdout.readline().strip()
+        assert (worker / "cmdline").read_bytes()
+        owner.kill()
+    deadline = time.monotonic() + 20
+    while is_alive(worker):
+        assert time.monotonic() < deadline, "the worker outlives its owner"
+        time.sleep(0.01)
+
+
+def is_alive(process: Path) -> bool:
+    """Whether a process runs: one that has ended has no command any more, though it may wait to be told of."""
+    try:
+        return bool((process / "cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def appears(file: Path) -> None:

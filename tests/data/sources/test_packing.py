@@ -2,6 +2,7 @@
 
 import io
 import json
+import multiprocessing
 import subprocess
 import sys
 import tarfile
@@ -23,6 +24,7 @@ from recap.data.sources import examination
 from recap.data.sources.packing import Packing, pack
 from recap.data.sources.rejections import Part
 from recap.data.sources.samples import Sample
+from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
 
 SHARD_BYTES = 40_000
@@ -280,6 +282,28 @@ def test_how_many_processes_decode_changes_nothing(
     monkeypatch.setattr(examination, "WORTH_PROCESSES", 16)
     packed(tmp_path / "several", source, rows(count=120), workers=2)
     assert files(tmp_path / "several") == files(tmp_path / "alone")
+
+
+def test_a_killed_worker_is_one_line_and_the_next_start_goes_on(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the kernel does where memory runs out."""
+    packed(tmp_path / "alone", source, rows(count=120))
+    monkeypatch.setattr(examination, "WORTH_PROCESSES", 16)
+
+    def given() -> Iterator[Sample | Fault]:
+        whole = list(rows(count=120))
+        yield from whole[:110]
+        for worker in multiprocessing.active_children():
+            worker.kill()
+            worker.join()
+        yield from whole[110:]
+
+    with pytest.raises(UserError, match="expected 2 processes to decode pictures, found one killed"):
+        packed(tmp_path / "out", source, given(), workers=2)
+    assert not (tmp_path / "out" / INDEX).exists()
+    packed(tmp_path / "out", source, rows(count=120), workers=2)
+    assert files(tmp_path / "out") == files(tmp_path / "alone")
 
 
 def test_a_picture_inside_its_row(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import io
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing import get_context
@@ -17,7 +18,9 @@ from recap.data.corpus.facts import picture_facts
 from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
 from recap.data.corpus.references import Links, shortened
 from recap.data.sources.samples import Sample
+from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
+from recap.runtime.parentage import end_with_owner
 
 # Rows that a process is handed at a time, and how many there have to be before it pays to start processes.
 CHUNK = 32
@@ -66,7 +69,11 @@ class Found:
 def examined(
     rows: Iterator[Sample | Fault], files: Files, known: dict[str, dict[str, Any] | Fault], workers: int
 ) -> Iterator[tuple[Sample | Fault, Found | None]]:
-    """Each row with what became of its picture, or None where `known` has it by the time that the row's turn comes."""
+    """Each row with what became of its picture, or None where `known` has it by the time that the row's turn comes.
+
+    Raises:
+        UserError: One of the processes was killed.
+    """
     head = list(islice(rows, WORTH_PROCESSES))
     rows = chain(head, rows)
     with ExitStack() as running:
@@ -74,7 +81,8 @@ def examined(
         ahead = 1
         if workers > 1 and len(head) == WORTH_PROCESSES:
             # Not forked: a fork copies locks that threads of this process may hold.
-            pool = ProcessPoolExecutor(workers, mp_context=get_context("forkserver"))
+            pool = ProcessPoolExecutor(workers, get_context("forkserver"), initializer=end_with_owner)
+            running.enter_context(_killed_workers_explained(files.root, workers))
             running.callback(pool.shutdown, cancel_futures=True)
             submit = pool.submit
             ahead = 3 * workers
@@ -99,6 +107,17 @@ def examined(
                 else:
                     # Not at hand where the row that brought the picture was rejected for another reason.
                     yield row, found.pop(row.image, None) or _examine(files, [row])[0]
+
+
+@contextmanager
+def _killed_workers_explained(root: Path, workers: int) -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool:
+        raise UserError(
+            f"{root}: expected {workers} processes to decode pictures, found one killed, most likely for want of memory; "
+            "run it again, which goes on behind the last finished shard, on fewer CPUs: `taskset -c 0 dvc repro` has one"
+        ) from None
 
 
 def _at_once(work: Callable[..., list[Found]], *args: Any) -> "Future[list[Found]]":

@@ -115,8 +115,9 @@ def _killed_workers_explained(root: Path, workers: int) -> Iterator[None]:
         yield
     except BrokenProcessPool:
         raise UserError(
-            f"{root}: expected {workers} processes to decode pictures, found one killed, most likely for want of memory; "
-            "run it again, which goes on behind the last finished shard, on fewer CPUs: `taskset -c 0 dvc repro` has one"
+            f"{root}: expected {workers} processes to decode pictures, found one killed, most likely for want of "
+            "memory; run it again, which goes on behind the last finished shard, on fewer CPUs: `taskset -c 0 dvc "
+            "repro` has one"
         ) from None
 
 

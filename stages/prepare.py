@@ -38,7 +38,7 @@ def main() -> None:
     from recap.data.formats.source import open_source
     from recap.data.sources.first_look import look
     from recap.data.sources.packing import resume_key
-    from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, user_files
+    from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, require_apart, user_files
     from recap.io import refuse_linked_folders, write_results
     from recap.models.presence import require_model, require_whole
     from recap.models.start_kinds import PARTS, kind_of
@@ -49,6 +49,8 @@ def main() -> None:
     from recap.world.settings import WorldSettings
 
     refuse_linked_folders([args.corpus, args.metrics, Path("models/merged"), Path("plots/pretrain")])
+    targets = Targets(args.corpus, args.finetune, args.benchmarks)
+    require_apart(args.source, targets)
     params, models, chosen = (load_params(name, args.params) for name in ("data", "models", "benchmarks"))
     # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
     check_chosen(chosen)
@@ -69,7 +71,6 @@ def main() -> None:
         else:
             unread = look(args.source, files, chosen)
             logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
-        targets = Targets(args.corpus, args.finetune, args.benchmarks)
         work = scratch_dir("prepare", resume_key(args.source, params))
         with held(work):
             timing.keep_in(work)
@@ -79,6 +80,7 @@ def main() -> None:
                 targets,
                 max_rejected=params.max_rejected,
                 work=work,
+                source=args.source,
                 links=params.links,
                 images=params.images,
                 open_corpus=partial(

@@ -13,7 +13,7 @@ from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.corpus.images import open_image
 from recap.data.corpus.index import INDEX, CorpusIndex
 from recap.data.corpus.records import Record, read_conversations, read_corpus
-from recap.data.sources.preparation import USER_FILES, Targets, prepare, user_files
+from recap.data.sources.preparation import USER_FILES, Targets, prepare, require_apart, user_files
 from recap.io import read_jsonl, write_json
 from recap.params import read_yaml, validate
 from recap.runtime.errors import UserError
@@ -80,6 +80,29 @@ def test_a_folder_that_holds_nothing_known(tmp_path) -> None:
         user_files(tmp_path)
 
 
+def test_links_may_lead_from_a_benchmark_into_the_folder_and_no_further(user, world, targets, work) -> None:
+    """COCO's pictures serve two benchmarks, and often lie in one place."""
+    question = {"question": "is it red?", "answer": "yes", "imageId": "a"}
+    user.json("benchmarks/gqa/testdev_balanced_questions.json", {"1": question})
+    (user.path / "benchmarks/gqa/images").symlink_to(user.path / "images")
+    settings = {"max_rejected": 0.0, "work": work, "source": user.path}
+    assert prepare(user_files(user.path), world, targets, **settings)["gqa"].rows == 1
+    assert open_image(targets.benchmarks / "gqa", "images/a.jpg").size == (40, 30)
+    (user.path / "images").rename(user.path.parent / "elsewhere")
+    (user.path / "images").symlink_to(user.path.parent / "elsewhere")
+    with pytest.raises(UserError, match=r"path_leaves_root: 'benchmarks/gqa/images/a\.jpg' is a link out of "):
+        prepare(user_files(user.path), world, targets, **settings)
+
+
+@pytest.mark.parametrize("source", ["data/corpus", "data", ".", "data/benchmarks/gqa/images", "link"])
+def test_a_source_that_an_output_would_be_written_over_is_refused(tmp_path, targets, source) -> None:
+    (tmp_path / "link").symlink_to(targets.finetune)
+    with pytest.raises(UserError, match="expected a source apart from the output"):
+        require_apart(tmp_path / source, targets)
+    for apart in ("data/mine", "mine", "data/corpus-mine"):
+        require_apart(tmp_path / apart, targets)
+
+
 def test_too_many_rejections_stop_with_counts_and_the_list(user, world, targets, work) -> None:
     rows = [*[good(number) for number in range(18)], {"id": "x"}, b"{"]
     user.lines("train.jsonl", rows)
@@ -103,6 +126,12 @@ def test_nothing_left_stops_too(user, world, targets, work) -> None:
     user.lines("train.jsonl", [])
     with pytest.raises(UserError, match="the file is empty"):
         prepare(user_files(user.path), world, targets, max_rejected=100.0, work=work)
+    user.lines("train.jsonl", [good(1)])
+    for name, content in (("finetune.json", "[]"), ("finetune.jsonl", ""), ("finetune.jsonl", "\n\n")):
+        (user.path / name).write_text(content)
+        with pytest.raises(UserError, match=rf"finetune \(.*{name}\): .* the file is empty"):
+            prepare(user_files(user.path), world, targets, max_rejected=100.0, work=work)
+        (user.path / name).unlink()
     user.lines("train.jsonl", [b"{"])
     with pytest.raises(UserError, match="1 of 1 rejected"):
         prepare(user_files(user.path), world, targets, max_rejected=100.0, work=work)

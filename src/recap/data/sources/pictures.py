@@ -24,12 +24,14 @@ class Terms:
         images: See `recap.data.sources.packing.pack`.
         max_rejected: Percent of rows; once more are rejected, the rest is not looked at.
         work: The scratch folder, where a killed run's finished shards lie; None where nothing is to be resumed.
+        source: The user's folder, into which symbolic links may lead; None: the one that holds the part's file.
     """
 
     links: Links = "inside"
     images: Images = "copy"
     max_rejected: float = 100.0
     work: Path | None = None
+    source: Path | None = None
 
 
 DEFAULT_TERMS = Terms()

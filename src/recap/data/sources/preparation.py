@@ -79,6 +79,18 @@ def user_files(source: Path, format: str = "auto") -> dict[str, Path]:
     return found
 
 
+def require_apart(source: Path, targets: Targets) -> None:
+    """Raises: UserError: An output lies in the source or the other way round, and would be written over it."""
+    read = source.resolve()
+    for target in (targets.corpus, targets.finetune, targets.benchmarks):
+        written = target.resolve()
+        if read.is_relative_to(written) or written.is_relative_to(read):
+            raise UserError(
+                f"{source}: expected a source apart from the output {target}, which this stage replaces; move the "
+                "source to a folder of its own"
+            )
+
+
 def prepare(
     files: dict[str, Path],
     world: WorldSettings,
@@ -86,6 +98,7 @@ def prepare(
     *,
     max_rejected: float,
     work: Path,
+    source: Path | None = None,
     links: Links = "inside",
     images: Images = "copy",
     open_corpus: OpenCorpus = open_source,
@@ -98,7 +111,8 @@ def prepare(
         targets: Where the parts go. Each gets a `rejected.jsonl`, also when the stage stops.
         max_rejected: Percent of a part's rows that may be rejected.
         work: The scratch folder, where a killed run's finished shards lie.
-        links: Where symbolic links in the user's folder may lead, see `recap.data.corpus.references.resolve`.
+        source: The user's folder, if all of its files lie below one.
+        links: Where symbolic links in that folder may lead, see `recap.data.corpus.references.resolve`.
         images: Whether the user's pictures are copied, see `recap.data.sources.packing.pack`.
         open_corpus: Opens the user's corpus, with the parameters that say how.
 
@@ -116,7 +130,7 @@ def prepare(
             draft.mkdir()
             place = work / name
             place.mkdir(exist_ok=True)
-            terms = Terms(links, images, max_rejected, place)
+            terms = Terms(links, images, max_rejected, place, source)
             if name not in files:
                 part = _embedded(name, world, draft, place)
             elif name == "corpus":

@@ -67,6 +67,8 @@ def read_user_list(path: Path, what: str) -> list[tuple[str, Any | BadRow]]:
     """
     text = read_text(path, what)
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if path.suffix == ".jsonl" and not lines:
+        return []
     by_line = len(lines) > 1 or path.suffix == ".jsonl"
     if by_line and not lines[0][1].lstrip().startswith("[") and _is_object(lines[0][1]):
         return [(f"{path.name}:{number}", _line(line)) for number, line in lines]

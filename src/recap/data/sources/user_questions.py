@@ -144,9 +144,12 @@ def _take(root: Path, folder: Path, name: str, items: Iterable[tuple[str, Any]],
     questions = [row for row in rows if isinstance(row, TakenQuestion)]
     shown = Counter(question.image for question in questions)
     budget = Budget(terms.max_rejected, len(rows), rejected=len(rows) - len(questions), rows_of=shown)
+    # From the whole source: a link may lead out of the benchmark's folder to pictures that others share.
+    source = terms.source or root
+    here = root.relative_to(source)
     # Of several files for one name the first.
-    pictures = {row.image: picture(row.image, row.where, path=row.file) for row in reversed(questions)}
-    broken = pack_pictures((pictures[image] for image in shown), root, folder, what=name, terms=terms, budget=budget)
+    pictures = {row.image: picture(row.image, row.where, path=str(here / row.file)) for row in reversed(questions)}
+    broken = pack_pictures((pictures[image] for image in shown), source, folder, what=name, terms=terms, budget=budget)
     kept: list[TakenQuestion] = []
     rejections = []
     seen: set[str] = set()

@@ -143,6 +143,7 @@ def write_tsv(path: Path, rows: list[dict[str, str]]) -> Path:
         ("image", base64.b64encode(b"no image at all, but long enough to be taken for one").decode(), "broken_image"),
         ("index", "1", "duplicate_id"),
         ("index", "x", "missing_id"),
+        ("index", "9" * 5000, "missing_id"),
     ],
 )
 def test_a_fault_costs_its_group_of_rotations(user, tmp_path, column: str, value: str, reason: str) -> None:
@@ -158,6 +159,14 @@ def test_a_fault_costs_its_group_of_rotations(user, tmp_path, column: str, value
     kept = list(kept)
     assert [row["index"] for row in kept] == ["2", "1000002"]
     assert {row["image"] for row in kept} == {rows[0]["image"]}  # no longer there to refer to
+
+
+def test_rotations_of_a_question_that_is_not_there_cost_themselves(user, tmp_path) -> None:
+    """Where a file was cut, say; read again, they would stop the run."""
+    rows = [row for row in tsv_rows(user) if row["index"] != "2"]
+    part = take("mmbench", write_tsv(user.path / "mmbench_dev.tsv", rows), tmp_path / "out")
+    assert [(rejection.id, rejection.reason) for rejection in part.rejections] == [("1000002", "broken_question")]
+    assert [question.key for question in BENCHMARKS["mmbench"].load(tmp_path / "out")] == ["1", "1000001"]
 
 
 def test_a_column_says_which_question_a_row_is_a_rotation_of(user, tmp_path) -> None:
@@ -208,6 +217,15 @@ def vqa_question(number: object = 1, image: object = 7, **more) -> dict:
 
 def vqa_annotation(number: object = 1, **more) -> dict:
     return {"question_id": number, "answers": [{"answer": "red", "answer_id": 1}], **more}
+
+
+@pytest.mark.parametrize("image", ["9" * 5000, "\N{ARABIC-INDIC DIGIT SEVEN}", -7, True, None])
+def test_an_image_id_that_is_no_number_costs_its_question(user, tmp_path, image: object) -> None:
+    (user.path / "images/a.jpg").rename(user.path / "images/7.jpg")
+    questions = [vqa_question(1), vqa_question(2, image)]
+    path = vqa_folder(user, questions, [vqa_annotation(1), vqa_annotation(2)])
+    part = take("okvqa", path, tmp_path / "out")
+    assert [(rejection.id, rejection.reason) for rejection in part.rejections] == [("2", "broken_question")]
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,11 @@ def writable(value: str, key: str) -> str:
     return value
 
 
+def is_index(text: str) -> bool:
+    """Whether a text is a number that can be a row's: a whole one that is not negative and fits 64 bits."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18
+
+
 def best_effort_id(row: Any, key: str = "id") -> str | None:
     """The id of a row that is being rejected, if it has one that can be written down."""
     try:

@@ -22,7 +22,7 @@ from recap.data.benchmarks.mmbench import (
     write_table,
 )
 from recap.data.corpus.images import BadImage
-from recap.data.sources.fields import BadRow
+from recap.data.sources.fields import BadRow, is_index
 from recap.data.sources.pictures import DEFAULT_TERMS, Terms, pack_pictures, picture
 from recap.data.sources.rejections import Budget, Part
 from recap.data.sources.samples import Sample
@@ -48,12 +48,13 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path, terms: Terms = DEF
     pictures = {row["index"]: row["image"] for row in rows if holds_image(row)}
     faults: dict[str, Fault] = {}  # group -> the fault of its first faulty row
     seen: set[str] = set()
+    indices = {int(row["index"]) for row in rows if is_index(row["index"])}
     for line in lines:
         row = line.row
         try:
             if line.fault is not None:
                 raise BadRow("broken_row", line.fault)
-            _check(row, seen, pictures)
+            _check(row, seen, indices, pictures)
         except (BadRow, BadImage) as error:
             faults.setdefault(_group(row), error.at(f"line {line.number}"))
         seen.add(row["index"])
@@ -114,19 +115,21 @@ def _source(row: Row, pictures: dict[str, str]) -> str:
     return row["index"] if row["index"] in pictures else row["image"]
 
 
-def _check(row: Row, seen: set[str], pictures: dict[str, str]) -> None:
+def _check(row: Row, seen: set[str], indices: set[int], pictures: dict[str, str]) -> None:
     """Check one row but for its picture.
 
     Raises:
         BadRow, BadImage: The first fault that is found.
     """
     index = row["index"]
-    if not index.isdecimal():
+    if not is_index(index):
         raise BadRow("missing_id", f"expected 'index' to be a whole number, found {index!r:.80}")
-    if row.get("g_index") and not row["g_index"].isdecimal():
+    if row.get("g_index") and not is_index(row["g_index"]):
         raise BadRow("missing_id", f"expected 'g_index' to be a whole number, found {row['g_index']!r:.80}")
     if index in seen:
         raise BadRow("duplicate_id", f"an earlier row has index {index}")
+    if (base := base_index(row)) not in indices:
+        raise BadRow("broken_question", f"expected a row {base}, which this one is a rotation of, found none")
     options = list(present_options(row))
     if not row["question"].strip() or len(options) < 2:
         raise BadRow("broken_question", f"expected a question and two options or more, found {len(options)} options")

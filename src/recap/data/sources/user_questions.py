@@ -17,7 +17,7 @@ from recap.data.benchmarks.gqa import GQA
 from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA, prompts_missing
 from recap.data.benchmarks.vqav2 import VQA, coco_name
 from recap.data.corpus.images import BadImage
-from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
+from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, is_index, text
 from recap.data.sources.pictures import DEFAULT_TERMS, PictureFinder, Terms, pack_pictures, picture
 from recap.data.sources.rejections import Budget, Part
 from recap.data.sources.user_json import is_writable, read_user_object
@@ -196,7 +196,7 @@ def _plain_id(row: dict[str, Any]) -> dict[str, Any]:
 
 def _whole_number(item: dict[str, Any], key: str) -> int:
     found = best_effort_id(item, key)
-    if found is None or not found.isdecimal():
+    if found is None or not is_index(found):
         raise BadRow("broken_question", f"expected {key!r} to be a whole number, found {item.get(key)!r:.80}")
     return int(found)
 

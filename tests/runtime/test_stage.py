@@ -1,5 +1,8 @@
 """A user's mistake is one line and exit code 1; a programming error keeps its traceback."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from recap.runtime.errors import UserError
@@ -15,6 +18,24 @@ def test_a_user_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         run(main)
     assert stopped.value.code == 1
     assert capsys.readouterr().err.strip() == "error: params.yaml: lora.r: missing"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "mine/train.jsonl"), "mine/train.jsonl: "),
+        (OSError(errno.ENOSPC, "No space left on device"), f"{Path.cwd()}: "),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(error: OSError, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stopped:
+        run(main)
+    assert stopped.value.code == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {told}") and line.endswith(str(error.strerror))
 
 
 def test_an_interrupt_is_one_line_and_130(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,13 @@
 """How every stage script starts and ends: one log format, one-line errors, quiet libraries."""
 
+import errno
 import logging
 import os
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from recap.runtime.errors import UserError
 
@@ -13,10 +15,12 @@ from recap.runtime.errors import UserError
 SAY_AFTER_S = 10.0
 # Exit code after Ctrl-C, as a shell gives it: 128 + SIGINT.
 INTERRUPTED = 130
+# What a machine refuses, wherever a stage meets it: no right to read or write, or no room.
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; a `UserError` becomes one line on stderr and exit code 1, Ctrl-C one and 130.
+    """Run a stage's `main`; a `UserError` or one of `REFUSALS` is a line on stderr and exit code 1, Ctrl-C one and 130.
 
     Sets the environment switches that keep the run offline and its libraries quiet *before* `main`
     imports them: the hub is never asked for anything, and tokenizers do not fork threads.
@@ -34,18 +38,26 @@ def run(main: Callable[[], None]) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     try:
         main()
-    except UserError as error:
-        if not is_first:
-            # What every process of a launch finds is said once: the first one's end ends the others meanwhile.
-            time.sleep(SAY_AFTER_S)
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
     except KeyboardInterrupt:
         if is_first:
             print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except Exception:
+    except Exception as error:
         if not is_first:
-            # Most likely the connection to the first one, which has said why it ended.
+            # What every process of a launch finds is said once: the first one's end ends the others meanwhile.
+            # What only this one finds is most likely its lost connection to the first one.
             time.sleep(SAY_AFTER_S)
-        raise
+        if (told := _told(error)) is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _told(error: Exception) -> str | None:
+    """The line for a user; None where a traceback serves better."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in REFUSALS:
+        where = error.filename or Path.cwd()
+        return f"{where}: expected to read and write as this run needs it, found: {error.strerror}"
+    return None

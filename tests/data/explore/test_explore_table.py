@@ -53,6 +53,14 @@ def test_quick_look_reads_what_it_can(corpus: Path) -> None:
     assert reasons == ["broken_json", "not_an_object", "no_image", "empty_caption", "missing_image"]
 
 
+def test_quick_look_knows_ids_that_come_twice(corpus: Path) -> None:
+    lines = (corpus / "train.jsonl").read_text()
+    write_text(corpus / "twice.jsonl", lines + lines)
+    table, rejected = read_sample(corpus / "twice.jsonl", None, rows=100, seed=1)
+    assert len(table) == 6
+    assert [(row["id"], row["reason"]) for row in rejected] == [(name, "duplicate_id") for name in table["id"]]
+
+
 def test_quick_look_reads_other_formats(corpus: Path) -> None:
     write_text(corpus / "pairs.csv", "image,caption\nimages/0.png,a cat\nimages/1.png,a dog\n")
     table, rejected = read_sample(corpus / "pairs.csv", None, rows=100, seed=1)
@@ -84,3 +92,14 @@ def test_quick_look_on_the_command_line(
     assert "6 rows can be used" in printed and "- words_num_filter:" in printed
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"plots", "report.md", "suggested_recipe.yaml"}
     assert "](plots/words.png)" in (tmp_path / "out/report.md").read_text()
+
+
+@pytest.mark.parametrize("rows", ["0", "-3", "many"])
+def test_a_sample_of_nothing_is_refused(
+    rows: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["explore", "train.jsonl", "--sample", rows])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module("recap.data.explore")["main"]()
+    assert stopped.value.code == 2
+    assert "argument --sample: " in capsys.readouterr().err

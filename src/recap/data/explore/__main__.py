@@ -18,7 +18,7 @@ logger = logging.getLogger("explore")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--sample", type=int, default=50_000, help="rows to look at (default: %(default)s)")
+    parser.add_argument("--sample", type=_rows, default=50_000, help="rows to look at (default: %(default)s)")
     parser.add_argument("--images", type=Path, help="where image paths start from (default: FILE, or its folder)")
     parser.add_argument("--output", type=Path, help="a folder for report.md, its charts, and suggested_recipe.yaml")
     parser.add_argument("--seed", type=int, default=42, help="of the sample (default: %(default)s)")
@@ -44,6 +44,12 @@ def main() -> None:
         write_text(args.output / "report.md", exploration_report(found, recipe=recipe, plots="plots"))
         write_text(args.output / "suggested_recipe.yaml", recipe)
         logger.info("%s holds the report, its charts and the recipe", args.output)
+
+
+def _rows(text: str) -> int:
+    if (rows := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"expected one row or more, found {rows}")
+    return rows
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ def read_sample(
         workers: Processes that decode pictures; one per CPU if None.
 
     Returns:
-        The table of the rows that can be used, in the source's order, and the others as `prepare` lists them.
+        The table of the rows that can be used, in the source's order, and the others as `prepare` lists them; an id
+        that comes twice is found where both of its rows were drawn.
 
     Raises:
         UserError: Nothing is there, nothing here reads it, or no row of it can be used.
@@ -46,6 +47,7 @@ def read_sample(
     drawn = (row for number, row in enumerate(source) if number in chosen)
     found: list[dict[str, Any]] = []
     faults: list[Fault] = []
+    ids: set[str] = set()
     known: dict[str, dict[str, Any] | Fault] = {}  # by picture's name its facts, or what is wrong with it
     for row, new in examined(drawn, Files(source.root, links), known, workers or len(os.sched_getaffinity(0))):
         if isinstance(row, Fault):
@@ -56,7 +58,10 @@ def read_sample(
         facts = known[row.image]
         if isinstance(facts, Fault):
             faults.append(facts.at(row.where, row.id))
+        elif row.id in ids:
+            faults.append(row.duplicate)
         else:
+            ids.add(row.id)
             found.append({"id": row.id, "image": row.image, "caption": row.caption, **facts})
     if not found:
         raise UserError(

@@ -227,8 +227,7 @@ class Packing:
         if isinstance(fault := self.known.get(row.image), Fault):
             return fault.at(row.where, row.id)
         if row.id in self._ids:
-            detail = f"expected an id of its own, found one that an earlier row has: {row.id!r}"
-            return Fault(row.where, row.id, "duplicate_id", detail)
+            return row.duplicate
         self._ids.add(row.id)
         key = f"{self.rows_read:09d}"
         if found is not None and isinstance(found.picture, Picture):

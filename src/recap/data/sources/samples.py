@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from recap.runtime.faults import Fault
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -29,3 +31,9 @@ class Sample:
     @property
     def file(self) -> str:
         return self.image if self.path is None else self.path
+
+    @property
+    def duplicate(self) -> Fault:
+        """What is wrong with the row where an earlier one that was accepted has its id."""
+        detail = f"expected an id of its own, found one that an earlier row has: {self.id!r}"
+        return Fault(self.where, self.id, "duplicate_id", detail)

@@ -6,6 +6,7 @@ Out: data/corpus, data/finetune, data/benchmarks/<name>, each with a rejected.js
 
 import argparse
 import logging
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,19 +61,20 @@ def main() -> None:
         folder = require_model(getattr(models, name).path, name)
         if (name, start) != ("start", PARTS):
             require_whole(folder, name.replace("_", " "), tokenizer=name in ("captioner", "language_model"))
-    with stage_timing(args.timing, "prepare") as timing:
-        source_is_world = (args.source / WORLD_FILE).is_file()
-        world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
-        world = validate(WorldSettings, read_yaml(world_file), world_file)
-        unread: list[Path] = []
-        files = {} if source_is_world else user_files(args.source, params.format)
-        if source_is_world:
-            logger.info("everything comes from the embedded world %s", args.source)
-        else:
-            unread = look(args.source, files, chosen)
-            logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
-        work = scratch_dir("prepare", resume_key(args.source, params))
-        with held(work):
+    with ExitStack() as holding:
+        with stage_timing(args.timing, "prepare") as timing:
+            source_is_world = (args.source / WORLD_FILE).is_file()
+            world_file = (args.source if source_is_world else args.embedded) / WORLD_FILE
+            world = validate(WorldSettings, read_yaml(world_file), world_file)
+            unread: list[Path] = []
+            files = {} if source_is_world else user_files(args.source, params.format)
+            if source_is_world:
+                logger.info("everything comes from the embedded world %s", args.source)
+            else:
+                unread = look(args.source, files, chosen)
+                logger.info("%s holds %s; %s serves for the rest", args.source, ", ".join(files), args.embedded)
+            work = scratch_dir("prepare", resume_key(args.source, params))
+            holding.enter_context(held(work))
             timing.keep_in(work)
             parts = prepare(
                 files,
@@ -87,19 +89,19 @@ def main() -> None:
                     open_source, root=args.source, format=params.format, columns=params.columns.model_dump()
                 ),
             )
-        # What is asked hours later should be readable now: a file of OCR tokens, say, may be missing.
-        for name, folder in chosen.items():
-            BENCHMARKS[name].load(args.benchmarks / folder)
-        timing["items"] = sum(part.rows for part in parts.values())
+            # What is asked hours later should be readable now: a file of OCR tokens, say, may be missing.
+            for name, folder in chosen.items():
+                BENCHMARKS[name].load(args.benchmarks / folder)
+            timing["items"] = sum(part.rows for part in parts.values())
 
-    sources = {name: part.origin for name, part in parts.items()}
-    counts = {name: part.counts() for name, part in parts.items()}
-    facts: dict[str, Any] = {"sources": sources, **counts}
-    if unread:
-        facts["unread"] = [path.name for path in unread]
-    write_results(args.metrics, args.details, "prepare", facts, headline=HEADLINE)
-    discard(work)
-    discard_unheld(work.parent)
+        sources = {name: part.origin for name, part in parts.items()}
+        counts = {name: part.counts() for name, part in parts.items()}
+        facts: dict[str, Any] = {"sources": sources, **counts}
+        if unread:
+            facts["unread"] = [path.name for path in unread]
+        write_results(args.metrics, args.details, "prepare", facts, headline=HEADLINE)
+        discard(work)
+        discard_unheld(work.parent)
 
 
 if __name__ == "__main__":

@@ -124,6 +124,20 @@ def test_every_benchmark_is_looked_at_and_no_picture_opened(
     assert len(pictures) == len(asked)
 
 
+def test_a_picture_that_is_gone_is_one_line(folders: dict[str, Path], tmp_path: Path) -> None:
+    """As a user's file that was only referred to may be: left out, a leak would be lost in silence."""
+    folder = prepared(folders, tmp_path / "prepared")
+    asked = benchmark_pictures(folder)
+    pictures = asked.drop(columns="benchmark").rename(columns={"benchmark_image": "image"}).assign(digest="another")
+    pictures = pictures.drop_duplicates("image")
+    with pytest.raises(UserError, match=r"missing_image: .*; run prepare again"):
+        find_leaks(pictures, asked, tmp_path, folder)
+    for shard in folder.rglob("*.tar"):
+        shard.unlink()
+    with pytest.raises(UserError, match=r"missing_image: .*\.tar: No such file or directory; run prepare again"):
+        find_leaks(pictures, asked, folder / "gqa", folder)
+
+
 def test_pictures_that_nothing_describes_are_one_line(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"index\.parquet: expected an index with .*; rerun prepare"):
         benchmark_pictures(tmp_path)

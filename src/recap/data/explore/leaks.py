@@ -12,6 +12,7 @@ from recap.data.corpus.images import BadImage, open_image
 from recap.data.corpus.index import INDEX
 from recap.data.explore.duplicates import close_pairs, confirmed, is_plain, to_hashes
 from recap.data.explore.table import read_index
+from recap.runtime.errors import UserError
 
 FACTS = ["digest", "phash", "width", "height", "brightness"]
 SAME_FILE, SAME_LOOK = "same file", "looks the same"
@@ -59,29 +60,32 @@ def find_leaks(
         asked: Of `benchmark_pictures`.
         root: The folder of the corpus; only candidates are opened.
         benchmarks: The folder of the benchmarks' folders; likewise.
+
+    Raises:
+        UserError: A candidate's picture cannot be opened any more.
     """
     candidates = find_candidates(pictures, asked)
     alike = candidates[candidates["match"] == SAME_LOOK]
-    theirs = _miniatures(benchmarks, alike)
     keys = candidates[["benchmark", "benchmark_image"]].itertuples(index=False, name=None)
-    same = [
-        match == SAME_FILE or (key in theirs and is_same(miniature(open_image(root, image)), theirs[key]))
-        for image, match, key in zip(candidates["image"], candidates["match"], keys, strict=True)
-    ]
+    try:
+        theirs = _miniatures(benchmarks, alike)
+        same = [
+            match == SAME_FILE or is_same(miniature(open_image(root, image)), theirs[key])
+            for image, match, key in zip(candidates["image"], candidates["match"], keys, strict=True)
+        ]
+    except BadImage as error:  # a file that was referred to: whether it leaks nobody could say
+        raise UserError(f"{error.reason}: {error.detail}; run prepare again to reject it") from None
     return candidates[numpy.array(same, dtype=bool)].reset_index(drop=True)
 
 
 def _miniatures(benchmarks: str | Path, chosen: pandas.DataFrame) -> dict[tuple[str, str], bytes]:
-    """By benchmark and picture, for the rows of `chosen`. One that cannot be read is left out: nobody is asked."""
+    """By benchmark and picture, for the rows of `chosen`."""
     found = {}
     for name, names in chosen.groupby("benchmark")["benchmark_image"]:
         root = Path(benchmarks) / WITH_FILES[name].folder
         questions = {question.image_id: question for question in WITH_FILES[name].load(root)}
         for image in names.unique():
-            try:
-                found[name, image] = miniature(open_question_image(questions[image], root))
-            except BadImage:
-                continue
+            found[name, image] = miniature(open_question_image(questions[image], root))
     return found
 
 

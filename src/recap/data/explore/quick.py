@@ -12,6 +12,7 @@ from recap.data.corpus.references import Links
 from recap.data.explore.table import COLUMNS, read_index
 from recap.data.formats.source import open_source
 from recap.data.sources.examination import Files, Picture, examined
+from recap.data.sources.samples import repeated_id
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault, first_of
 from recap.runtime.seeding import derive_seed
@@ -46,6 +47,7 @@ def read_sample(
     drawn = (row for number, row in enumerate(source) if number in chosen)
     found: list[dict[str, Any]] = []
     faults: list[Fault] = []
+    ids: set[str] = set()
     known: dict[str, dict[str, Any] | Fault] = {}  # by picture's name its facts, or what is wrong with it
     for row, new in examined(drawn, Files(source.root, links), known, workers or len(os.sched_getaffinity(0))):
         if isinstance(row, Fault):
@@ -56,7 +58,10 @@ def read_sample(
         facts = known[row.image]
         if isinstance(facts, Fault):
             faults.append(facts.at(row.where, row.id))
+        elif row.id in ids:
+            faults.append(repeated_id(row))
         else:
+            ids.add(row.id)
             found.append({"id": row.id, "image": row.image, "caption": row.caption, **facts})
     if not found:
         raise UserError(

@@ -53,8 +53,8 @@ def _values(name: str, path: Path) -> Iterator[tuple[str, Any | BadRow]]:
 def _parsed(line: bytes) -> dict[str, Any] | BadRow:
     try:
         return parse_object(line)
-    except BadRow as fault:
-        return fault.with_traceback(None)
+    except BadRow as error:
+        return error.with_traceback(None)
 
 
 def _not_one_object(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -127,8 +127,7 @@ class Source:
         value = _text(values.pop(name)) if name is not None else None
         if name is None or not has_value(value):
             return None
-        # Tables write whole numbers as 10.0 where a column has a hole.
-        return identifier({name: int(value) if isinstance(value, float) and value.is_integer() else value}, name)
+        return identifier({name: value}, name)
 
     def _take_caption(self, row: RawRow, values: dict[str, Any]) -> str:
         if row.caption is not None:

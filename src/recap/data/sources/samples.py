@@ -1,12 +1,14 @@
-"""A row of a user's corpus, whatever the format that it came in."""
+"""What is packed: a row of a corpus, whatever the format that it came in, or a picture alone."""
 
 from dataclasses import dataclass
 from typing import Any
 
+from recap.runtime.faults import Fault
+
 
 @dataclass(frozen=True)
 class Sample:
-    """A row that can be used if its picture can.
+    """A row that can be used if its picture can; where a picture stands alone, its name is its id.
 
     Attributes:
         where: File and place in it.
@@ -29,3 +31,9 @@ class Sample:
     @property
     def file(self) -> str:
         return self.image if self.path is None else self.path
+
+
+def repeated_id(sample: Sample) -> Fault:
+    """What is wrong with a sample whose id an earlier one has."""
+    detail = f"expected an id of its own, found one that an earlier row has: {sample.id!r}"
+    return Fault(sample.where, sample.id, "duplicate_id", detail)

@@ -10,9 +10,9 @@ import pandas
 from recap.data.corpus.index import INDEX, digest_of
 from recap.data.corpus.references import Links
 from recap.data.explore.table import COLUMNS, read_index
+from recap.data.formats.samples import repeated_id
 from recap.data.formats.source import open_source
 from recap.data.sources.examination import Files, Picture, examined
-from recap.data.sources.samples import repeated_id
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault, first_of
 from recap.runtime.seeding import derive_seed

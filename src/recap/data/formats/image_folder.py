@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recap.data.corpus.references import SUFFIXES
+from recap.data.formats.fields import BadRow, parse_object
 from recap.data.formats.files import files_below
 from recap.data.formats.rows import RawRow
-from recap.data.sources.fields import BadRow, parse_object
 from recap.runtime.faults import Fault
 
 # Of the file beside an image: its caption alone, and its row.

@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from recap.data.benchmarks.registry import BENCHMARKS
+from recap.data.formats.samples import Sample
 from recap.data.sources.packing import pack
 from recap.data.sources.rejections import Part
-from recap.data.sources.samples import Sample
 from recap.io import write_json
 from recap.world.corpus import captioned_scenes
 from recap.world.finetune import conversations

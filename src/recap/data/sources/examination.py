@@ -16,7 +16,7 @@ from PIL import Image
 from recap.data.corpus.facts import picture_facts
 from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
 from recap.data.corpus.references import Links, shortened
-from recap.data.sources.samples import Sample
+from recap.data.formats.samples import Sample
 from recap.runtime.faults import Fault
 
 # Rows that a process is handed at a time, and how many there have to be before it pays to start processes.

@@ -13,13 +13,14 @@ from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA, TextVQAWithTokens, require_prompts
 from recap.data.benchmarks.vqav2 import VQA
 from recap.data.formats.files import BENCHMARKS_FOLDER
+from recap.data.formats.json_rows import LINES_SUFFIXES
 from recap.data.sources.user_json import read_user_object
 from recap.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-DATA_SUFFIXES = (".json", ".jsonl", ".tsv", ".csv", ".parquet")
-TEXT_SUFFIXES = (".json", ".jsonl", ".tsv", ".csv")
+TEXT_SUFFIXES = (".json", *LINES_SUFFIXES, ".tsv", ".csv")
+DATA_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 
 # How files begin that are none of these texts.
 OTHER_FILES = {

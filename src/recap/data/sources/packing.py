@@ -28,9 +28,9 @@ import recap
 from recap.data.corpus.images import SUFFIX_BY_FORMAT
 from recap.data.corpus.index import INDEX, SCHEMA, digest_of
 from recap.data.corpus.references import Links
+from recap.data.formats.samples import Sample, repeated_id
 from recap.data.sources.examination import File, Files, Found, Picture, examined, state_of
 from recap.data.sources.rejections import Budget, Part
-from recap.data.sources.samples import Sample, repeated_id
 from recap.data.sources.shards import SHARD_BYTES, ShardWriter, shard_name
 from recap.io import read_json, write_json
 from recap.params import DataParams

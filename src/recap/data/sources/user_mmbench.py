@@ -24,10 +24,10 @@ from recap.data.benchmarks.mmbench import (
     write_table,
 )
 from recap.data.corpus.images import BadImage
-from recap.data.sources.fields import BadRow
+from recap.data.formats.fields import BadRow
+from recap.data.formats.samples import Sample
 from recap.data.sources.pictures import DEFAULT_TERMS, Terms, pack_pictures, picture
 from recap.data.sources.rejections import Budget, Part
-from recap.data.sources.samples import Sample
 from recap.runtime.faults import Fault
 
 logger = logging.getLogger(__name__)

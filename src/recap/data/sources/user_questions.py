@@ -17,7 +17,7 @@ from recap.data.benchmarks.gqa import GQA
 from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA, prompts_missing
 from recap.data.benchmarks.vqav2 import VQA, coco_name
 from recap.data.corpus.images import BadImage
-from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, text
+from recap.data.formats.fields import BadRow, as_object, best_effort_id, identifier, text
 from recap.data.sources.pictures import DEFAULT_TERMS, PictureFinder, Terms, pack_pictures, picture
 from recap.data.sources.rejections import Budget, Part
 from recap.data.sources.user_json import is_writable, read_user_object

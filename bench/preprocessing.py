@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
+from tables import print_table
 from transformers.models.clip.image_processing_clip import CLIPImageProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.utils import is_torchvision_available
@@ -29,6 +30,7 @@ from recap.runtime.timing import hardware
 
 LOW, HIGH = 336, 768
 SIZES = ((1024, 768), (HIGH, HIGH))
+COLUMNS = ("system", "picture", "median_ms", "best_ms", "largest_difference", "did_not_run")
 
 # A picture -> its low-resolution and its high-resolution pixels.
 Prepare = Callable[[Image.Image], tuple[torch.Tensor, torch.Tensor]]
@@ -45,7 +47,7 @@ def main() -> None:
     args = parse_args()
     torch.set_num_threads(1)
     rows = [row for size in SIZES for row in rows_of(photograph(*size), args.repeats)]
-    print_table(rows)
+    print_table(COLUMNS, rows)
     versions = {name: version(name) for name in ("numpy", "pillow", "torch", "transformers")}
     setting = {"low": LOW, "high": HIGH, "repeats": args.repeats, "torch_threads": 1, "versions": versions}
     write_json(args.output, {"hardware": hardware(), "setting": setting, "rows": rows})
@@ -109,16 +111,6 @@ def clip_then_interpolate(processor_class: Any) -> Prepare:
         return torch.nn.functional.interpolate(high, size=(LOW, LOW), mode="bilinear", align_corners=False), high
 
     return prepare
-
-
-def print_table(rows: list[dict[str, Any]]) -> None:
-    print(f"{'system':27}{'picture':11}{'median ms':>9}{'best ms':>9}  largest difference from recap")
-    for row in rows:
-        if "did_not_run" in row:
-            print(f"{row['system']:27}{row['picture']:11}did not run: {row['did_not_run']}")
-        else:
-            difference = f"{row['largest_difference']:.2g}" if "largest_difference" in row else "-"
-            print(f"{row['system']:27}{row['picture']:11}{row['median_ms']:9.2f}{row['best_ms']:9.2f}  {difference}")
 
 
 if __name__ == "__main__":

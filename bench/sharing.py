@@ -42,16 +42,8 @@ def main() -> None:
         project = Project(Path(name) / "project")
         write_source(project.root / "loose", args.rows, args.side)
         rows = [{"source": "loose files", **project.measured("loose")}]
-        project.call(
-            sys.executable,
-            "-m",
-            "recap.data.export",
-            "--to",
-            "webdataset",
-            "tars",
-            "--rows",
-            "data/corpus/index.parquet",
-        )
+        rows_of_corpus = ["--rows", "data/corpus/index.parquet"]
+        project.call(sys.executable, "-m", "recap.data.export", "--to", "webdataset", "tars", *rows_of_corpus)
         rows.append({"source": "WebDataset", **project.measured("tars")})
     print_table(COLUMNS, rows)
     write_json(
@@ -61,7 +53,7 @@ def main() -> None:
 
 
 class Project:
-    """A copy of the working tree in a Git repository of its own, at smoke scale."""
+    """A clone of the commit that is checked out, at smoke scale."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

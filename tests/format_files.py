@@ -12,8 +12,8 @@ import pyarrow
 import pyarrow.parquet
 from PIL import Image
 
+from recap.data.formats.samples import Sample
 from recap.data.formats.source import Source, open_source
-from recap.data.sources.samples import Sample
 from recap.runtime.faults import Fault
 
 

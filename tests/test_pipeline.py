@@ -480,6 +480,11 @@ def test_layers_import_downwards_only() -> None:
     assert [p for p in problems if not p.startswith("timing.py")] == []
 
 
+def test_formats_are_read_without_knowing_what_becomes_of_them() -> None:
+    for file in (ROOT / "src/recap/data/formats").rglob("*.py"):
+        assert not [name for name in imported_modules(file, for_types=True) if name.startswith("recap.data.sources")]
+
+
 def test_package_files_are_empty() -> None:
     """A re-export would make whole packages depend on one another."""
     assert [str(file) for file in (ROOT / "src").rglob("__init__.py") if file.read_text(encoding="utf-8").strip()] == []

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from recap.data.corpus.records import Record
+from recap.data.formats.samples import Sample
 from recap.data.sources.packing import pack
-from recap.data.sources.samples import Sample
 from recap.io import write_jsonl
 
 CAPTIONS = [

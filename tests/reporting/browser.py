@@ -1,6 +1,5 @@
 """Headless Chromium, driven over its DevTools protocol: opens a page as a reader would and asks what became of it."""
 
-import base64
 import itertools
 import json
 import shutil
@@ -74,10 +73,6 @@ class Tab:
         found = self.command("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
-
-    def screenshot(self, path: Path) -> None:
-        found = self.command("Page.captureScreenshot", captureBeyondViewport=True, format="png")
-        path.write_bytes(base64.b64decode(found["data"]))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import pytest
 
 from recap.data.corpus.images import BadImage
 from recap.data.corpus.references import Unresolved
-from recap.data.sources.fields import BadRow
+from recap.data.formats.fields import BadRow
 from recap.runtime.errors import one_line
 from recap.runtime.faults import Fault, Unusable, by_reason, first_of, reasons_of
 

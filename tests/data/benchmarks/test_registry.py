@@ -44,7 +44,7 @@ def test_a_wrong_choice_is_one_clear_line(chosen: dict[str, str], message: str) 
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("module", ["recap.world.street", "recap.data.sources.fields", "PIL", "torch"])
+@pytest.mark.parametrize("module", ["recap.world.street", "recap.data.formats.fields", "PIL", "torch"])
 def test_asking_needs_nothing_of_what_writes(module: str) -> None:
     code = f"import sys, recap.data.benchmarks.registry; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -46,11 +46,12 @@ def test_quick_look_reads_what_it_can(corpus: Path) -> None:
     lines = (corpus / "train.jsonl").read_text() + 'broken\n[1]\n{"id": "x", "text": "a cat"}\n'
     lines += '{"images": ["images/1.png"], "text": ""}\n{"images": ["images/gone.png"], "text": "a cat"}\n'
     lines += '{"images": ["images/0.png"], "text": "a caption without an id"}\n'
+    lines += lines.splitlines()[0] + "\n"
     write_text(corpus / "pairs.jsonl", lines)
     table, rejected = read_sample(corpus / "pairs.jsonl", None, rows=100, seed=1)
     assert list(table["caption"].iloc[5:]) == ["a red bus stands next to a small tree", "a caption without an id"]
     reasons = [row["reason"] for row in rejected]
-    assert reasons == ["broken_json", "not_an_object", "no_image", "empty_caption", "missing_image"]
+    assert reasons == ["broken_json", "not_an_object", "no_image", "empty_caption", "missing_image", "duplicate_id"]
 
 
 def test_quick_look_knows_ids_that_come_twice(corpus: Path) -> None:

@@ -149,7 +149,7 @@ def test_an_empty_corpus(make_table: Callable[..., pandas.DataFrame], quality: Q
 
 
 def test_fields_are_complete_over_the_rows_read(make_table: Callable[..., pandas.DataFrame]) -> None:
-    reasons = ["missing_id", "empty_caption", "broken_text", "missing_image", "broken_json", "something_new"]
+    reasons = ["missing_id", "empty_caption", "broken_conversation", "missing_image", "broken_json", "something_new"]
     complete = completeness(make_table(["a"] * 4), [{"reason": reason} for reason in reasons])
     assert complete == {"id": 80, "text": 70, "images": 80, "all": 40}  # of ten
 
@@ -159,7 +159,7 @@ def test_every_reason_for_rejecting_a_pair_is_some_fields(root: Path) -> None:
     section = (root / "docs/DATA.md").read_text().split("### What is rejected")[1].split("## What `explore`")[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     documented = {reason for row in rows for reason in re.findall(r"`(\w+)`", row)}
-    others = {"broken_conversation", "image_tag_mismatch", "broken_question", "broken_answers", "no_annotation"}
+    others = {"image_tag_mismatch", "broken_question", "broken_answers", "no_annotation"}
     assert documented - others == UNREADABLE_ROW.union(*LACKING.values())
 
 

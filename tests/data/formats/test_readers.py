@@ -13,8 +13,8 @@ import pyarrow.parquet
 import pytest
 
 from recap.data.corpus.records import dj_text
+from recap.data.formats.samples import Sample
 from recap.data.formats.source import READERS, open_source
-from recap.data.sources.samples import Sample
 from recap.params import DataParams
 from recap.runtime.errors import UserError
 from tests.format_files import Folder, picture, read

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from recap.data.corpus.records import Record
+from recap.data.formats.samples import Sample
 from recap.data.processing.recipe import Operator, Recipe
 from recap.data.processing.runner import run_recipe
 from recap.data.sources.packing import pack
-from recap.data.sources.samples import Sample
 from recap.io import write_jsonl
 from recap.runtime.errors import UserError
 from tests.format_files import picture

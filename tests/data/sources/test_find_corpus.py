@@ -51,7 +51,9 @@ def test_the_folder_itself(folder) -> None:
     assert find_corpus(folder.path) is None, "images alone are no corpus"
     folder.text("c.txt", "words")
     assert find_corpus(folder.path) == folder.path
-    (folder.path / "c.txt").unlink()
+    (folder.path / "c.txt").rename(folder.path / "c.TXT")
+    assert find_corpus(folder.path) == folder.path
+    (folder.path / "c.TXT").unlink()
     folder.text("images/a.txt", "words")
     assert find_corpus(folder.path) is None, "they may be pictures of the finetune set"
     assert find_corpus(folder.path, "image_folder") == folder.path

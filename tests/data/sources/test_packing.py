@@ -20,10 +20,10 @@ from pyarrow import parquet
 
 from recap.data.corpus.images import BadImage, open_image, stored_image
 from recap.data.corpus.index import INDEX, CorpusIndex, index_rows
+from recap.data.formats.samples import Sample
 from recap.data.sources import examination
 from recap.data.sources.packing import Packing, pack
 from recap.data.sources.rejections import Part
-from recap.data.sources.samples import Sample
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
 

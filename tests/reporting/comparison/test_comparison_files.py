@@ -11,8 +11,8 @@ from html_page import Page, part
 from PIL import Image
 
 from recap.comparison.compare import compare
+from recap.data.formats.samples import Sample
 from recap.data.sources.packing import pack
-from recap.data.sources.samples import Sample
 from recap.io import read_jsonl
 from recap.reporting.comparison.__main__ import main
 from recap.reporting.comparison.checkout import Checkout, copied_files

@@ -10,7 +10,7 @@ from recap.data.statistics.text import percent
 
 LACKING = {
     "id": {"missing_id", "duplicate_id"},
-    "text": {"missing_text", "empty_caption", "several_captions", "broken_text"},
+    "text": {"missing_text", "empty_caption", "several_captions", "broken_text", "broken_conversation"},
     "images": {
         "no_image", "several_images", "missing_image", "base64_image", "broken_image", "image_too_large",
         "image_too_thin", "path_leaves_root",

@@ -18,7 +18,6 @@ FACTS = ["digest", "phash", "width", "height", "brightness"]
 SAME_FILE, SAME_LOOK = "same file", "looks the same"
 COLUMNS = ("image", "benchmark", "benchmark_image", "match")
 
-
 MINIATURE_SIDE_PX, MAX_CELL_DIFFERENCE = 16, 48
 """Two pictures are one when no cell of their miniatures differs by more, of 255, in any colour. Photographs that were
 scaled to a third and compressed stay below 15; drawings that hashes confuse are beyond 100."""

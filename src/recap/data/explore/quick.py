@@ -10,6 +10,7 @@ import pandas
 from recap.data.corpus.index import INDEX, digest_of
 from recap.data.corpus.references import Links
 from recap.data.explore.table import COLUMNS, read_index
+from recap.data.formats.samples import repeated_id
 from recap.data.formats.source import open_source
 from recap.data.sources.examination import Files, Picture, examined
 from recap.runtime.errors import UserError
@@ -59,7 +60,7 @@ def read_sample(
         if isinstance(facts, Fault):
             faults.append(facts.at(row.where, row.id))
         elif row.id in ids:
-            faults.append(row.duplicate)
+            faults.append(repeated_id(row))
         else:
             ids.add(row.id)
             found.append({"id": row.id, "image": row.image, "caption": row.caption, **facts})

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from recap.data.formats.fields import best_effort_id
 from recap.data.formats.json_text import object_items, starts_with
 from recap.data.formats.rows import RawRow
-from recap.data.sources.fields import best_effort_id
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from recap.data.formats.arrow import is_parquet
 from recap.data.formats.coco import is_coco
 from recap.data.formats.files import files_below
-from recap.data.formats.image_folder import is_image
+from recap.data.formats.image_folder import is_description, is_image
 from recap.data.formats.json_rows import is_lines
 from recap.data.formats.tables import is_table
 from recap.data.formats.webdataset import is_tar
@@ -52,7 +52,7 @@ def holds_pairs(folder: Path, format: str) -> bool:
         case None | "json" | "csv":
             return False
         case "image_folder":
-            described = {file.stem for file in files if file.suffix in (".txt", ".json")}
+            described = {file.stem for file in files if is_description(file)}
             return any(is_image(file) and file.stem in described for file in files)
     return True
 

@@ -1,17 +1,26 @@
 """A folder of images, each with its caption in a .txt or its row in a .json beside it."""
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
 from recap.data.corpus.references import SUFFIXES
+from recap.data.formats.fields import BadRow, parse_object
 from recap.data.formats.files import files_below
 from recap.data.formats.rows import RawRow
-from recap.data.sources.fields import BadRow, parse_object
 from recap.runtime.faults import Fault
+
+# Of the file beside an image: its caption alone, and its row.
+CAPTION, ROW = ".txt", ".json"
 
 
 def is_image(file: Path) -> bool:
     return file.suffix.lower() in SUFFIXES
+
+
+def is_description(file: Path) -> bool:
+    """Whether it tells of the image beside it, if there is one."""
+    return file.suffix.lower() in (CAPTION, ROW)
 
 
 def read_image_folder(path: Path) -> Iterator[RawRow | Fault]:
@@ -27,11 +36,11 @@ def read_image_folder(path: Path) -> Iterator[RawRow | Fault]:
 
 
 def _row(where: str, image: Path) -> RawRow:
-    text, described = _beside(image, ".txt"), _beside(image, ".json")
-    values = parse_object(described.removeprefix(b"\xef\xbb\xbf")) if described is not None else {}
+    text, described = _beside(image, CAPTION), _beside(image, ROW)
+    values = parse_object(described.removeprefix(codecs.BOM_UTF8)) if described is not None else {}
     caption = text.decode("utf-8-sig", errors="surrogateescape") if text is not None else None
     if caption is None and not values:
-        names = " or ".join(image.with_suffix(suffix).name for suffix in (".txt", ".json"))
+        names = " or ".join(image.with_suffix(suffix).name for suffix in (CAPTION, ROW))
         raise BadRow("missing_text", f"expected {names} beside it, found neither")
     return RawRow(where, values, caption=caption, image=where)
 

@@ -5,11 +5,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from recap.data.formats.fields import BadRow, as_object, best_effort_id, json_lines, parse_object
 from recap.data.formats.files import read_shards, refuse_utf_16
 from recap.data.formats.json_text import array_items, starts_with
 from recap.data.formats.llava import read_pair
 from recap.data.formats.rows import RawRow
-from recap.data.sources.fields import BadRow, as_object, best_effort_id, json_lines, parse_object
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
 
@@ -53,8 +53,8 @@ def _values(name: str, path: Path) -> Iterator[tuple[str, Any | BadRow]]:
 def _parsed(line: bytes) -> dict[str, Any] | BadRow:
     try:
         return parse_object(line)
-    except BadRow as fault:
-        return fault.with_traceback(None)
+    except BadRow as error:
+        return error.with_traceback(None)
 
 
 def _not_one_object(path: Path) -> Iterator[tuple[int, bytes]]:

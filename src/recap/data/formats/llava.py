@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from recap.data.formats.fields import BadRow, as_object
 from recap.data.formats.rows import RawRow
-from recap.data.sources.fields import BadRow, as_object
 
 # Where the words of the human stand in a row's further fields.
 PROMPT = "prompt"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from recap.data.corpus.images import DECODING_ERRORS, FORMATS, SUFFIX_BY_FORMAT
 from recap.data.corpus.references import SUFFIXES
-from recap.data.sources.fields import BadRow, writable
+from recap.data.formats.fields import BadRow, writable
 from recap.runtime.faults import spelt_out
 
 _DATA_URI = re.compile(r"data:[^,]*,")

@@ -15,15 +15,15 @@ from recap.data.formats.arrow import read_parquet, read_saved_dataset
 from recap.data.formats.coco import FOLDERS, read_coco
 from recap.data.formats.columns import Columns, has_value
 from recap.data.formats.detection import METADATA_FILES, detect
+from recap.data.formats.fields import BadRow, identifier, text, writable
 from recap.data.formats.image_folder import read_image_folder
 from recap.data.formats.json_rows import read_json_rows
 from recap.data.formats.pictures import Pictures, is_url
 from recap.data.formats.rows import RawRow
+from recap.data.formats.samples import Sample
 from recap.data.formats.tables import read_table
 from recap.data.formats.values import Fields
 from recap.data.formats.webdataset import read_webdataset
-from recap.data.sources.fields import BadRow, identifier, text, writable
-from recap.data.sources.samples import Sample
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault, spelt_out
 
@@ -127,8 +127,7 @@ class Source:
         value = _text(values.pop(name)) if name is not None else None
         if name is None or not has_value(value):
             return None
-        # Tables write whole numbers as 10.0 where a column has a hole.
-        return identifier({name: int(value) if isinstance(value, float) and value.is_integer() else value}, name)
+        return identifier({name: value}, name)
 
     def _take_caption(self, row: RawRow, values: dict[str, Any]) -> str:
         if row.caption is not None:

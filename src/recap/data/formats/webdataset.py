@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from recap.data.corpus.references import SUFFIXES
+from recap.data.formats.fields import BadRow, parse_object
 from recap.data.formats.files import read_shards
 from recap.data.formats.rows import RawRow
-from recap.data.sources.fields import BadRow, parse_object
 from recap.runtime.errors import UserError, one_line
 from recap.runtime.faults import Fault
 

@@ -17,7 +17,7 @@ from PIL import Image
 from recap.data.corpus.facts import picture_facts
 from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
 from recap.data.corpus.references import Links, shortened
-from recap.data.sources.samples import Sample
+from recap.data.formats.samples import Sample
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
 from recap.runtime.parentage import end_with_owner

@@ -12,13 +12,15 @@ from recap.data.benchmarks.mmbench import REQUIRED, MMBench, read_columns
 from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA, TextVQAWithTokens, require_prompts
 from recap.data.benchmarks.vqav2 import VQA
+from recap.data.formats.files import BENCHMARKS_FOLDER
+from recap.data.formats.json_rows import LINES_SUFFIXES
 from recap.data.sources.user_json import read_user_object
 from recap.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-DATA_SUFFIXES = (".json", ".jsonl", ".tsv", ".csv", ".parquet")
-TEXT_SUFFIXES = (".json", ".jsonl", ".tsv", ".csv")
+TEXT_SUFFIXES = (".json", *LINES_SUFFIXES, ".tsv", ".csv")
+DATA_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
 
 # How files begin that are none of these texts.
 OTHER_FILES = {
@@ -82,8 +84,8 @@ def _read_files(source: Path, files: Mapping[str, Path]) -> set[Path]:
 
 def _check_benchmark_folders(source: Path, files: Mapping[str, Path]) -> None:
     read = _read_files(source, files)
-    folders = sorted((source / "benchmarks").iterdir()) if (source / "benchmarks").is_dir() else []
-    for folder in folders:
+    benchmarks = source / BENCHMARKS_FOLDER
+    for folder in sorted(benchmarks.iterdir()) if benchmarks.is_dir() else []:
         unread = [path for path in _data_files(folder) if path not in read]
         if not unread:
             continue

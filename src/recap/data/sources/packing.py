@@ -1,8 +1,9 @@
 """Pack rows and their pictures into shards and an index: each picture read and decoded once, by several processes.
 
-A kill costs the shard in hand at most. A finished shard lies in the scratch folder with its part of the index and a
-marker, written last, that says which rows of the source it took; the next start goes on behind them. The corpus is the
-same, byte for byte, however often it was interrupted.
+A row is a pair of the corpus, or a picture alone, which rows elsewhere name. A kill costs the shard in hand at most. A
+finished shard lies in the scratch folder with its part of the index and a marker, written last, that says which rows of
+the source it took; the next start goes on behind them. What is written is the same, byte for byte, however often it was
+interrupted.
 """
 
 import hashlib
@@ -27,9 +28,9 @@ import recap
 from recap.data.corpus.images import SUFFIX_BY_FORMAT
 from recap.data.corpus.index import INDEX, SCHEMA, digest_of
 from recap.data.corpus.references import Links
+from recap.data.formats.samples import Sample, repeated_id
 from recap.data.sources.examination import File, Files, Found, Picture, examined, state_of
 from recap.data.sources.rejections import Budget, Part
-from recap.data.sources.samples import Sample
 from recap.data.sources.shards import SHARD_BYTES, ShardWriter, shard_name
 from recap.io import read_json, write_json
 from recap.params import DataParams
@@ -95,7 +96,7 @@ def pack(
 
 
 class Packing:
-    """A corpus that is being packed; see `pack`.
+    """Rows that are being packed; see `pack`.
 
     Attributes:
         known: By picture's name, the columns of the index that speak of it, or why it cannot be used.
@@ -227,7 +228,7 @@ class Packing:
         if isinstance(fault := self.known.get(row.image), Fault):
             return fault.at(row.where, row.id)
         if row.id in self._ids:
-            return row.duplicate
+            return repeated_id(row)
         self._ids.add(row.id)
         key = f"{self.rows_read:09d}"
         if found is not None and isinstance(found.picture, Picture):

@@ -9,9 +9,9 @@ from recap.data.corpus.images import BadImage
 from recap.data.corpus.index import digest_of
 from recap.data.corpus.references import SUFFIXES, Links, Unresolved, name_key, resolve
 from recap.data.formats.pictures import from_base64, suffix_of
+from recap.data.formats.samples import Sample
 from recap.data.sources.packing import Images, Storage, pack
 from recap.data.sources.rejections import Budget
-from recap.data.sources.samples import Sample
 from recap.runtime.faults import Fault
 
 

@@ -14,6 +14,7 @@ from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import TextVQA
 from recap.data.benchmarks.vqav2 import VQA
 from recap.data.corpus.references import Links
+from recap.data.formats.files import BENCHMARKS_FOLDER
 from recap.data.formats.source import open_source
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
 from recap.data.sources.packing import Images
@@ -69,7 +70,7 @@ def user_files(source: Path, format: str = "auto") -> dict[str, Path]:
     for part, names in USER_FILES.items():
         if part == "corpus":
             continue
-        folders = (source / "benchmarks" / part, source) if part in WITH_FILES else (source,)
+        folders = (source / BENCHMARKS_FOLDER / part, source) if part in WITH_FILES else (source,)
         for path in (folder / name for folder in folders for name in names):
             if path.is_file():
                 found.setdefault(part, path)
@@ -174,9 +175,9 @@ def take_benchmark(benchmark: Benchmark, questions_file: Path, folder: Path, ter
 
 
 def _embedded(name: str, world: WorldSettings, folder: Path, work: Path) -> Part:
-    """Write a part of the world into the scratch folder, as a user would bring it, and take it from there."""
+    """A part of the world; but for the corpus it is written as a user would bring it, and taken from there."""
     if name == "corpus":
-        return Part("embedded", write_corpus(world, folder, work=work), [])
+        return write_corpus(world, folder, work=work)
     drawn = work / "drawn"
     drawn.mkdir(exist_ok=True)
     if name == "finetune":

@@ -12,11 +12,11 @@ from typing import Any
 
 from recap.data.corpus.images import BadImage
 from recap.data.corpus.references import looks_like_base64
+from recap.data.formats.fields import BadRow, as_object, best_effort_id, identifier, writable
 from recap.data.formats.llava import IMAGE_TOKEN, MESSAGES, speaker_of, words_of
-from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, writable
+from recap.data.formats.samples import Sample
 from recap.data.sources.pictures import DEFAULT_TERMS, Terms, embedded_picture, meant, pack_pictures, picture
 from recap.data.sources.rejections import Budget, Part
-from recap.data.sources.samples import Sample
 from recap.data.sources.user_json import read_user_list
 from recap.io import write_json
 from recap.runtime.faults import Fault

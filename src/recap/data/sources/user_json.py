@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from recap.data.sources.fields import BadRow
+from recap.data.formats.fields import BadRow
 from recap.runtime.errors import UserError
 
 

@@ -7,11 +7,13 @@ rotations missing would be easier than it should be.
 import base64
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from recap.data.benchmarks.mmbench import (
     REQUIRED,
     ROTATION_STRIDE,
+    Line,
     MMBench,
     Row,
     base_index,
@@ -22,10 +24,10 @@ from recap.data.benchmarks.mmbench import (
     write_table,
 )
 from recap.data.corpus.images import BadImage
-from recap.data.sources.fields import BadRow, is_index
+from recap.data.formats.fields import BadRow, is_index
+from recap.data.formats.samples import Sample
 from recap.data.sources.pictures import DEFAULT_TERMS, Terms, pack_pictures, picture
 from recap.data.sources.rejections import Budget, Part
-from recap.data.sources.samples import Sample
 from recap.runtime.faults import Fault
 
 logger = logging.getLogger(__name__)
@@ -44,51 +46,59 @@ def take_mmbench(benchmark: MMBench, tsv: Path, folder: Path, terms: Terms = DEF
         UserError: A column is missing, or the file is no TSV.
     """
     columns, lines = read_lines(tsv, REQUIRED)
-    rows = [line.row for line in lines]
-    pictures = {row["index"]: row["image"] for row in rows if holds_image(row)}
-    faults: dict[str, Fault] = {}  # group -> the fault of its first faulty row
-    seen: set[str] = set()
-    indices = {int(row["index"]) for row in rows if is_index(row["index"])}
-    for line in lines:
-        row = line.row
-        try:
-            if line.fault is not None:
-                raise BadRow("broken_row", line.fault)
-            _check(row, seen, indices, pictures)
-        except (BadRow, BadImage) as error:
-            faults.setdefault(_group(row), error.at(f"line {line.number}"))
-        seen.add(row["index"])
-    shown = {line.number: pictures[_source(line.row, pictures)] for line in lines if _group(line.row) not in faults}
+    pictures = {line.row["index"]: line.row["image"] for line in lines if holds_image(line.row)}
+    faults = _faults(lines, pictures)
+    sound = [line for line in lines if _group(line.row) not in faults]
     # A picture is called after the first row that shows it, as `MMBench.read` calls it.
     names: dict[str, str] = {}
-    first_of_group: dict[str, str] = {}
-    for line in lines:
-        if line.number in shown:
-            name = names.setdefault(shown[line.number], line.row["index"])
-            first_of_group.setdefault(_group(line.row), name)
+    shown = {line.number: names.setdefault(pictures[_source(line.row, pictures)], line.row["index"]) for line in sound}
     # A group that shows several pictures is counted with its first one: it is rejected once.
-    rows_of = Counter(first_of_group[_group(line.row)] for line in lines if line.number in shown)
-    budget = Budget(terms.max_rejected, len(lines), rejected=len(lines) - len(shown), rows_of=rows_of)
+    first_of_group: dict[str, str] = {}
+    for line in sound:
+        first_of_group.setdefault(_group(line.row), shown[line.number])
+    rows_of = Counter(first_of_group[_group(line.row)] for line in sound)
+    budget = Budget(terms.max_rejected, len(lines), rejected=len(lines) - len(sound), rows_of=rows_of)
     wanted = (_picture(name, content) for content, name in names.items())
     broken = pack_pictures(
         wanted, tsv.parent, folder, what=benchmark.name, terms=terms, budget=budget, images="describe"
     )
-    for line in lines:
-        if line.number in shown and (found := broken.get(names[shown[line.number]])) is not None:
+    for line in sound:
+        if (found := broken.get(shown[line.number])) is not None:
             faults.setdefault(_group(line.row), found.at(f"line {line.number}"))
-    kept = [row for row in rows if _group(row) not in faults]
-    rejections = [
+    kept = [line.row for line in lines if _group(line.row) not in faults]
+    rejections = _rejections(tsv, lines, faults)
+    if budget.is_overdrawn():
+        return Part("user", 0, rejections, unread=len(kept))
+    _tell_of_rotations(tsv, kept)
+    write_table(folder / benchmark.questions_files[0], columns, _with_own_pictures(kept, pictures))
+    return Part("user", len(kept), rejections)
+
+
+def _faults(lines: Sequence[Line], pictures: dict[str, str]) -> dict[str, Fault]:
+    """What is wrong with the first faulty row of each group, pictures aside."""
+    faults: dict[str, Fault] = {}
+    seen: set[str] = set()
+    indices = {int(line.row["index"]) for line in lines if is_index(line.row["index"])}
+    for line in lines:
+        try:
+            if line.fault is not None:
+                raise BadRow("broken_row", line.fault)
+            _check(line.row, seen, indices, pictures)
+        except (BadRow, BadImage) as error:
+            faults.setdefault(_group(line.row), error.at(f"line {line.number}"))
+        seen.add(line.row["index"])
+    return faults
+
+
+def _rejections(tsv: Path, lines: Sequence[Line], faults: dict[str, Fault]) -> list[Fault]:
+    """Every row of the groups that have a fault, each with its group's."""
+    return [
         Fault(
             f"{tsv.name}:row {line.number}", line.row["index"] or None, fault.reason, f"{fault.where}: {fault.detail}"
         )
         for line in lines
         if (fault := faults.get(_group(line.row))) is not None
     ]
-    if budget.is_overdrawn():
-        return Part("user", 0, rejections, unread=len(kept))
-    _tell_of_rotations(tsv, kept)
-    write_table(folder / benchmark.questions_files[0], columns, _with_own_pictures(kept, pictures))
-    return Part("user", len(kept), rejections)
 
 
 def _tell_of_rotations(tsv: Path, rows: list[Row]) -> None:

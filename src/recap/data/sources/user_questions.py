@@ -17,7 +17,7 @@ from recap.data.benchmarks.gqa import GQA
 from recap.data.benchmarks.textvqa import OCR_FILE, TextVQA, prompts_missing
 from recap.data.benchmarks.vqav2 import VQA, coco_name
 from recap.data.corpus.images import BadImage
-from recap.data.sources.fields import BadRow, as_object, best_effort_id, identifier, is_index, text
+from recap.data.formats.fields import BadRow, as_object, best_effort_id, identifier, is_index, text
 from recap.data.sources.pictures import DEFAULT_TERMS, PictureFinder, Terms, pack_pictures, picture
 from recap.data.sources.rejections import Budget, Part
 from recap.data.sources.user_json import is_writable, read_user_object
@@ -52,8 +52,8 @@ def take_textvqa(benchmark: TextVQA, questions_file: Path, folder: Path, terms: 
         _words(item, "question")
         _ten_answers(item.get("answers"))
         image_id = identifier(item, "image_id")
-        image = finder.find(image_id)
-        return question_id, image, f"{benchmark.images_folder}/{image_id}{Path(image).suffix}"
+        file = finder.find(image_id)
+        return question_id, file, f"{benchmark.images_folder}/{image_id}{Path(file).suffix}"
 
     source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
@@ -112,8 +112,8 @@ def take_vqa(benchmark: VQA, questions_file: Path, folder: Path, terms: Terms = 
         image_id = _whole_number(item, "image_id")
         official = coco_name(image_id)
         # As in val2014, as in val2017, and bare.
-        image = finder.find(official, f"{image_id:012d}", str(image_id))
-        return question_id, image, f"{benchmark.images_folder}/{official}.jpg"
+        file = finder.find(official, f"{image_id:012d}", str(image_id))
+        return question_id, file, f"{benchmark.images_folder}/{official}.jpg"
 
     source = _questions(questions_file, benchmark)
     items = _numbered(_items(source, benchmark.rows_key, questions_file), questions_file)
@@ -168,12 +168,12 @@ def _take(root: Path, folder: Path, name: str, items: Iterable[tuple[str, Any]],
 
 def _read(where: str, item: Any, check: Check) -> TakenQuestion | Fault:
     try:
-        question_id, image, target = check(as_object(item))
+        question_id, file, image = check(as_object(item))
         if not is_writable([where, item]):
             raise BadRow("broken_text", "expected text that UTF-8 can hold, found half of a surrogate pair")
     except (BadRow, BadImage) as error:
         return error.at(where, best_effort_id(item, "question_id"))
-    return TakenQuestion(where, question_id or where, item, image, target)
+    return TakenQuestion(where, question_id or where, item, file, image)
 
 
 def _questions(path: Path, benchmark: Benchmark) -> dict[str, Any]:

@@ -4,6 +4,7 @@ LLaVA writes JSON Lines of `question_id`, `prompt` and `text`. The official resu
 JSON array of `question_id` and `answer`, GQA's one of `questionId` and `prediction`.
 """
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def _is_array(path: str | Path) -> bool:
     if not Path(path).is_file():
         return False  # the reader of lines tells
     with Path(path).open("rb") as stream:
-        return stream.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+        return stream.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
 
 
 def _items(path: str | Path) -> Iterator[dict[str, Any]]:

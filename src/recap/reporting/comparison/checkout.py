@@ -41,18 +41,17 @@ class Checkout:
         self.missing: list[str] = []
         self._asked: set[str] = set()
 
-    def copy(self, path: str, *, output: str | None = None, target: str | None = None) -> None:
+    def copy(self, path: str, *, output: str | None = None) -> None:
         """Copy a file that the revision has; note it as missing where its content cannot be had.
 
         Args:
             path: Below the project's root.
             output: The folder that DVC tracks the file in; None for a file that is tracked alone.
-            target: Where the copy goes; to the same path if None.
         """
         if path in self._asked:
             return
         self._asked.add(path)
-        copy = self.root / (target or path)
+        copy = self.root / path
         try:
             if not self.revision.exists(path):
                 return

@@ -1,4 +1,4 @@
-"""A row of a user's corpus, whatever the format that it came in."""
+"""What is packed: a row of a corpus, whatever the format that it came in, or a picture alone."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from recap.runtime.faults import Fault
 
 @dataclass(frozen=True)
 class Sample:
-    """A row that can be used if its picture can.
+    """A row that can be used if its picture can; where a picture stands alone, its name is its id.
 
     Attributes:
         where: File and place in it.
@@ -32,8 +32,8 @@ class Sample:
     def file(self) -> str:
         return self.image if self.path is None else self.path
 
-    @property
-    def duplicate(self) -> Fault:
-        """What is wrong with the row where an earlier one that was accepted has its id."""
-        detail = f"expected an id of its own, found one that an earlier row has: {self.id!r}"
-        return Fault(self.where, self.id, "duplicate_id", detail)
+
+def repeated_id(sample: Sample) -> Fault:
+    """What is wrong with a sample whose id an earlier one has."""
+    detail = f"expected an id of its own, found one that an earlier row has: {sample.id!r}"
+    return Fault(sample.where, sample.id, "duplicate_id", detail)

@@ -1,5 +1,6 @@
 """Read single fields of a row that a user wrote, where anything may be missing or of another type."""
 
+import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The non-blank lines of a file with their numbers, from 1. A byte order mark is dropped."""
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
-            text = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+            text = line.removeprefix(codecs.BOM_UTF8).strip() if number == 1 else line.strip()
             if text:
                 yield number, text
 

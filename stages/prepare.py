@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from recap.params import ModelsParams, load_params, read_yaml, validate
 from recap.runtime.stage import run
 
 logger = logging.getLogger("prepare")
@@ -39,11 +40,9 @@ def main() -> None:
     from recap.data.formats.source import open_source
     from recap.data.sources.first_look import look
     from recap.data.sources.packing import resume_key
+    from recap.data.sources.pictures import Terms
     from recap.data.sources.preparation import WORLD_FILE, Targets, prepare, require_apart, user_files
     from recap.io import refuse_linked_folders, write_results
-    from recap.models.presence import require_model, require_whole
-    from recap.models.start_kinds import PARTS, kind_of
-    from recap.params import ModelsParams, load_params, read_yaml, validate
     from recap.runtime.holding import held
     from recap.runtime.scratch import discard, discard_unheld, scratch_dir
     from recap.runtime.timing import stage_timing
@@ -55,12 +54,7 @@ def main() -> None:
     params, models, chosen = (load_params(name, args.params) for name in ("data", "models", "benchmarks"))
     # Every benchmark is written, whichever are chosen; but an unknown one should stop the run now.
     check_chosen(chosen)
-    # No model is read here; but a run that would miss one an hour later should stop before a corpus is read.
-    start = kind_of(Path(models.start.path))
-    for name in ModelsParams.model_fields:
-        folder = require_model(getattr(models, name).path, name)
-        if (name, start) != ("start", PARTS):
-            require_whole(folder, name.replace("_", " "), tokenizer=name in ("captioner", "language_model"))
+    require_models(models)
     with ExitStack() as holding:
         with stage_timing(args.timing, "prepare") as timing:
             source_is_world = (args.source / WORLD_FILE).is_file()
@@ -80,11 +74,8 @@ def main() -> None:
                 files,
                 world,
                 targets,
-                max_rejected=params.max_rejected,
+                Terms(params.links, params.images, params.max_rejected, source=args.source),
                 work=work,
-                source=args.source,
-                links=params.links,
-                images=params.images,
                 open_corpus=partial(
                     open_source, root=args.source, format=params.format, columns=params.columns.model_dump()
                 ),
@@ -102,6 +93,18 @@ def main() -> None:
         write_results(args.metrics, args.details, "prepare", facts, headline=HEADLINE)
         discard(work)
         discard_unheld(work.parent)
+
+
+def require_models(models: ModelsParams) -> None:
+    """No model is read here; but a run that would miss one an hour later should stop before a corpus is read."""
+    from recap.models.presence import require_model, require_whole
+    from recap.models.start_kinds import PARTS, kind_of
+
+    start = kind_of(Path(models.start.path))
+    for name in type(models).model_fields:
+        folder = require_model(getattr(models, name).path, name)
+        if (name, start) != ("start", PARTS):
+            require_whole(folder, name.replace("_", " "), tokenizer=name in ("captioner", "language_model"))
 
 
 if __name__ == "__main__":

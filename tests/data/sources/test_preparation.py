@@ -13,6 +13,7 @@ from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.corpus.images import open_image
 from recap.data.corpus.index import INDEX, CorpusIndex
 from recap.data.corpus.records import Record, read_conversations, read_corpus
+from recap.data.sources.pictures import Terms
 from recap.data.sources.preparation import USER_FILES, Targets, prepare, require_apart, user_files
 from recap.io import read_jsonl, write_json
 from recap.params import read_yaml, validate
@@ -36,7 +37,7 @@ def good(row_id: object) -> dict:
 
 
 def test_photos_are_taken_and_the_rest_is_embedded(shared, world, targets, work) -> None:
-    parts = prepare(user_files(shared / "photos"), world, targets, max_rejected=0.0, work=work)
+    parts = prepare(user_files(shared / "photos"), world, targets, Terms(max_rejected=0.0), work=work)
     assert {name for name, part in parts.items() if part.origin == "user"} == {"corpus", "finetune", "textvqa"}
     assert {name: part.rows for name, part in parts.items() if part.origin == "user"} == {
         "corpus": 20,
@@ -56,7 +57,7 @@ def test_photos_are_taken_and_the_rest_is_embedded(shared, world, targets, work)
 def test_a_folder_with_only_a_corpus(user, world, targets, work, caplog) -> None:
     user.lines("train.jsonl", [good(1)])
     with caplog.at_level(logging.INFO):
-        parts = prepare(user_files(user.path), world, targets, max_rejected=0.0, work=work)
+        parts = prepare(user_files(user.path), world, targets, Terms(max_rejected=0.0), work=work)
     assert {name: part.origin for name, part in parts.items()} == {
         name: "user" if name == "corpus" else "embedded" for name in USER_FILES
     }
@@ -85,13 +86,13 @@ def test_links_may_lead_from_a_benchmark_into_the_folder_and_no_further(user, wo
     question = {"question": "is it red?", "answer": "yes", "imageId": "a"}
     user.json("benchmarks/gqa/testdev_balanced_questions.json", {"1": question})
     (user.path / "benchmarks/gqa/images").symlink_to(user.path / "images")
-    settings = {"max_rejected": 0.0, "work": work, "source": user.path}
-    assert prepare(user_files(user.path), world, targets, **settings)["gqa"].rows == 1
+    terms = Terms(max_rejected=0.0, source=user.path)
+    assert prepare(user_files(user.path), world, targets, terms, work=work)["gqa"].rows == 1
     assert open_image(targets.benchmarks / "gqa", "images/a.jpg").size == (40, 30)
     (user.path / "images").rename(user.path.parent / "elsewhere")
     (user.path / "images").symlink_to(user.path.parent / "elsewhere")
     with pytest.raises(UserError, match=r"path_leaves_root: 'benchmarks/gqa/images/a\.jpg' is a link out of "):
-        prepare(user_files(user.path), world, targets, **settings)
+        prepare(user_files(user.path), world, targets, terms, work=work)
 
 
 @pytest.mark.parametrize("source", ["data/corpus", "data", ".", "data/benchmarks/gqa/images", "link"])
@@ -106,11 +107,10 @@ def test_a_source_that_an_output_would_be_written_over_is_refused(tmp_path, targ
 def test_too_many_rejections_stop_with_counts_and_the_list(user, world, targets, work) -> None:
     rows = [*[good(number) for number in range(18)], {"id": "x"}, b"{"]
     user.lines("train.jsonl", rows)
-    assert (
-        prepare(user_files(user.path), world, targets, max_rejected=10.0, work=work)["corpus"].rejected_percent == 10.0
-    )
+    parts = prepare(user_files(user.path), world, targets, Terms(max_rejected=10.0), work=work)
+    assert parts["corpus"].rejected_percent == 10.0
     with pytest.raises(UserError) as error:
-        prepare(user_files(user.path), world, targets, max_rejected=9.9, work=work)
+        prepare(user_files(user.path), world, targets, Terms(max_rejected=9.9), work=work)
     message = str(error.value)
     assert "found 2 of 20 rejected (10.0 %: broken_json 1, missing_text 1)" in message
     assert str(targets.corpus / "rejected.jsonl") in message
@@ -125,16 +125,16 @@ def test_too_many_rejections_stop_with_counts_and_the_list(user, world, targets,
 def test_nothing_left_stops_too(user, world, targets, work) -> None:
     user.lines("train.jsonl", [])
     with pytest.raises(UserError, match="the file is empty"):
-        prepare(user_files(user.path), world, targets, max_rejected=100.0, work=work)
+        prepare(user_files(user.path), world, targets, Terms(max_rejected=100.0), work=work)
     user.lines("train.jsonl", [good(1)])
     for name, content in (("finetune.json", "[]"), ("finetune.jsonl", ""), ("finetune.jsonl", "\n\n")):
         (user.path / name).write_text(content)
         with pytest.raises(UserError, match=rf"finetune \(.*{name}\): .* the file is empty"):
-            prepare(user_files(user.path), world, targets, max_rejected=100.0, work=work)
+            prepare(user_files(user.path), world, targets, Terms(max_rejected=100.0), work=work)
         (user.path / name).unlink()
     user.lines("train.jsonl", [b"{"])
     with pytest.raises(UserError, match="1 of 1 rejected"):
-        prepare(user_files(user.path), world, targets, max_rejected=100.0, work=work)
+        prepare(user_files(user.path), world, targets, Terms(max_rejected=100.0), work=work)
 
 
 def command(root: Path, folder: Path, source: Path, params: Path | None) -> list[str]:

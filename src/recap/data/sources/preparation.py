@@ -13,11 +13,9 @@ from recap.data.benchmarks.mmbench import MMBench
 from recap.data.benchmarks.registry import WITH_FILES
 from recap.data.benchmarks.textvqa import TextVQA
 from recap.data.benchmarks.vqav2 import VQA
-from recap.data.corpus.references import Links
 from recap.data.formats.files import BENCHMARKS_FOLDER
 from recap.data.formats.source import open_source
 from recap.data.sources.embedded import write_benchmark, write_corpus, write_finetune
-from recap.data.sources.packing import Images
 from recap.data.sources.pictures import DEFAULT_TERMS, Terms
 from recap.data.sources.rejections import Part, require_few_rejections
 from recap.data.sources.user_conversations import take_conversations
@@ -96,12 +94,9 @@ def prepare(
     files: dict[str, Path],
     world: WorldSettings,
     targets: Targets,
+    terms: Terms,
     *,
-    max_rejected: float,
     work: Path,
-    source: Path | None = None,
-    links: Links = "inside",
-    images: Images = "copy",
     open_corpus: OpenCorpus = open_source,
 ) -> dict[str, Part]:
     """Write every part: from the user's file if `files` names one, else from the embedded world.
@@ -110,11 +105,8 @@ def prepare(
         files: Part -> the user's file; see `user_files`. Empty if everything is embedded.
         world: The embedded world.
         targets: Where the parts go. Each gets a `rejected.jsonl`, also when the stage stops.
-        max_rejected: Percent of a part's rows that may be rejected.
+        terms: How the user's rows are taken; their `work` is set here, for each part.
         work: The scratch folder, where a killed run's finished shards lie.
-        source: The user's folder, if all of its files lie below one.
-        links: Where symbolic links in that folder may lead, see `recap.data.corpus.references.resolve`.
-        images: Whether the user's pictures are copied, see `recap.data.sources.packing.pack`.
         open_corpus: Opens the user's corpus, with the parameters that say how.
 
     Returns:
@@ -131,19 +123,19 @@ def prepare(
             draft.mkdir()
             place = work / name
             place.mkdir(exist_ok=True)
-            terms = Terms(links, images, max_rejected, place, source)
+            here = replace(terms, work=place)
             if name not in files:
                 part = _embedded(name, world, draft, place)
             elif name == "corpus":
-                part = take_corpus(files[name], draft, terms, open_corpus=open_corpus)
+                part = take_corpus(files[name], draft, here, open_corpus=open_corpus)
             else:
-                part = _take(name, files[name], draft, terms)
+                part = _take(name, files[name], draft, here)
             listing = [rejection.to_row() for rejection in part.rejections]
             write_jsonl(draft / "rejected.jsonl", listing)
             if part.rejections or not part.rows:
                 # Beside the draft too, which is lost if the stage stops here.
                 write_jsonl(target / "rejected.jsonl", listing)
-            require_few_rejections(part, max_rejected, f"{name} ({files.get(name)})", target / "rejected.jsonl")
+            require_few_rejections(part, terms.max_rejected, f"{name} ({files.get(name)})", target / "rejected.jsonl")
         origin = files.get(name, "the embedded world")
         logger.info("%s: %d rows from %s, %d rejected", name, part.rows, origin, len(part.rejections))
         parts[name] = part

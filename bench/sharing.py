@@ -2,9 +2,9 @@
 
     python bench/sharing.py --rows 100000
 
-Makes a corpus of loose files and a project of its own, runs the whole pipeline on it at the size of profiles/smoke.yaml
-with captions of two words, pushes to a local folder, and asks `dvc repro` again. Then the same with the corpus exported
-as WebDataset. bench/README.md explains the columns.
+Makes a corpus of loose files and a project of its own, runs `prepare` and `explore` on it, pushes to a local folder,
+and asks `dvc repro` again. Then the same with the corpus exported as WebDataset, and there with the whole pipeline too, at
+the size of profiles/smoke.yaml with captions of two words. bench/README.md explains the columns.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from recap.params import read_yaml
 from recap.runtime.stage import run
 from recap.runtime.timing import hardware
 
-COLUMNS = ("source", "source_files", "corpus_files", "pushed_files", "pushed_mib", "repro_s", "noop_s")
+COLUMNS = ("source", "stages", "source_files", "corpus_files", "pushed_files", "pushed_mib", "repro_s", "noop_s")
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,10 +41,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="recap-bench-") as name:
         project = Project(Path(name) / "project")
         write_source(project.root / "loose", args.rows, args.side)
-        rows = [{"source": "loose files", **project.measured("loose")}]
-        rows_of_corpus = ["--rows", "data/corpus/index.parquet"]
-        project.call(sys.executable, "-m", "recap.data.export", "--to", "webdataset", "tars", *rows_of_corpus)
-        rows.append({"source": "WebDataset", **project.measured("tars")})
+        rows = [project.measured("loose files", "loose", "explore")]
+        project.call(
+            sys.executable,
+            "-m",
+            "recap.data.export",
+            "--to",
+            "webdataset",
+            "tars",
+            "--rows",
+            "data/corpus/index.parquet",
+        )
+        rows += [project.measured("WebDataset", "tars", *target) for target in (["explore"], [])]
     print_table(COLUMNS, rows)
     write_json(
         args.output, {"hardware": hardware(), "setting": {"rows": args.rows, "side_px": args.side}, "rows": rows}
@@ -59,26 +67,28 @@ class Project:
         self.root = root
         subprocess.run(["git", "clone", "-q", str(ROOT), str(root)], check=True)
 
-    def measured(self, source: str) -> dict[str, Any]:
-        """Run everything on a source, push it to an empty remote, and run nothing."""
+    def measured(self, kind: str, source: str, *target: str) -> dict[str, Any]:
+        """Run everything on a source, or all up to a stage, push it to an empty remote, and run nothing."""
         params = read_yaml(self.root / "profiles/smoke.yaml")
         params["data"]["source"] = source
         params["recipe"] = "filtered"
         params["caption"]["max_new_tokens"] = 2
         with (self.root / "params.yaml").open("w", encoding="utf-8") as file:
             YAML().dump(params, file)
-        repro = self.dvc("repro")
-        remote = self.root / "remotes" / source
+        repro = self.dvc("repro", *target)
+        remote = self.root / "remotes" / f"{source}-{len(target)}"
         self.dvc("remote", "add", "--force", "--default", "bench", str(remote))
-        self.dvc("push")
+        self.dvc("push", *(["prepare", *target] if target else []))
         pushed = [path for path in remote.rglob("*") if path.is_file()]
         return {
+            "source": kind,
+            "stages": f"up to {target[0]}" if target else "all",
             "source_files": sum(path.is_file() for path in (self.root / source).rglob("*")),
             "corpus_files": sum(path.is_file() for path in (self.root / "data/corpus").rglob("*")),
             "pushed_files": len(pushed),
             "pushed_mib": round(sum(path.stat().st_size for path in pushed) / 2**20),
             "repro_s": round(repro),
-            "noop_s": round(min(self.dvc("repro") for _ in range(3)), 1),
+            "noop_s": round(min(self.dvc("repro", *target) for _ in range(3)), 1),
         }
 
     def dvc(self, *arguments: str) -> float:

@@ -3,8 +3,8 @@
     python bench/sharing.py --rows 100000
 
 Makes a corpus of loose files and a project of its own, runs `prepare` and `explore` on it, pushes to a local folder,
-and asks `dvc repro` again. Then the same with the corpus exported as WebDataset, and there with the whole pipeline too, at
-the size of profiles/smoke.yaml with captions of two words. bench/README.md explains the columns.
+and asks `dvc repro` again. Then the same with the corpus exported as WebDataset, and there with the whole pipeline
+too, at the size of profiles/smoke.yaml with captions of two words. bench/README.md explains the columns.
 """
 
 import argparse

@@ -80,7 +80,7 @@ class Project:
         self.dvc("remote", "add", "--force", "--default", "bench", str(remote))
         self.dvc("push", *(["prepare", *target] if target else []))
         pushed = [path for path in remote.rglob("*") if path.is_file()]
-        return {
+        row = {
             "source": kind,
             "stages": f"up to {target[0]}" if target else "all",
             "source_files": sum(path.is_file() for path in (self.root / source).rglob("*")),
@@ -90,6 +90,8 @@ class Project:
             "repro_s": round(repro),
             "noop_s": round(min(self.dvc("repro", *target) for _ in range(3)), 1),
         }
+        print(row, flush=True)
+        return row
 
     def dvc(self, *arguments: str) -> float:
         """Seconds of a DVC command."""

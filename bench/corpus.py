@@ -33,7 +33,7 @@ from recap.runtime.timing import hardware
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("prepare", "explore", "process")
-COLUMNS = ("stage", "rows", "seconds", "rows_per_second", "peak_mib")
+COLUMNS = ("stage", "rows", "seconds", "rows_per_second", "peak_mib", "time_growth", "memory_growth")
 # What captions are made of.
 WORDS = Path(__file__).read_text(encoding="utf-8").split()
 
@@ -54,6 +54,7 @@ def main() -> None:
     for count in args.rows:
         with tempfile.TemporaryDirectory(prefix="recap-bench-") as folder:
             rows += measured_stages(Path(folder), count, args)
+    add_growth(rows)
     print_table(COLUMNS, rows)
     versions = {name: version(name) for name in ("pillow", "pyarrow", "py-data-juicer")}
     setting = {"side_px": args.side, "recipe": args.recipe.stem, "versions": versions}
@@ -77,6 +78,17 @@ def measured_stages(folder: Path, count: int, args: argparse.Namespace) -> Itera
                 "rows_per_second": rate,
                 "peak_mib": round(peak),
             }
+
+
+def add_growth(rows: list[dict[str, Any]]) -> None:
+    """By how much time and memory grew from a stage's size before, for each time that the rows did: 1 is linear."""
+    before: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if (last := before.get(row["stage"])) is not None:
+            times = row["rows"] / last["rows"]
+            row["time_growth"] = round(row["seconds"] / last["seconds"] / times, 2)
+            row["memory_growth"] = round(row["peak_mib"] / last["peak_mib"] / times, 2)
+        before[row["stage"]] = row
 
 
 def lay_out(folder: Path, count: int, side: int) -> None:

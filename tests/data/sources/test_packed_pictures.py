@@ -1,8 +1,7 @@
 """The pictures of the finetune set and of benchmarks in shards: resumed, stored once, or referred to."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from recap.data.corpus.images import BadImage, open_image, stored_image
 from recap.data.corpus.index import CorpusIndex, index_rows
 from recap.data.corpus.records import read_conversations
 from recap.data.sources import packing
-from recap.data.sources.packing import Packing
 from recap.data.sources.pictures import Terms
 from recap.data.sources.preparation import take_benchmark
 from recap.data.sources.rejections import Part
 from recap.data.sources.user_conversations import take_conversations
+from tests.packings import files, interrupted
 
 COUNT = 40
 
@@ -56,10 +55,6 @@ def terms(folder: Path, **more: Any) -> Terms:
     return Terms(work=folder / "work", **more)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
-
-
 @PARTS
 def test_every_picture_has_its_bytes_and_equal_ones_one_place(
     source: Path, tmp_path: Path, take: Take, suffix: str
@@ -72,21 +67,6 @@ def test_every_picture_has_its_bytes_and_equal_ones_one_place(
     rows = list(index_rows(tmp_path / "out/index.parquet"))
     assert len(rows) == COUNT and len({(row["shard"], row["offset"]) for row in rows}) == COUNT - 3
     assert {(row["width"], row["height"], row["format"], row["caption"]) for row in rows} == {(20, 10, "PNG", "")}
-
-
-@contextmanager
-def interrupted(after: int) -> Iterator[None]:
-    """The process ends, as far as a test can see, when so many pictures are taken in."""
-    add = Packing.add
-
-    def counted(self: Packing, *args: Any) -> None:
-        if self.rows_read == after:
-            raise KeyboardInterrupt
-        add(self, *args)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Packing, "add", counted)
-        yield
 
 
 @PARTS

@@ -8,7 +8,6 @@ import sys
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ from recap.data.corpus.images import BadImage, open_image, stored_image
 from recap.data.corpus.index import INDEX, CorpusIndex, index_rows
 from recap.data.formats.samples import Sample
 from recap.data.sources import examination
-from recap.data.sources.packing import Packing, pack
+from recap.data.sources.packing import pack
 from recap.data.sources.rejections import Part
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
+from tests.packings import files, interrupted
 
 SHARD_BYTES = 40_000
 
@@ -75,29 +75,10 @@ def rows(*, count: int = 60) -> Iterator[Sample | Fault]:
     return iter(given)
 
 
-@contextmanager
-def interrupted(after: int) -> Iterator[None]:
-    """The process ends, as far as a test can see, when so many rows are taken in."""
-    add = Packing.add
-
-    def counted(self: Packing, *args: Any) -> None:
-        if self.rows_read == after:
-            raise KeyboardInterrupt
-        add(self, *args)
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Packing, "add", counted)
-        yield
-
-
 def packed(folder: Path, source: Path, given: Iterator[Sample | Fault], **settings: Any) -> Part:
     for made in (folder, folder / "work"):
         made.mkdir(exist_ok=True, parents=True)
     return pack(given, source, folder, work=folder / "work", **({"shard_bytes": SHARD_BYTES, "workers": 1} | settings))
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
 
 
 def test_every_row_is_in_the_index_or_has_a_reason(source: Path, tmp_path: Path) -> None:

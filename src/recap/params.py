@@ -82,6 +82,7 @@ class ModelSource(Section):
 
 class ModelsParams(Section):
     captioner: ModelSource
+    aligner: ModelSource
     language_model: ModelSource
     vision_tower: ModelSource
     vision_tower_aux: ModelSource
@@ -104,7 +105,10 @@ class MachineParams(Section):
     gradient_checkpointing: bool
     pretrain_micro_batch_size: PositiveInt
     finetune_micro_batch_size: PositiveInt
-    caption_batch_size: PositiveInt
+    store: FolderPath
+    caption_batch_size: AutoOrPositiveInt
+    caption_threads: AutoOrPositiveInt
+    align_batch_size: PositiveInt
     answer_batch_size: PositiveInt
     process_workers: PositiveInt
     dataloader_workers: Annotated[int, Field(ge=0)]
@@ -124,20 +128,39 @@ class MGMParams(Section):
 
 
 class CaptionParams(Section):
-    prompt: str
+    prompts: Annotated[list[str], Field(min_length=1)]
+    candidates: PositiveInt
+    min_new_tokens: Annotated[int, Field(ge=0)]
     max_new_tokens: PositiveInt
     num_beams: PositiveInt
     do_sample: bool
     temperature: PositiveFloat
     top_p: Annotated[float, Field(gt=0, le=1)]
+    repetition_penalty: PositiveFloat
+    quantization: Literal["none", "8bit", "4bit"]
+    redraws: Annotated[int, Field(ge=0)]
+    language: str | None
     seed: Annotated[int, Field(ge=0)]
     max_failed: Percent
 
     @model_validator(mode="after")
-    def _sampling_is_not_beam_search(self) -> "CaptionParams":
+    def _decoding_is_possible(self) -> "CaptionParams":
         if self.do_sample and self.num_beams > 1:
             raise ValueError(f"do_sample is true, so num_beams must be 1, found {self.num_beams}")
+        if not self.do_sample and self.candidates > self.num_beams:
+            raise ValueError(
+                f"candidates is {self.candidates}, so do_sample must be true or num_beams at least that, "
+                f"found {self.num_beams}"
+            )
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(
+                f"max_new_tokens is {self.max_new_tokens}, so min_new_tokens must be at most that, found {self.min_new_tokens}"
+            )
         return self
+
+
+class AlignParams(Section):
+    choose: Literal["alignment", "itm", "novelty", "first"]
 
 
 class QualityParams(Section):
@@ -171,6 +194,7 @@ class FinetuneParams(TrainingParams):
     """LoRA's rate is `learning_rate`."""
 
     connector_learning_rate: PositiveFloat
+    caption_share: Annotated[float, Field(ge=0, lt=1)]
     val_rows: Annotated[int, Field(ge=0)]
     val_steps: PositiveInt
 
@@ -208,6 +232,7 @@ class Params(Section):
     machine: MachineParams
     mgm: MGMParams
     caption: CaptionParams
+    align: AlignParams
     quality: QualityParams
     pretrain: TrainingParams
     finetune: FinetuneParams

@@ -26,7 +26,7 @@ FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") 
 FROM_PRETRAIN = ["pretrain", *FROM_FINETUNE]
 FROM_SEED = ["process", *FROM_PRETRAIN]  # the processed corpus comes out the same, unless its recipe draws
 FROM_PROCESS = ["process", "quality", *FROM_PRETRAIN]
-ALL_STAGES = ["prepare", "explore", "check", "caption", *FROM_PROCESS]
+ALL_STAGES = ["prepare", "align@raw", "explore", "check", "caption", "align@blip2", *FROM_PROCESS]
 
 
 class Clone:

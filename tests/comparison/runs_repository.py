@@ -17,7 +17,7 @@ SKILL = {
     "blip2": {"textvqa": 0.72, "mmbench": 0.2, "gqa": 0.42},
 }
 BLANK = 0.1
-MODELS = ("captioner", "language_model", "vision_tower", "vision_tower_aux", "start")
+MODELS = ("captioner", "aligner", "language_model", "vision_tower", "vision_tower_aux", "start")
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -55,8 +55,9 @@ def lock(recipe: str, seed: int = 1) -> dict[str, Any]:
         "schema": "2.0",
         "stages": {
             "caption": stage("data/corpus", "models/captioner"),
+            "align@blip2": stage("data/corpus", "models/aligner"),
             "process": stage("data/corpus", f"recipes/{recipe}.yaml"),
-            "pretrain": stage("data/corpus", *(f"models/{name}" for name in MODELS[1:])),
+            "pretrain": stage("data/corpus", *(f"models/{name}" for name in MODELS[2:])),
             "finetune": stage("data/finetune"),
             "merge": {"cmd": "true", "outs": [{"path": "models/merged", "md5": f"model of {recipe} {seed}"}]},
             **{f"answer@{name}": stage(f"data/benchmarks/{name}", "models/merged") for name in SKILL[recipe]},

@@ -377,6 +377,7 @@ def test_other_answers_to_the_same_keys_are_not_paired(compare, copy):
         ("params.yaml", replaced("gqa: gqa", "gqa: other"), "parameter benchmarks.gqa (A: gqa, B: other)"),
         ("dvc.lock", replaced("md5 of models/vision_tower_aux", "x"), "base model vision_tower_aux (A: md5 of models"),
         ("dvc.lock", replaced("md5 of models/captioner", "x"), "captioner (A: md5 of models/captioner, B: x)"),
+        ("dvc.lock", replaced("md5 of models/aligner", "x"), "aligner (A: md5 of models/aligner, B: x)"),
         ("dvc.lock", replaced("md5 of data/corpus", "x"), "raw corpus (A: md5 of data/corpus, B: x)"),
         ("dvc.lock", replaced("md5 of data/finetune", "x"), "finetune set (A: md5 of data/finetune, B: x)"),
         (

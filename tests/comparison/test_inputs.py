@@ -4,7 +4,9 @@ from runs_repository import lock
 
 from recap.comparison.inputs import merged_model, recorded_inputs
 
-PARAMS = {f"models.{name}.path": f"models/{name}" for name in ("captioner", "language_model", "vision_tower")}
+PARAMS = {
+    f"models.{name}.path": f"models/{name}" for name in ("captioner", "aligner", "language_model", "vision_tower")
+}
 
 
 def test_hashes_of_a_run():
@@ -16,6 +18,7 @@ def test_hashes_of_a_run():
         "base model vision_tower_aux": "md5 of models/vision_tower_aux",
         "base model start": "md5 of models/start",
         "captioner": "md5 of models/captioner",
+        "aligner": "md5 of models/aligner",
         "raw corpus": "md5 of data/corpus",
         "finetune set": "md5 of data/finetune",
         "recipe file": "md5 of recipes/blip2.yaml",

@@ -6,9 +6,9 @@ from typing import Any
 
 BASE_MODELS = ("language_model", "vision_tower", "vision_tower_aux", "start")
 RECIPE_FILE = "recipe file"
-# What two recipes must share besides the benchmarks. The captioner and the raw corpus are among it: a recipe is what
+# What two recipes must share besides the benchmarks. Captioner, aligner and the raw corpus are among it: a recipe is what
 # one does with a corpus, and what another captioner writes of another corpus is no other recipe.
-SHARED = (*(f"base model {name}" for name in BASE_MODELS), "captioner", "raw corpus", "finetune set")
+SHARED = (*(f"base model {name}" for name in BASE_MODELS), "captioner", "aligner", "raw corpus", "finetune set")
 
 
 def benchmark_input(benchmark: str) -> str:
@@ -30,6 +30,7 @@ def recorded_inputs(lock: dict[str, Any], params: dict[str, Any]) -> dict[str, s
     stages: dict[str, Any] = lock.get("stages") or {}
     wanted = {f"base model {name}": ("pretrain", str(params.get(f"models.{name}.path"))) for name in BASE_MODELS}
     wanted["captioner"] = ("caption", str(params.get("models.captioner.path")))
+    wanted["aligner"] = ("align@blip2", str(params.get("models.aligner.path")))
     wanted["raw corpus"] = ("process", "data/corpus")
     wanted["finetune set"] = ("finetune", "data/finetune")
     wanted[RECIPE_FILE] = ("process", "recipes")

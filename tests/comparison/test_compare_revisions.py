@@ -426,7 +426,7 @@ def test_runs_of_one_side_are_compared_too(compare, copy):
 def test_a_revision_without_a_lock_is_not_known_to_be_comparable(compare, copy):
     git(copy, "rm", "-q", "dvc.lock")
     git(copy, "commit", "-qm", "no lock")
-    with pytest.raises(UserError, match=r"found 10 difference\(s\) .*B: not recorded"):
+    with pytest.raises(UserError, match=r"found 11 difference\(s\) .*B: not recorded"):
         compare("baseline", "blip2", folder=copy)
 
 

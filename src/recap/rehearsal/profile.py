@@ -16,8 +16,6 @@ from recap.training.batches import batch_plan, processes_to_start
 
 # A caption with its template; a conversation of some turns.
 USUAL_TEXT_TOKENS = {"pretrain": 60, "finetune": 128}
-# Where `machine.caption_batch_size` is auto.
-USUAL_CAPTION_BATCH = 32
 # A long question with its template: TextVQA's with the benchmark's OCR tokens.
 QUESTION_TOKENS = 200
 
@@ -73,12 +71,6 @@ class Profile:
         """
         asked: int = getattr(self.params.machine, f"{stage}_micro_batch_size")
         return batch_plan(self.training(stage).global_batch_size, asked, self.processes).micro_batch_size
-
-    @property
-    def caption_batch_size(self) -> int:
-        """Images that are captioned at a time; under auto, which never exceeds the memory, a usual number."""
-        asked = self.params.machine.caption_batch_size
-        return USUAL_CAPTION_BATCH if isinstance(asked, str) else asked
 
     def zero(self) -> Zero | None:
         """The ZeRO setting of training, if there is one."""

@@ -160,7 +160,7 @@ class Rehearsal:
     def caption(self) -> Rehearsed:
         """One batch of captions, as long as they may be."""
         profile, params = self.profile, self.profile.params
-        rows = self.rows or profile.caption_batch_size
+        rows = self.rows or params.machine.caption_batch_size
         captioner = steps.build_captioner(profile.captioner, params.caption, self.place, profile.dtype)
         reset_peak(self.device)
         pixels = steps.captioner_pixels(profile.captioner, self.place, rows)

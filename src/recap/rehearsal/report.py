@@ -43,7 +43,7 @@ def own_counts(profile: Profile) -> Iterator[Count]:
             yield training_count(profile, stage, micro_batch, tokens, checkpointing=machine.gradient_checkpointing)
     tokens = profile.longest_tokens
     yield Count("merge", f"one probe of {tokens} tokens, float32", count_merge(profile, tokens))
-    batch = profile.caption_batch_size
+    batch = machine.caption_batch_size
     yield Count("caption", f"{batch} images", count_caption(profile, batch))
     batch, tokens = machine.answer_batch_size, profile.answer_tokens
     yield Count("answer", f"{batch} questions of {tokens} tokens", count_answer(profile, batch, tokens))

@@ -66,7 +66,7 @@ def measured(folder: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
         _, processor = build_mgm(*parts, image_size_aux=side)
         trained = best_ms(partial(step_of(make(), samples, text=40), False), args.repeats) / samples
         for kind, images in sources.items():
-            encoder = RowEncoder(processor, images, "pad", MAX_LENGTH)
+            encoder = RowEncoder(processor, {"caption": images}, "pad", MAX_LENGTH)
             loaded = best_ms(partial(batch, encoder, chosen[:samples]), args.repeats) / samples
             rows.append(
                 {

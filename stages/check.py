@@ -60,7 +60,7 @@ def main() -> None:
                 trust_remote_code=device.trust_remote_code,
             )
             add_lora(model, lora)
-        encoder = RowEncoder(processor, args.finetune, finetune.image_aspect_ratio, mgm.max_length)
+        encoder = RowEncoder(processor, {"conversation": args.finetune}, finetune.image_aspect_ratio, mgm.max_length)
         rows, left_out = encoder.screen(
             conversation_examples(args.finetune / "train.json"), max_left_out=finetune.max_left_out
         )

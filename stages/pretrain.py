@@ -34,7 +34,7 @@ def main() -> None:
     with training_run("pretrain", args, sections, script=__file__) as training:
         model, processor = training.build_mgm()
         freeze_all_but_connectors(model)
-        result = training.fit(model, processor, caption_examples(args.data))
+        result = training.fit(model, processor, caption_examples(args.data), images={"caption": args.images})
         with whole_parameters(model):
             if is_rank_zero():
                 save_projector(model, args.projector)

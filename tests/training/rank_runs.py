@@ -46,7 +46,8 @@ STOPPED_IN = 3
 COMMON = TRAINING | {"global_batch_size": 8}
 PARAMS: dict[str, TrainingParams] = {
     "pretrain": TrainingParams(**COMMON),
-    "finetune": FinetuneParams(**COMMON, connector_learning_rate=0.005, val_rows=1, val_steps=4),
+    # A quarter of its samples are captions: 12 of 48.
+    "finetune": FinetuneParams(**COMMON, connector_learning_rate=0.005, caption_share=0.25, val_rows=1, val_steps=4),
 }
 LORA = LoraParams(r=4, alpha=8, dropout=0.0, target_modules=["q_proj", "v_proj", "down_proj"])
 
@@ -96,6 +97,7 @@ def run(world: World, folder: Path, stage: str, spread: str, dtype: str, how: st
                 "history": result.history,
                 "val_loss": result.metrics.get("val_loss"),
                 "kept": result.samples_kept,
+                "captions": result.metrics.get("by_source", {}).get("caption"),
                 "world_size": world_size(),
             }
             write_json(folder / "history.json", told)
@@ -125,11 +127,12 @@ def train(world: World, folder: Path, stage: str, compute: Compute) -> tuple[tor
         model = add_lora(base, LORA)
     else:
         freeze_all_but_connectors(base)
-    examples = conversation_examples(world.conversations) if stage == "finetune" else caption_examples(world.captions)
+    captions = caption_examples(world.captions)
+    rows = (conversation_examples(world.conversations), captions) if stage == "finetune" else (captions,)
     result = fit(
         model,
         encoder_for(processor, world.images),
-        examples,
+        *rows,
         stage=stage,
         params=PARAMS[stage],
         compute=compute,

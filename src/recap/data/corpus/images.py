@@ -124,6 +124,19 @@ def stored_image(index: CorpusIndex, name: str) -> bytes:
     return content
 
 
+def image_digest(root: str | Path, relative: str) -> str | None:
+    """The digest of a picture's bytes as they were taken, see `digest_of`; None if there is no such picture.
+
+    An index knows it without reading a picture; the arguments are those of `open_image`.
+    """
+    if (index := index_of(root)) is not None:
+        return place.digest if (place := index.place(relative)) is not None else None
+    try:
+        return digest_of(locate(root, relative).read_bytes())
+    except BadImage:
+        return None
+
+
 def decode_image(source: Path | BinaryIO, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode an image completely from a file or from bytes: see `open_image`.
 

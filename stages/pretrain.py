@@ -27,7 +27,7 @@ def main() -> None:
     from recap.models.mgm.projector import save_projector
     from recap.training.connectors import freeze_all_but_connectors
     from recap.training.dataset import caption_examples
-    from recap.training.ranks import is_rank_zero
+    from recap.runtime.ranks import is_rank_zero
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
 

@@ -18,7 +18,7 @@ from recap.runtime.errors import UserError
 from recap.runtime.scratch import fingerprint, scratch_dir
 from recap.training.compute import Compute
 from recap.training.provenance import decisive
-from recap.training.ranks import is_rank_zero
+from recap.runtime.ranks import is_rank_zero
 from recap.training.zero import read_zero_config
 
 MARKER = "complete.json"

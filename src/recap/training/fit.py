@@ -22,7 +22,7 @@ from recap.training.batches import batch_plan
 from recap.training.compute import Compute
 from recap.training.dataset import Example, RowEncoder, TrainingSamples
 from recap.training.provenance import provenance
-from recap.training.ranks import from_rank_zero, world_size
+from recap.runtime.ranks import from_rank_zero, world_size
 from recap.training.sampling import exposure, group_by_modality_length, row_order
 from recap.training.stability import stability
 from recap.training.trainable import cast_trained, trained

@@ -25,7 +25,7 @@ from recap.training.curves import CURVES, VALIDATION_CURVES, publish_curves
 from recap.training.dataset import Example, RowEncoder
 from recap.training.drop_path import set_drop_path
 from recap.training.fit import TrainingResult, fit
-from recap.training.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
+from recap.runtime.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
 from recap.training.replicas import built_once
 from recap.training.sampling import write_samples
 from recap.training.zero import prepare_deepspeed

@@ -154,7 +154,9 @@ def test_one_process_is_the_stage_itself(
 
 def test_another_stage_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["launch.py", "stages/merge.py"])
-    with pytest.raises(UserError, match=r"merge\.py: expected a stage for several processes, pretrain, finetune, caption"):
+    with pytest.raises(
+        UserError, match=r"merge\.py: expected a stage for several processes, pretrain, finetune, caption"
+    ):
         launch.main()
 
 

@@ -22,9 +22,9 @@ from typing import Any, NoReturn
 from recap.params import MACHINE, PARAMS_PATH, DeviceParams, MachineParams, load_params
 from recap.runtime.errors import UserError
 from recap.runtime.parentage import end_with_parent
+from recap.runtime.ranks import LAUNCHER_PID, TERMINATED
 from recap.runtime.stage import run
 from recap.training.batches import batch_plan, processes_to_start
-from recap.runtime.ranks import LAUNCHER_PID, TERMINATED
 
 TRAINING_STAGES = ("pretrain", "finetune")
 STAGES = (*TRAINING_STAGES, "caption")

@@ -26,14 +26,14 @@ def digests_of(root: Path, images: Sequence[str], *, threads: int) -> dict[str, 
         images: Names.
         threads: That read.
     """
+    index = index_of(root)
+    known = {} if index is None else index.digests
     with ThreadPoolExecutor(threads) as pool:
-        return dict(zip(images, pool.map(lambda image: _digest(root, image), images), strict=True))
+        found = pool.map(lambda image: known.get(image) or _digest(root, image), images)
+        return dict(zip(images, found, strict=True))
 
 
 def _digest(root: Path, image: str) -> str | Fault:
-    index = index_of(root)
-    if index is not None and (place := index.place(image)) is not None:
-        return place.digest
     try:
         return digest_of(_content(root, image))
     except BadImage as error:

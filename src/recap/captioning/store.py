@@ -46,7 +46,9 @@ DAMAGED_SHOWN = 20
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m recap.captioning.store", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m recap.captioning.store",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--store", type=Path, help="the file (default: machine.store of --params)")
     parser.add_argument("--params", type=Path, default=PARAMS_PATH)
@@ -72,7 +74,9 @@ def parse_args() -> argparse.Namespace:
     pruning.set_defaults(work=prune)
 
     verifying = commands.add_parser("verify", help="check the file and every result; exit code 1 on damage")
-    verifying.add_argument("--repair", action="store_true", help="drop damaged results: they are made anew when asked for")
+    verifying.add_argument(
+        "--repair", action="store_true", help="drop damaged results: they are made anew when asked for"
+    )
     verifying.set_defaults(work=verify)
     return parser.parse_args()
 
@@ -130,11 +134,13 @@ def verify(store: Store, args: argparse.Namespace) -> None:
         damaged += len(items)
     if problems:
         raise UserError(
-            f"{store.path}: expected a sound SQLite file, found {len(problems)} problem(s) of the file itself; `export` "
-            "what can still be read, then put a copy in its place or move it away: results are made anew"
+            f"{store.path}: expected a sound SQLite file, found {len(problems)} problem(s) of the file itself; "
+            "`export` what can still be read, then put a copy in its place or move it away: results are made anew"
         )
     if damaged and not args.repair:
-        raise UserError(f"{store.path}: expected sound results, found {damaged} damaged ones; `verify --repair` drops them")
+        raise UserError(
+            f"{store.path}: expected sound results, found {damaged} damaged ones; `verify --repair` drops them"
+        )
     print(f"{store.path}: sound" + (f", after {damaged} damaged results were dropped" if damaged else ""))
 
 
@@ -195,7 +201,9 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 def _line(settings: Held) -> str:
     used = f"{datetime.fromtimestamp(settings.used):%Y-%m-%d %H:%M}"
-    return f"{settings.digest[:SHORT]} {settings.kind}: {settings.results} results, {_bytes(settings.size)}, used {used}"
+    return (
+        f"{settings.digest[:SHORT]} {settings.kind}: {settings.results} results, {_bytes(settings.size)}, used {used}"
+    )
 
 
 def _size(store: Store) -> str:

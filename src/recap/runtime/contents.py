@@ -68,7 +68,7 @@ def _identity(path: Path) -> tuple[str, int, int, int]:
     return os.fsencode(path).decode("utf-8", "backslashreplace"), facts.st_size, facts.st_mtime_ns, facts.st_ino
 
 
-def _digest(path: Path, progress: tqdm) -> str:  # type: ignore[type-arg]
+def _digest(path: Path, progress: tqdm) -> str:
     digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as stream:
         while block := stream.read(BLOCK):

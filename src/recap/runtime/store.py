@@ -114,7 +114,7 @@ class Store:
         for item, value, digest in self._found(kind, settings, items, "item, value, digest"):
             if digest_of_text(value) != digest:
                 raise UserError(
-                    f"machine.store: {self.path}: expected the {kind} of {item} as it was written, found a damaged one; "
+                    f"machine.store: {self.path}: expected the {kind} of {item} as it was written, found it damaged; "
                     "`python -m recap.captioning.store verify --repair` drops what is damaged"
                 )
             found[item] = json.loads(value)
@@ -168,7 +168,7 @@ class Store:
 
     def _number(self, kind: str, settings: Mapping[str, Any]) -> int:
         """The settings' row, made if need be, and marked as used unless it is by now."""
-        digest, _ = _described(kind, settings)
+        digest = digest_of_settings(kind, settings)
         row = self.execute("SELECT id, used FROM settings WHERE digest = ?", (digest,))
         if row and row[0][1] > time.time() - USED_WITHIN_S:
             return int(row[0][0])
@@ -177,7 +177,7 @@ class Store:
 
     def _used(self, kind: str, settings: Mapping[str, Any]) -> int:
         """The settings' row within a transaction, made if need be, and marked as used now."""
-        digest, description = _described(kind, settings)
+        digest, description = digest_of_settings(kind, settings), _description(settings)
         row = self._connection.execute(
             "INSERT INTO settings (digest, kind, description, used) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (digest) DO UPDATE SET used = excluded.used RETURNING id",
@@ -209,7 +209,10 @@ class Store:
         self._connection.execute("PRAGMA synchronous = FULL")
 
     def _is_new(self) -> bool:
-        return not self._pragma("application_id") and not self._connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return (
+            not self._pragma("application_id")
+            and not self._connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        )
 
     def _pragma(self, name: str) -> int:
         return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
@@ -287,10 +290,13 @@ def _share_like_its_folder(path: Path) -> None:
         path.chmod(stat.S_IMODE(above.st_mode) & mask & ~0o1000 | 0o600 | (0o100 if path.is_dir() else 0))
 
 
-def _described(kind: str, settings: Mapping[str, Any]) -> tuple[str, str]:
-    """The digest of settings, and the settings as they are kept."""
-    description = json.dumps(settings, ensure_ascii=False, sort_keys=True)
-    return digest_of_text(f"{kind}\0{description}"), description
+def digest_of_settings(kind: str, settings: Mapping[str, Any]) -> str:
+    """What settings are called, 32 hexadecimal digits."""
+    return digest_of_text(f"{kind}\0{_description(settings)}")
+
+
+def _description(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, ensure_ascii=False, sort_keys=True)
 
 
 def digest_of_text(text: str) -> str:

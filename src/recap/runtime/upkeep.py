@@ -51,8 +51,8 @@ class Result:
 def inventory(store: Store) -> list[Held]:
     """What there is, the last used first."""
     rows = store.execute(
-        "SELECT s.digest, s.kind, s.description, count(r.item), coalesce(sum(length(CAST(r.value AS BLOB))), 0), s.used "
-        "FROM settings s LEFT JOIN results r ON r.settings = s.id GROUP BY s.id ORDER BY s.used DESC, s.id DESC"
+        "SELECT s.digest, s.kind, s.description, count(r.item), coalesce(sum(length(CAST(r.value AS BLOB))), 0), "
+        "s.used FROM settings s LEFT JOIN results r ON r.settings = s.id GROUP BY s.id ORDER BY s.used DESC, s.id DESC"
     )
     return [Held(digest, kind, json.loads(text), *numbers) for digest, kind, text, *numbers in rows]
 
@@ -112,7 +112,7 @@ def drop_items(store: Store, settings: Held, items: list[str]) -> None:
 
 
 def compact(store: Store) -> None:
-    """Give the space of what was dropped back to the disk; needs room for a second file meanwhile, and a quiet moment."""
+    """Give the space of what was dropped back to the disk; needs room for another file, and a moment without writers."""
     store.execute("VACUUM")
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from recap.params import FinetuneParams, TrainingParams
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
+from recap.runtime.ranks import from_rank_zero
 from recap.training.dataset import Example, RowEncoder
-from recap.training.ranks import from_rank_zero
 from recap.training.sampling import group_by_modality_length, mixed_order, row_order
 from recap.training.validation import hold_out
 

@@ -17,13 +17,13 @@ from torch import nn
 from recap.models.loading import dtype_name
 from recap.params import FinetuneParams, TrainingParams
 from recap.runtime.faults import Fault
+from recap.runtime.ranks import world_size
 from recap.training.arguments import training_arguments
 from recap.training.batches import BatchPlan, batch_plan
 from recap.training.compute import Compute
 from recap.training.dataset import Example, RowEncoder, TrainingSamples
 from recap.training.dealing import Deal, deal
 from recap.training.provenance import provenance
-from recap.training.ranks import world_size
 from recap.training.sampling import exposure, exposure_by_source
 from recap.training.stability import stability
 from recap.training.trainable import cast_trained, trained

@@ -26,7 +26,8 @@ from PIL import Image
 from tables import print_table
 from tqdm import tqdm
 
-from recap.io import write_json
+from recap.data.corpus.index import INDEX, index_rows
+from recap.io import write_json, write_jsonl
 from recap.params import read_yaml
 from recap.runtime.stage import run
 from recap.runtime.timing import hardware
@@ -69,6 +70,8 @@ def measured_stages(folder: Path, count: int, args: argparse.Namespace) -> Itera
     for stage in STAGES[: 1 + max(map(STAGES.index, args.stages))]:
         command = command_of(stage, values)
         seconds, peak = timed(command, folder)
+        if stage == "prepare":
+            write_raw_captions(folder / "data")
         if stage in args.stages:
             rate = round(count / seconds)
             yield {
@@ -109,6 +112,12 @@ def command_of(stage: str, values: dict[str, str]) -> list[str]:
     words = shlex.split(command.replace("recipes/" + values["recipe"], values["recipe"]))
     words = ["captions.jsonl" if word == "data/captions.jsonl" else word for word in words]
     return [sys.executable, str(ROOT / words[1]), *words[2:]]
+
+
+def write_raw_captions(data: Path) -> None:
+    """`raw_captions.jsonl` as `align@raw` leaves it where there is no aligner."""
+    rows = index_rows(data / "corpus" / INDEX, ["id", "image", "caption"])
+    write_jsonl(data / "raw_captions.jsonl", ({**row, "alignment": None} for row in rows))
 
 
 def timed(command: list[str], folder: Path) -> tuple[float, float]:

@@ -9,7 +9,6 @@ text tokenised, batch padded. bench/README.md explains the columns.
 import argparse
 import random
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import torch
 from corpus import command_of, lay_out, timed
+from repeats import quickest
 from tables import print_table
 from training import MIDDLE, TINY, middle_mgm, step_of, tiny_mgm
 
@@ -64,10 +64,10 @@ def measured(folder: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
     for (name, side, make), samples in MODELS.items():
         # Of a larger model only the pictures' size matters to the loader.
         _, processor = build_mgm(*parts, image_size_aux=side)
-        trained = best_ms(partial(step_of(make(), samples, text=40), False), args.repeats) / samples
+        trained = milliseconds(partial(step_of(make(), samples, text=40), False), args.repeats) / samples
         for kind, images in sources.items():
-            encoder = RowEncoder(processor, images, "pad", MAX_LENGTH)
-            loaded = best_ms(partial(batch, encoder, chosen[:samples]), args.repeats) / samples
+            encoder = RowEncoder(processor, {"caption": images}, "pad", MAX_LENGTH)
+            loaded = milliseconds(partial(batch, encoder, chosen[:samples]), args.repeats) / samples
             rows.append(
                 {
                     "model": name,
@@ -84,15 +84,9 @@ def batch(encoder: RowEncoder, examples: Sequence[Example]) -> dict[str, torch.T
     return encoder.collate([encoder.encode(example) for example in examples])
 
 
-def best_ms(work: Callable[[], Any], repeats: int) -> float:
-    """CPU milliseconds of the quickest of several turns, after one to warm up."""
-    work()
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return 1e3 * min(seconds)
+def milliseconds(work: Callable[[], Any], repeats: int) -> float:
+    """CPU milliseconds of the quickest of several turns."""
+    return 1e3 * quickest([work], repeats)[0].cpu
 
 
 if __name__ == "__main__":

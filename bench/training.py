@@ -7,13 +7,14 @@ and masks padding. Both forms run in one process, alternately; the best of sever
 """
 
 import argparse
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from repeats import quickest
 from tables import print_table
 from torch import nn
 from torch.nn import functional as F
@@ -162,19 +163,12 @@ def step_of(model: MGMForConditionalGeneration, samples: int, *, text: int) -> C
 
 
 def compare(name: str, work: Callable[[bool], Any], repeats: int) -> Row:
-    """Both forms alternately, after one turn to warm up; best CPU and wall seconds of each."""
-    best: dict[bool, tuple[float, float]] = {}
-    for repeat in range(repeats + 1):
-        for plain in (True, False):
-            wall, processor = time.perf_counter(), time.process_time()
-            work(plain)
-            spent = (time.process_time() - processor, time.perf_counter() - wall)
-            if repeat:
-                best[plain] = min(best.get(plain, spent), spent)
+    """Both forms alternately; CPU and wall seconds of the quickest turn of each."""
+    plain, recap = quickest([partial(work, True), partial(work, False)], repeats)
     row: Row = {"work": name}
-    for plain, label in ((True, "plain"), (False, "recap")):
-        row |= {f"{label}_cpu_s": round(best[plain][0], 3), f"{label}_wall_s": round(best[plain][1], 3)}
-    row["times"] = round(best[True][0] / best[False][0], 1)
+    for label, best in (("plain", plain), ("recap", recap)):
+        row |= {f"{label}_cpu_s": round(best.cpu, 3), f"{label}_wall_s": round(best.wall, 3)}
+    row["times"] = round(plain.cpu / recap.cpu, 1)
     print(f"{name}: {row['plain_cpu_s']} -> {row['recap_cpu_s']} CPU-seconds, {row['times']} times", flush=True)
     return row
 

@@ -38,7 +38,7 @@ def main() -> None:
     names = ("finetune", "lora", "mgm", "device", "benchmarks")
     finetune, lora, mgm, device, chosen = (load_params(name, args.params) for name in names)
 
-    from recap.captioning.blip2 import check_captioner
+    from recap.captioning.loading import check_captioner
     from recap.data.benchmarks.registry import BENCHMARKS
     from recap.io import read_json, write_json
     from recap.models.loading import pick_device, pick_dtype, readable_model
@@ -51,7 +51,7 @@ def main() -> None:
     with stage_timing(args.timing, "check") as timing:
         folders = (args.start_from, args.language_model, args.vision_tower, args.vision_tower_aux)
         with readable_model(args.captioner, "captioner"):
-            check_captioner(args.captioner)
+            check_captioner(args.captioner, trust_remote_code=device.trust_remote_code)
         with readable_model(args.start_from, "model to train"):
             model, processor = build_start(
                 *folders,
@@ -60,7 +60,7 @@ def main() -> None:
                 trust_remote_code=device.trust_remote_code,
             )
             add_lora(model, lora)
-        encoder = RowEncoder(processor, args.finetune, finetune.image_aspect_ratio, mgm.max_length)
+        encoder = RowEncoder(processor, {"conversation": args.finetune}, finetune.image_aspect_ratio, mgm.max_length)
         rows, left_out = encoder.screen(
             conversation_examples(args.finetune / "train.json"), max_left_out=finetune.max_left_out
         )

@@ -66,7 +66,7 @@ def main() -> None:
     with stage_timing(args.timing, "merge") as timing:
         seed_everything(seed)
         model, processor = base(torch.float32)
-        encoder = RowEncoder(processor, args.images, finetune.image_aspect_ratio, mgm.max_length)
+        encoder = RowEncoder(processor, {"conversation": args.images}, finetune.image_aspect_ratio, mgm.max_length)
         probes = pick_probes(
             conversation_examples(args.data), params.probes, encoder, max_left_out=finetune.max_left_out
         )

@@ -25,16 +25,16 @@ def main() -> None:
     sections = {name: load_params(name, args.params) for name in ("pretrain", "mgm", "device", "seed", "machine")}
 
     from recap.models.mgm.projector import save_projector
+    from recap.runtime.ranks import is_rank_zero
     from recap.training.connectors import freeze_all_but_connectors
     from recap.training.dataset import caption_examples
-    from recap.training.ranks import is_rank_zero
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
 
     with training_run("pretrain", args, sections, script=__file__) as training:
         model, processor = training.build_mgm()
         freeze_all_but_connectors(model)
-        result = training.fit(model, processor, caption_examples(args.data))
+        result = training.fit(model, processor, caption_examples(args.data), images={"caption": args.images})
         with whole_parameters(model):
             if is_rank_zero():
                 save_projector(model, args.projector)

@@ -52,6 +52,13 @@ TRAINING: dict[str, Any] = {
     "max_left_out": 1.0,
     "save_steps": 2,
 }
+# And what finetuning has besides.
+FINETUNING: dict[str, Any] = TRAINING | {
+    "connector_learning_rate": 0.01,
+    "caption_share": 0.0,
+    "val_rows": 1,
+    "val_steps": 2,
+}
 COLOURS = ("red", "green", "blue", "white", "black", "grey")
 
 
@@ -184,7 +191,7 @@ def run_folder(world: World, tmp_path: Path) -> Path:
 
 def encoder_for(processor: MGMProcessor, images: Path, max_length: int = 96) -> RowEncoder:
     """Rows as these tests train on them."""
-    return RowEncoder(processor, images, "pad", max_length)
+    return RowEncoder(processor, {"conversation": images, "caption": images}, "pad", max_length)
 
 
 def as_the_original(adapter: Path, folder: Path) -> None:

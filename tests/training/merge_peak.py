@@ -98,7 +98,7 @@ def main() -> None:
         model, processor = build_mgm(*parts, image_size_aux=32)
         proof = merge_and_prove(
             model,
-            Probes(rows, RowEncoder(processor, root, "pad", TOKENS)),
+            Probes(rows, RowEncoder(processor, {"conversation": root}, "pad", TOKENS)),
             rebuild=base,
             adapter=root / "adapter",
             merged=root / "merged",

@@ -25,6 +25,7 @@ from recap.io import read_json, write_json
 from recap.models.loading import DTYPES
 from recap.models.mgm.build import build_mgm
 from recap.params import FinetuneParams, LoraParams, TrainingParams
+from recap.runtime.ranks import is_rank_zero, joined, world_size
 from recap.runtime.seeding import seed_everything
 from recap.training import trainer as trainer_module
 from recap.training.compute import Compute
@@ -32,7 +33,6 @@ from recap.training.connectors import freeze_all_but_connectors
 from recap.training.dataset import caption_examples, conversation_examples
 from recap.training.fit import TrainingResult, fit
 from recap.training.lora import add_lora
-from recap.training.ranks import is_rank_zero, joined, world_size
 from recap.training.replicas import built_once
 from recap.training.trainable import trained
 from recap.training.trainer import ProgressBar, whole_parameters
@@ -46,7 +46,8 @@ STOPPED_IN = 3
 COMMON = TRAINING | {"global_batch_size": 8}
 PARAMS: dict[str, TrainingParams] = {
     "pretrain": TrainingParams(**COMMON),
-    "finetune": FinetuneParams(**COMMON, connector_learning_rate=0.005, val_rows=1, val_steps=4),
+    # A quarter of its samples are captions: 12 of 48.
+    "finetune": FinetuneParams(**COMMON, connector_learning_rate=0.005, caption_share=0.25, val_rows=1, val_steps=4),
 }
 LORA = LoraParams(r=4, alpha=8, dropout=0.0, target_modules=["q_proj", "v_proj", "down_proj"])
 
@@ -96,6 +97,7 @@ def run(world: World, folder: Path, stage: str, spread: str, dtype: str, how: st
                 "history": result.history,
                 "val_loss": result.metrics.get("val_loss"),
                 "kept": result.samples_kept,
+                "captions": result.metrics.get("by_source", {}).get("caption"),
                 "world_size": world_size(),
             }
             write_json(folder / "history.json", told)
@@ -125,11 +127,12 @@ def train(world: World, folder: Path, stage: str, compute: Compute) -> tuple[tor
         model = add_lora(base, LORA)
     else:
         freeze_all_but_connectors(base)
-    examples = conversation_examples(world.conversations) if stage == "finetune" else caption_examples(world.captions)
+    captions = caption_examples(world.captions)
+    rows = (conversation_examples(world.conversations), captions) if stage == "finetune" else (captions,)
     result = fit(
         model,
         encoder_for(processor, world.images),
-        examples,
+        *rows,
         stage=stage,
         params=PARAMS[stage],
         compute=compute,

@@ -35,6 +35,7 @@ def test_a_caption_is_one_turn_after_the_image(world: World) -> None:
             {"from": "human", "value": "<image>"},
             {"from": "gpt", "value": "a red sign that says 0"},
         ],
+        source="caption",
     )
 
 

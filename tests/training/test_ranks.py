@@ -64,6 +64,8 @@ def test_two_processes_train_as_one(alone: Path, ranks: Path, stage: str, spread
     one = read_json(alone / f"{stage}:ddp:float32:whole" / "history.json")
     two = read_json(ranks / f"{stage}:{spread}:float32:whole" / "history.json")
     assert (one["world_size"], two["world_size"], len(two["history"])) == (1, 2, STEPS)
+    assert one["captions"] == two["captions"]
+    assert stage == "pretrain" or two["captions"]["samples_seen"] == 12
     for expected, found in zip(one["history"], two["history"], strict=True):
         assert found["loss"] == pytest.approx(expected["loss"], abs=1e-5)
         assert found["grad_norm"] == pytest.approx(expected["grad_norm"], abs=1e-5)

@@ -1,14 +1,24 @@
 """The order of samples: fixed length, every row once per pass, no dependence on anything but the seed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from recap.runtime.errors import UserError
 from recap.training.dataset import Example
-from recap.training.sampling import exposure, group_by_modality_length, row_order, write_samples
+from recap.training.sampling import (
+    exposure,
+    exposure_by_source,
+    group_by_modality_length,
+    mixed_order,
+    row_order,
+    write_samples,
+)
 
 
 def row(number: int, length: int, *, pictured: bool) -> Example:
@@ -105,10 +115,59 @@ def test_longer_runs_begin_alike() -> None:
     assert short[:-4].tolist() == long[: len(short) - 4].tolist()
 
 
+def test_a_quarter_of_captions_is_every_fourth_sample() -> None:
+    """8 samples: 6 of the 4 conversations, 2 of the 3 captions, which are rows 4, 5, 6."""
+    order = mixed_order(4, 3, 8, 0.25, 42)
+    assert [sample >= 4 for sample in order] == [False, False, False, True] * 2
+    assert order[[0, 1, 2, 4, 5, 6]].tolist() == row_order(4, 6, 42).tolist()
+
+
+@given(
+    st.integers(1, 30),
+    st.integers(1, 30),
+    st.integers(2, 200),
+    st.floats(0, 1, exclude_min=True, exclude_max=True),
+    st.integers(0, 2**40),
+)
+def test_the_share_of_captions_is_exact_wherever_one_looks(
+    conversations: int, captions: int, samples: int, share: float, seed: int
+) -> None:
+    wanted = round(share * samples)
+    assume(0 < wanted < samples)
+    order = mixed_order(conversations, captions, samples, share, seed)
+    drawn = order[order >= conversations] - conversations
+    assert len(order) == samples and len(drawn) == wanted
+    # No caption again before each was there, and the conversations in the order that they have alone.
+    for start in range(0, wanted, captions):
+        turn = drawn[start : start + captions].tolist()
+        assert len(set(turn)) == len(turn) == min(captions, wanted - start)
+    assert order[order < conversations].tolist() == row_order(conversations, samples - wanted, seed).tolist()
+    so_far = np.concatenate([[0], np.cumsum(order >= conversations)])
+    for length in (1, min(7, samples), samples):
+        counts = so_far[length:] - so_far[: len(so_far) - length]
+        assert (np.abs(counts - length * wanted / samples) < 1).all()
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.05, 0), (0.95, 8)])
+def test_a_share_that_so_few_samples_cannot_have_is_refused(share: float, wanted: int) -> None:
+    with pytest.raises(UserError, match=rf"share of 8 samples .* found {share}, which is {wanted}; .* set 0"):
+        mixed_order(4, 3, 8, share, 42)
+
+
+def test_exposure_is_told_for_each_source() -> None:
+    rows = [row(0, 1, pictured=True), row(1, 1, pictured=True), replace(row(2, 1, pictured=True), source="caption")]
+    assert exposure_by_source(np.array([0, 2, 2, 0, 2]), rows) == {
+        "conversation": {"rows": 2, "samples_seen": 2, "unique_samples": 1, "epochs": 1.0},
+        "caption": {"rows": 1, "samples_seen": 3, "unique_samples": 1, "epochs": 3.0},
+    }
+
+
 def test_the_samples_of_every_step_are_on_record(tmp_path: Path) -> None:
-    write_samples(tmp_path / "new" / "samples.parquet", np.array([2, 0, 3, 1]), ROWS, 2)
+    rows = [*ROWS[:3], replace(ROWS[3], source="caption")]
+    write_samples(tmp_path / "new" / "samples.parquet", np.array([2, 0, 3, 1]), rows, 2)
     assert parquet.read_table(tmp_path / "new" / "samples.parquet").to_pydict() == {
         "step": [1, 1, 2, 2],
         "id": ["r2", "r0", "r3", "r1"],
         "image": ["2.png", "0.png", None, None],
+        "source": ["conversation", "conversation", "caption", "conversation"],
     }

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 from ruamel.yaml import YAML
 
 from .conftest import ROOT
@@ -25,7 +27,8 @@ COMMANDS = {
     "--samples data/pretrain_samples.parquet --left-out data/pretrain_left_out.jsonl "
     "--metrics metrics/pretrain.json --details details/pretrain.json "
     "--plots plots/pretrain --timing t1.json",
-    "finetune": f"--data data/train.json --images data {PARTS} --projector models/projector --adapter models/adapter "
+    "finetune": "--data data/train.json --images data --captions data/train.jsonl --caption-images data "
+    f"{PARTS} --projector models/projector --adapter models/adapter "
     "--samples data/finetune_samples.parquet --left-out data/finetune_left_out.jsonl "
     "--metrics metrics/finetune.json --details details/finetune.json "
     "--plots plots/finetune --timing t2.json",
@@ -111,7 +114,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     run_folder: Path, params_file: Path, tmp_path: Path, stage: str
 ) -> None:
     training = {"max_steps": 40, "save_steps": 5}
-    set_params(run_folder, pretrain=training, finetune=training)
+    set_params(run_folder, pretrain=training, finetune=training | {"caption_share": 0.25})
     if stage == "finetune":
         finish(start("pretrain", run_folder))
     twin = tmp_path / "twin"
@@ -138,6 +141,10 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
     timing = json.loads((run_folder / TIMINGS[stage]).read_text())
     assert timing["items"] == 160 and 60 <= timing["kept"] < 160
     assert timing["seconds"] > timing["seconds_this_process"] > 0
+    if stage == "finetune":
+        sources = parquet.read_table(run_folder / "data" / "finetune_samples.parquet")["source"].to_pylist()
+        seen = {source: found["samples_seen"] for source, found in results(run_folder, stage)["by_source"].items()}
+        assert seen == Counter(sources) == {"conversation": 120, "caption": 40}
 
 
 def wait_for_checkpoint(folder: Path, stage: str, number: int) -> None:
@@ -145,6 +152,17 @@ def wait_for_checkpoint(folder: Path, stage: str, number: int) -> None:
     while not list((folder / ".scratch").glob(f"{stage}/*/checkpoint-{number}/complete.json")):
         assert time.monotonic() < deadline, f"checkpoint-{number} of {stage} did not appear"
         time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_without_a_share_of_captions_their_file_is_not_read(run_folder: Path, params_file: Path) -> None:
+    set_params(run_folder, finetune={"max_steps": 2})
+    finish(start("pretrain", run_folder))
+    (run_folder / "data" / "train.jsonl").unlink()
+    said = finish(start("finetune", run_folder))
+    assert "samples of conversations" not in said
+    sources = parquet.read_table(run_folder / "data" / "finetune_samples.parquet")["source"].to_pylist()
+    assert sources == ["conversation"] * 8
 
 
 @pytest.mark.slow
@@ -187,6 +205,7 @@ def test_two_ranks_end_the_same_whichever_process_was_ended_on_the_way(
     if stage == "finetune":
         pytest.importorskip("deepspeed")
         finish(start("pretrain", run_folder))
+        set_params(run_folder, finetune={"caption_share": 0.25})
     training = {"max_steps": 20, "save_steps": 2, "global_batch_size": 8}
     set_params(run_folder, **{stage: training}, machine=TWO_RANKS | {"deepspeed": config and zero(config)})
     twin = tmp_path / "twin"

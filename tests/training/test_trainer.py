@@ -29,7 +29,7 @@ from recap.training.fit import TrainingResult, fit
 from recap.training.lora import add_lora
 from recap.training.trainable import trained
 
-from .conftest import IMAGE_SIZE_AUX, ROOT, TRAINING, World, encoder_for
+from .conftest import FINETUNING, IMAGE_SIZE_AUX, ROOT, TRAINING, World, encoder_for
 
 Parts = tuple[MGMForConditionalGeneration, MGMProcessor]
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def training_params(**changes: Any) -> TrainingParams:
 
 
 def finetune_params(**changes: Any) -> FinetuneParams:
-    return FinetuneParams(**(TRAINING | {"connector_learning_rate": 0.01, "val_rows": 1, "val_steps": 2} | changes))
+    return FinetuneParams(**(FINETUNING | changes))
 
 
 def compute(**changes: Any) -> Compute:
@@ -59,12 +59,14 @@ def run_fit(
     model: torch.nn.Module, processor: MGMProcessor, world: World, work: Path, **changes: Any
 ) -> TrainingResult:
     examples = changes.pop("examples", None) or caption_examples(world.captions)
+    captions = changes.pop("captions", ())
     params = changes.pop("params", None)
     spread = {name: changes.pop(name) for name in changes.keys() & Compute.__dataclass_fields__.keys()}
     return fit(
         model,
         encoder_for(processor, world.images),
         examples,
+        captions,
         stage="pretrain",
         params=params or training_params(**changes),
         compute=compute(**spread),

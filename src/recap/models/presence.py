@@ -84,7 +84,7 @@ def require_whole(folder: Path, what: str, *, tokenizer: bool = False) -> None:
         _require_tokenizer(folder, what)
 
 
-def index_of(folder: Path) -> Path | None:
+def shard_index(folder: Path) -> Path | None:
     """The file that says which tensor is in which shard, if there is one."""
     return next((path for index, _ in LAYOUTS if (path := folder / index).is_file()), None)
 

@@ -1,4 +1,4 @@
-"""Rows of a stage's training file as model inputs, in the order that the run was dealt.
+"""Rows of training files as model inputs, in the order that the run was dealt.
 
 In: `train.jsonl` (image-caption pairs) or `train.json` (LLaVA conversations). Out: per sample the processor's
 `input_ids`, `labels`, `pixel_values`, `pixel_values_aux`.
@@ -9,9 +9,10 @@ middle of a run can only stop it: to skip it would change every later step, and 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from recap.data.corpus.images import BadImage, open_image
+from recap.data.corpus.images import BadImage, image_digest, open_image
 from recap.data.corpus.records import read_conversations, read_corpus
 from recap.models.mgm.conversation import IGNORE_INDEX, IMAGE_TOKEN, LabelMismatch
 from recap.models.mgm.image_processing_mgm import AspectRatio
@@ -28,6 +29,9 @@ from recap.runtime.errors import UserError, one_line
 from recap.runtime.faults import Fault, first_of
 
 logger = logging.getLogger(__name__)
+
+# What a row is, and so which file it is from and which folder its image lies in.
+Source = Literal["conversation", "caption"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ class Example:
     id: str
     image: str | None
     conversations: list[dict[str, str]]
+    source: Source = "conversation"
 
 
 def caption_examples(path: str | Path) -> list[Example]:
@@ -51,6 +56,7 @@ def caption_examples(path: str | Path) -> list[Example]:
                 {"from": "human", "value": IMAGE_TOKEN},
                 {"from": "gpt", "value": record.caption},
             ],
+            source="caption",
         )
         for number, record in enumerate(read_corpus(path), start=1)
     ]
@@ -78,13 +84,13 @@ class RowEncoder:
 
     Attributes:
         processor: Tokenises the text and prepares the images.
-        images: The folder that image paths start from.
+        images: The folder that image paths start from, by what the rows are.
         image_aspect_ratio: "pad" or "square", see `MGMImageProcessor`.
         max_length: Tokens of a sample, image tokens included; longer ones are cut on the right.
     """
 
     processor: MGMProcessor
-    images: Path
+    images: Mapping[Source, Path]
     image_aspect_ratio: AspectRatio
     max_length: int
 
@@ -138,7 +144,7 @@ class RowEncoder:
             UserError: The image cannot be read; the message names the row.
         """
         try:
-            image = open_image(self.images, example.image) if example.image is not None else None
+            image = open_image(self.images[example.source], example.image) if example.image is not None else None
         except BadImage as error:
             raise UserError(
                 f"{example.where} (id {example.id}): {error.reason}: {error.detail}; run prepare again to reject it"
@@ -147,6 +153,10 @@ class RowEncoder:
             example.conversations, image, image_aspect_ratio=self.image_aspect_ratio, max_length=self.max_length
         )
         return inputs
+
+    def picture_of(self, example: Example) -> str | None:
+        """The digest of a row's picture, the same for the same bytes in any folder; None without one."""
+        return image_digest(self.images[example.source], example.image) if example.image is not None else None
 
     def collate(self, samples: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """Encoded rows as one batch."""

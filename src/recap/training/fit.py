@@ -17,17 +17,18 @@ from torch import nn
 from recap.models.loading import dtype_name
 from recap.params import FinetuneParams, TrainingParams
 from recap.runtime.faults import Fault
+from recap.runtime.ranks import world_size
 from recap.training.arguments import training_arguments
-from recap.training.batches import batch_plan
+from recap.training.batches import BatchPlan, batch_plan
 from recap.training.compute import Compute
 from recap.training.dataset import Example, RowEncoder, TrainingSamples
+from recap.training.dealing import Deal, deal
 from recap.training.provenance import provenance
-from recap.training.ranks import from_rank_zero, world_size
-from recap.training.sampling import exposure, group_by_modality_length, row_order
+from recap.training.sampling import exposure, exposure_by_source
 from recap.training.stability import stability
 from recap.training.trainable import cast_trained, trained
-from recap.training.trainer import History, train
-from recap.training.validation import Validation, hold_out
+from recap.training.trainer import History, Trained, train
+from recap.training.validation import Validation
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ def fit(
     model: nn.Module,
     encoder: RowEncoder,
     examples: Sequence[Example],
+    captions: Sequence[Example] = (),
     *,
     stage: str,
     params: TrainingParams,
@@ -72,6 +74,7 @@ def fit(
         model: Its trained parameters have `requires_grad`; they are made float32, whatever the others are.
         encoder: Makes model inputs of rows.
         examples: All rows of the training file.
+        captions: Rows that finetuning mixes in, see `recap.training.dealing`.
         stage: "pretrain" or "finetune", for the log.
         params: The section of the stage.
         compute: Device, precision and how the work is spread.
@@ -82,65 +85,84 @@ def fit(
         UserError: The batch cannot be cut, too many rows cannot train, a sample cannot be read, or the run diverges.
     """
     plan = batch_plan(params.global_batch_size, compute.micro_batch_size, world_size())
-    fit_to_train, left_out = screened_once(encoder, examples, max_left_out=params.max_left_out)
-    kept, validation = _part(fit_to_train, encoder, params, plan.micro_batch_size, compute.dataloader_workers)
-    order = row_order(len(kept), params.max_steps * params.global_batch_size, seed)
-    if params.group_by_modality_length:
-        order = group_by_modality_length(order, kept, params.global_batch_size)
-    samples = TrainingSamples(kept, order, encoder)
+    dealt = deal(encoder, examples, captions, params, seed)
     cast_trained(model)
     size = _size(model)
-    seen = exposure(order, len(kept))
+    _announce(stage, dealt, params, plan, compute, size)
+    done = train(
+        model,
+        TrainingSamples(dealt.rows, dealt.order, encoder),
+        encoder.collate,
+        training_arguments(params, compute, plan, output_dir=work, seed=seed),
+        params=params,
+        validation=_validation(dealt, encoder, params, plan, compute),
+        description=stage,
+    )
+    return TrainingResult(
+        rows=dealt.rows,
+        order=dealt.order,
+        history=done.history,
+        metrics=_metrics(done, dealt, params, plan, compute, size),
+        left_out=dealt.left_out,
+        samples_kept=done.steps_before * params.global_batch_size,
+        loading_percent=done.loading_percent,
+    )
+
+
+def _announce(
+    stage: str, dealt: Deal, params: TrainingParams, plan: BatchPlan, compute: Compute, size: dict[str, float]
+) -> None:
+    """Say what follows from parameters, rows and machine, before the work starts."""
     logger.info(
         "%s: %d rows (%d left out, %d held out), %d steps of %d samples (%d process(es) x %d at a time x %d) "
         "= %.2f epochs, %d trained parameters (%.2f %%), %s, %s",
-        *(stage, len(kept), len(left_out), len(fit_to_train) - len(kept), params.max_steps, params.global_batch_size),
-        *(plan.processes, plan.micro_batch_size, plan.accumulation_steps, seen["epochs"]),
+        *(stage, len(dealt.rows), len(dealt.left_out), dealt.held_out, params.max_steps, params.global_batch_size),
+        *(plan.processes, plan.micro_batch_size, plan.accumulation_steps, len(dealt.order) / len(dealt.rows)),
         *(size["trained_parameters"], size["trained_percent"]),
         *(compute.device, dtype_name(compute.dtype)),
     )
-    arguments = training_arguments(params, compute, plan, output_dir=work, seed=seed)
-    done = train(model, samples, encoder.collate, arguments, params=params, validation=validation, description=stage)
+    seen = exposure_by_source(dealt.order, dealt.rows)
+    if len(seen) > 1:
+        parts = [
+            f"{found['samples_seen']} of {source}s ({found['rows']} rows, {found['epochs']:.2f} epochs)"
+            for source, found in seen.items()
+        ]
+        logger.info("%s: of %d samples %s", stage, len(dealt.order), ", ".join(parts))
+
+
+def _validation(
+    dealt: Deal, encoder: RowEncoder, params: TrainingParams, plan: BatchPlan, compute: Compute
+) -> Validation | None:
+    """What the Trainer asks for the loss of the held-out rows, where there are any."""
+    if not dealt.validation or not isinstance(params, FinetuneParams):
+        return None
+    return Validation(
+        dealt.validation, encoder, plan.micro_batch_size, compute.dataloader_workers, steps=params.val_steps
+    )
+
+
+def _metrics(
+    done: Trained, dealt: Deal, params: TrainingParams, plan: BatchPlan, compute: Compute, size: dict[str, float]
+) -> dict[str, Any]:
     losses, norms = ([entry[key] for entry in done.history] for key in ("loss", "grad_norm"))
     metrics = {
         "steps": len(done.history),
         "samples_per_step": params.global_batch_size,
         "micro_batch_size": plan.micro_batch_size,
         "accumulation_steps": plan.accumulation_steps,
-        **seen,
-        "samples_with_image": sum(kept[row].image is not None for row in order),
-        "rows_left_out": len(left_out),
+        **exposure(dealt.order, len(dealt.rows)),
+        "samples_with_image": sum(dealt.rows[row].image is not None for row in dealt.order),
+        "rows_left_out": len(dealt.left_out),
         **size,
         **stability(losses, norms, max_grad_norm=params.max_grad_norm),
         **provenance(compute.device, compute.dtype),
     }
     if isinstance(params, FinetuneParams):
-        metrics["rows_held_out"] = len(fit_to_train) - len(kept)
-        metrics["val_rows"] = len(validation.rows) if validation else 0
+        metrics["by_source"] = exposure_by_source(dealt.order, dealt.rows)
+        metrics["rows_held_out"] = dealt.held_out
+        metrics["val_rows"] = len(dealt.validation)
         metrics["val_loss"] = done.validation[-1]["val_loss"] if done.validation else None
-    kept_before = done.steps_before * params.global_batch_size
-    return TrainingResult(kept, order, done.history, metrics, left_out, kept_before, done.loading_percent)
-
-
-def _part(
-    examples: Sequence[Example], encoder: RowEncoder, params: TrainingParams, batch_size: int, workers: int
-) -> tuple[list[Example], Validation | None]:
-    """The rows to train on, and the held-out ones where the stage has any."""
-    if not isinstance(params, FinetuneParams):
-        return list(examples), None
-    training, held_out = hold_out(examples, params.val_rows)
-    if len(held_out) < params.val_rows:
-        logger.info("val_rows: %d of the %d asked for can be held out", len(held_out), params.val_rows)
-    return training, Validation(held_out, encoder, batch_size, workers, params.val_steps) if held_out else None
-
-
-def screened_once(
-    encoder: RowEncoder, examples: Sequence[Example], *, max_left_out: float
-) -> tuple[list[Example], list[Fault]]:
-    """`RowEncoder.screen`, by one process for all: only what is left out travels, which is little."""
-    left_out = from_rank_zero(lambda: encoder.screen(examples, max_left_out=max_left_out)[1])
-    names = {fault.where for fault in left_out}
-    return [example for example in examples if example.where not in names], left_out
+    return metrics
 
 
 def _size(model: nn.Module) -> dict[str, float]:

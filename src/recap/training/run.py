@@ -16,16 +16,16 @@ from recap.models.mgm.start import build_start
 from recap.models.start_kinds import kind_of
 from recap.params import MACHINE, FinetuneParams
 from recap.runtime.holding import held
+from recap.runtime.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
 from recap.runtime.scratch import discard, discard_unheld
 from recap.runtime.seeding import seed_everything
 from recap.runtime.timing import Timing
 from recap.training.checkpoints import checkpoint_folder
 from recap.training.compute import Compute, compute_for
 from recap.training.curves import CURVES, VALIDATION_CURVES, publish_curves
-from recap.training.dataset import Example, RowEncoder
+from recap.training.dataset import Example, RowEncoder, Source
 from recap.training.drop_path import set_drop_path
 from recap.training.fit import TrainingResult, fit
-from recap.training.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
 from recap.training.replicas import built_once
 from recap.training.sampling import write_samples
 from recap.training.zero import prepare_deepspeed
@@ -65,14 +65,23 @@ class TrainingRun:
         set_drop_path(model.model.vision_tower_aux, self.sections[self.stage].drop_path)
         return model, processor
 
-    def fit(self, model: nn.Module, processor: MGMProcessor, examples: Sequence[Example]) -> TrainingResult:
-        """Train what has `requires_grad` in place; see `recap.training.fit.fit`."""
+    def fit(
+        self,
+        model: nn.Module,
+        processor: MGMProcessor,
+        examples: Sequence[Example],
+        captions: Sequence[Example] = (),
+        *,
+        images: Mapping[Source, Path],
+    ) -> TrainingResult:
+        """Train what has `requires_grad` in place; see `recap.training.fit.fit`, and `RowEncoder` for `images`."""
         params = self.sections[self.stage]
-        encoder = RowEncoder(processor, self.args.images, params.image_aspect_ratio, self.sections["mgm"].max_length)
+        encoder = RowEncoder(processor, images, params.image_aspect_ratio, self.sections["mgm"].max_length)
         return fit(
             model,
             encoder,
             examples,
+            captions,
             stage=self.stage,
             params=params,
             compute=self.compute,

@@ -262,6 +262,7 @@ def train(
         UserError: A loss or gradient norm is not finite, or a sample cannot be read.
     """
     checkpoint = _resumable(arguments)
+    termination = SaveOnTermination()
     trainer = TrainedPartTrainer(
         model=model,
         args=arguments,
@@ -275,20 +276,14 @@ def train(
             ProgressBar(description),
             OwnRandomStream(),
             CompletionMarker(),
-            termination := SaveOnTermination(),
+            termination,
             *([ValidationSchedule(validation.steps)] if validation else []),
         ],
     )
     trainer.remove_callback(PrinterCallback)
     start = time.perf_counter()
-    try:
+    with _failures_in_one_line(trainer):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except UserError as error:
-        # A DataLoader worker hands its exception on as the text of a traceback that ends with the message.
-        raise UserError(str(error).strip().rsplit(f"{UserError.__name__}: ", 1)[-1]) from None
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise_if_disk_is_full(error, Path(str(arguments.output_dir)), trainer.state.global_step)
-        raise
     if termination.stopped_at is not None:
         termination.exit()
     loading_percent = 100 * trainer.seconds_loading / (time.perf_counter() - start)
@@ -312,6 +307,19 @@ def _resumable(arguments: TrainingArguments) -> Path | None:
     if checkpoint is not None:
         logger.info("going on from %s", checkpoint.name)
     return checkpoint
+
+
+@contextlib.contextmanager
+def _failures_in_one_line(trainer: Trainer) -> Iterator[None]:
+    """Say what is wrong with a sample, or that the disk is full, as the user is to read it."""
+    try:
+        yield
+    except UserError as error:
+        # A DataLoader worker hands its exception on as the text of a traceback that ends with the message.
+        raise UserError(str(error).strip().rsplit(f"{UserError.__name__}: ", 1)[-1]) from None
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise_if_disk_is_full(error, Path(str(trainer.args.output_dir)), trainer.state.global_step)
+        raise
 
 
 @contextlib.contextmanager

@@ -17,7 +17,8 @@ from recap.data.corpus.references import Links, Unresolved, resolve
 from recap.runtime.errors import one_line
 from recap.runtime.faults import Unusable
 
-# Pillow's own limit against decompression bombs: a quarter of a gigabyte of RGB.
+# Width times height above which an image is refused before it is decoded: Pillow's own limit against decompression
+# bombs, a quarter of a gigabyte of RGB.
 MAX_PIXELS = 89_478_485
 
 # Longer side to shorter. Of a thinner picture nothing is left when its longer side is brought to what a model sees, and
@@ -83,16 +84,12 @@ def locate(root: str | Path, relative: str, *, links_may_leave: bool = True, lin
     return path
 
 
-def open_image(
-    root: str | Path, relative: str, *, max_pixels: int = MAX_PIXELS, links_may_leave: bool = True
-) -> Image.Image:
+def open_image(root: str | Path, relative: str) -> Image.Image:
     """Decode an image completely.
 
     Args:
         root: The folder that `relative` starts from; where it holds a corpus's index, pictures come from its shards.
         relative: Path below it, as a row gives it.
-        max_pixels: Width times height above which the image is refused before it is decoded.
-        links_may_leave: See `locate`.
 
     Returns:
         RGB, 8 bits a channel, EXIF orientation applied, transparent parts on white, 16-bit and float pixels scaled
@@ -102,8 +99,8 @@ def open_image(
         BadImage: With one of its reasons.
     """
     if (index := index_of(root)) is not None:
-        return decode_image(io.BytesIO(stored_image(index, relative)), repr(relative), max_pixels=max_pixels)
-    return decode_image(locate(root, relative, links_may_leave=links_may_leave), repr(relative), max_pixels=max_pixels)
+        return decode_image(io.BytesIO(stored_image(index, relative)), repr(relative))
+    return decode_image(locate(root, relative), repr(relative))
 
 
 def stored_image(index: CorpusIndex, name: str) -> bytes:
@@ -124,7 +121,20 @@ def stored_image(index: CorpusIndex, name: str) -> bytes:
     return content
 
 
-def decode_image(source: Path | BinaryIO, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def image_digest(root: str | Path, relative: str) -> str | None:
+    """The digest of a picture's bytes as they were taken, see `digest_of`; None if there is no such picture.
+
+    An index knows it without reading a picture; the arguments are those of `open_image`.
+    """
+    if (index := index_of(root)) is not None:
+        return place.digest if (place := index.place(relative)) is not None else None
+    try:
+        return digest_of(locate(root, relative).read_bytes())
+    except BadImage:
+        return None
+
+
+def decode_image(source: Path | BinaryIO, name: str) -> Image.Image:
     """Decode an image completely from a file or from bytes: see `open_image`.
 
     Raises:
@@ -132,9 +142,9 @@ def decode_image(source: Path | BinaryIO, name: str, *, max_pixels: int = MAX_PI
     """
     try:
         with Image.open(source, formats=FORMATS) as image:
-            if image.width * image.height > max_pixels:
+            if image.width * image.height > MAX_PIXELS:
                 size = f"{image.width}x{image.height}"
-                raise BadImage("image_too_large", f"{name}: {size}, at most {max_pixels} pixels are allowed")
+                raise BadImage("image_too_large", f"{name}: {size}, at most {MAX_PIXELS} pixels are allowed")
             if max(image.size) > MAX_ASPECT_RATIO * min(image.size):
                 size = f"{image.width}x{image.height}"
                 raise BadImage(

@@ -14,6 +14,7 @@ out of the middle, or none at all.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -92,6 +93,12 @@ class CorpusIndex:
         """The names of the pictures, in the order of their first rows."""
         return list(self._rows)
 
+    @property
+    def digests(self) -> dict[str, str | None]:
+        """The pictures' digests by name, in that order; None where there is no picture of the name."""
+        digests = self._table["digest"].to_pylist()
+        return {name: digests[row] for name, row in self._rows.items()}
+
     def place(self, name: str) -> Place | None:
         """Where the picture of this name lies; None if there is none."""
         if (row := self._rows.get(name)) is None or self._table["shard"][row].as_py() is None:
@@ -129,23 +136,18 @@ def _cached(folder: Path, _changed: int) -> CorpusIndex:
     return CorpusIndex(folder)
 
 
-def index_rows(path: str | Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+def index_rows(path: str | Path, columns: Sequence[str] = SCHEMA.names) -> Iterator[dict[str, Any]]:
     """The rows of an index in order, some thousands in memory at a time; `fields` is parsed.
 
     Raises:
         UserError: There is no index, or it is damaged.
     """
-    try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=columns):
-                for row in batch.to_pylist():
-                    if "fields" in row:
-                        row["fields"] = json.loads(row["fields"])
-                    yield row
-    except FileNotFoundError:
-        raise UserError(f"{path}: expected a corpus's index, found nothing; run prepare") from None
-    except pyarrow.ArrowInvalid as error:
-        raise UserError(f"{path}: expected a corpus's index: {error}; run prepare") from None
+    with _readable(path, columns), parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=list(columns)):
+            for row in batch.to_pylist():
+                if "fields" in row:
+                    row["fields"] = json.loads(row["fields"])
+                yield row
 
 
 def index_table(path: str | Path, columns: Sequence[str]) -> pyarrow.Table:
@@ -154,9 +156,16 @@ def index_table(path: str | Path, columns: Sequence[str]) -> pyarrow.Table:
     Raises:
         UserError: There is no index, it is damaged, or it lacks a column.
     """
+    with _readable(path, columns):
+        return parquet.read_table(path, columns=list(columns))
+
+
+@contextmanager
+def _readable(path: str | Path, columns: Sequence[str]) -> Iterator[None]:
+    """Say in one line that an index is not there, or not whole, while the body reads it."""
     wanted = f"{path}: expected an index with {', '.join(columns)}"
     try:
-        return parquet.read_table(path, columns=list(columns))
+        yield
     except FileNotFoundError:
         raise UserError(f"{wanted}, found nothing; rerun prepare") from None
     except (pyarrow.ArrowInvalid, OSError) as error:

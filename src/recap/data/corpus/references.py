@@ -121,27 +121,30 @@ def _nearest(root: Path, relative: str, shown: str) -> str:
     """
     taken = PurePosixPath()
     *folders, name = PurePosixPath(relative).parts or ("",)
-    for folder in folders:
+    for depth, folder in enumerate(folders, start=1):
         entries = _entries(root / taken)
         fitting = entries.same(folder)
         if len(fitting) != 1:
-            near = fitting or entries.like(folder)
-            raise Unresolved("missing_image", f"{shown}: no such file below {root}{_named(taken, near)}")
+            rest = PurePosixPath(*folders[depth:], name)
+            near = [taken / entry / rest for entry in fitting or entries.like(folder)]
+            raise Unresolved("missing_image", f"{shown}: no such file below {root}{_named(root, near)}")
         taken /= fitting[0]
     entries = _entries(root / taken)
     fitting = entries.same(name)
     fitting = [entry for entry in fitting if (root / taken / entry).is_file()] or entries.same_stem(name)
     if len(fitting) == 1 and (root / taken / fitting[0]).is_file():
         return (taken / fitting[0]).as_posix()
-    near = [(taken / entry).as_posix() for entry in fitting or entries.like(name)]
+    near = [taken / entry for entry in fitting or entries.like(name)]
     if not near:
         # Paths that start at another folder are the usual case.
-        near = [where for where in (name, f"images/{name}") if where != relative and (root / where).is_file()]
-    raise Unresolved("missing_image", f"{shown}: no such file below {root}{_named(PurePosixPath(), near)}")
+        near = [where for where in map(PurePosixPath, (name, f"images/{name}")) if where.as_posix() != relative]
+    raise Unresolved("missing_image", f"{shown}: no such file below {root}{_named(root, near)}")
 
 
-def _named(folder: PurePosixPath, near: list[str]) -> str:
-    return f"; nearest: {', '.join((folder / entry).as_posix() for entry in near[:3])}" if near else ""
+def _named(root: Path, near: list[PurePosixPath]) -> str:
+    """The first of the paths that are files, for a message: a folder is no image."""
+    files = [path.as_posix() for path in near if (root / path).is_file()]
+    return f"; nearest: {', '.join(files[:3])}" if files else ""
 
 
 class _Entries:

@@ -36,13 +36,13 @@ def check_folder(folder: Path, base: Path | None = None) -> tuple[str, Findings]
     Raises:
         UserError: It is no folder, or of no kind that is known here.
     """
-    kind = kind_of(folder)
+    kind = folder_kind(folder)
     findings = Findings()
     KINDS[kind](folder, findings, base)
     return kind, findings
 
 
-def kind_of(folder: Path) -> str:
+def folder_kind(folder: Path) -> str:
     """One of `KINDS`, by the files that only that kind has.
 
     Raises:

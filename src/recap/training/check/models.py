@@ -10,7 +10,7 @@ from recap.models.mgm.configuration_mgm import MGMConfig
 from recap.models.mgm.convert import problems_of, read_original
 from recap.models.mgm.mismatch import mismatches, shapes, shortened
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
-from recap.models.presence import index_of
+from recap.models.presence import shard_index
 from recap.training.check.findings import Findings
 from recap.training.check.original import Published, published_quirks
 from recap.training.check.tensors import SHOWN, shard_problems, survey
@@ -52,7 +52,7 @@ def check_published(folder: Path, findings: Findings, base: Path | None) -> None
             "tensors", shortened(found.problems, SHOWN) + shortened(problems, SHOWN), otherwise=found.summary()
         )
     try_model(findings, lambda: model_of(original), "as the converter reads it")
-    index = index_of(folder)
+    index = shard_index(folder)
     findings.of_original(
         published_quirks(
             Published(

@@ -12,7 +12,7 @@ from recap.models.loading import dtype_name
 from recap.models.mgm.checkpoint import read_tensors, weight_files
 from recap.models.mgm.connectors import CONNECTORS, MGMMiningProjector, multimodal_projector
 from recap.models.mgm.mismatch import mismatches, shortened
-from recap.models.presence import index_of
+from recap.models.presence import shard_index
 from recap.runtime.errors import UserError
 
 SHOWN = 3  # problems of one kind that are named
@@ -60,7 +60,7 @@ def survey(tensors: Iterable[tuple[str, torch.Tensor]]) -> Survey:
 def shard_problems(folder: Path) -> list[str]:
     """Files that are missing or damaged, and tensors that lie elsewhere than the index says."""
     files = weight_files(folder)
-    weight_map: dict[str, str] = read_json(index)["weight_map"] if (index := index_of(folder)) else {}
+    weight_map: dict[str, str] = read_json(index)["weight_map"] if (index := shard_index(folder)) else {}
     problems = []
     for file in files:
         try:

@@ -1,31 +1,53 @@
 """What `quality` puts under plots/: CSV for `dvc plots`, PNG for people."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from recap.data.corpus.records import Record
-from recap.data.statistics.charts import comparison_chart, word_chart
-from recap.data.statistics.comparison import INDICES
+import numpy as np
+
+from recap.data.statistics.aligned import AlignedCorpus
+from recap.data.statistics.charts import comparison_chart, overlaid_chart, word_chart
+from recap.data.statistics.comparison import NO_ALIGNER, SIDES
 from recap.data.statistics.text import word_histogram
 from recap.io import atomic_path
+
+MEASURES = {
+    "mattr": "MATTR",
+    "mtld": "MTLD",
+    "hdd": "HD-D",
+    "maas": "Maas a\u00b2 (lower: more diverse)",
+    "distinct_1": "distinct-1",
+    "distinct_2": "distinct-2",
+    "distinct_3": "distinct-3",
+    "compression_ratio": "compression ratio (lower)",
+    "self_repetition": "self-repetition (lower)",
+    "self_bleu": "self-BLEU (lower)",
+    "duplicate_caption_percent": "duplicates, %",
+    "near_duplicate_caption_percent": "near duplicates, %",
+    "words_mean": "words",
+    "too_short_percent": "too short, %",
+    "repetitive_percent": "repetitive, %",
+    "alignment": "alignment (cosine)",
+}
+"""What the chart shows, in order."""
+
+BIN = 0.02
+"""Width of the bins of cosines."""
 
 
 def write_word_histograms(path: str | Path, histograms: Mapping[str, Sequence[float]]) -> None:
     """Write `words,<name>,...`: percent of captions by number of words, one column per corpus, no gaps."""
-    with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["words", *histograms])
-        for number, shares in enumerate(zip_longest(*histograms.values(), fillvalue=0.0)):
-            writer.writerow([number, *(round(share, 6) for share in shares)])
+    shares = zip_longest(*histograms.values(), fillvalue=0.0)
+    _write_csv(path, ["words", *histograms], ([number, *row] for number, row in enumerate(shares)))
 
 
 def plot_comparison(
-    folder: str | Path, before: Sequence[Record], after: Sequence[Record], facts: Mapping[str, Any]
+    folder: str | Path, before: AlignedCorpus, after: AlignedCorpus, facts: Mapping[str, Any]
 ) -> None:
-    """Write words.csv, words.png and indices.png.
+    """Write words, indices and alignment, as .csv and .png.
 
     Args:
         folder: Written whole.
@@ -33,14 +55,54 @@ def plot_comparison(
         after: The corpus after it.
         facts: Of `comparison.compare_corpora`.
     """
-    words = {
-        name: word_histogram([record.caption for record in records])
-        for name, records in (("before", before), ("after", after))
-    }
-    pairs = {name.replace("_", " "): (facts["before"][name], facts["after"][name]) for name in INDICES}
-    sizes = f"diversity on {facts['sample_rows']} captions, {facts['sample_tokens']} tokens each"
+    corpora = dict(zip(SIDES, (before, after), strict=True))
+    words = {name: word_histogram(record.caption for record in corpus.records) for name, corpus in corpora.items()}
+    sizes = (
+        f"means of all rows; diversity and duplicates on {facts['subsamples']} x {facts['sample_tokens']} tokens, or "
+        f"{facts['sample_rows']} captions; {facts['confidence_percent']:g} % intervals"
+    )
     with atomic_path(folder) as draft:
         draft.mkdir()
         write_word_histograms(draft / "words.csv", words)
         word_chart(draft / "words.png", words, "Words in a caption, before and after processing")
-        comparison_chart(draft / "indices.png", pairs, f"Captions before and after processing\n({sizes})")
+        _write_csv(draft / "indices.csv", ["measure", "side", "value", "low", "high"], _estimates(facts))
+        comparison_chart(
+            draft / "indices.png", facts, MEASURES, f"Captions before and after processing, and the change\n({sizes})"
+        )
+        _plot_alignment(draft, corpora)
+
+
+def _estimates(facts: Mapping[str, Any]) -> Iterable[list[Any]]:
+    for name in MEASURES:
+        for side in (*SIDES, "change"):
+            estimate = facts[side][name]
+            yield [name, side, *(estimate[key] for key in ("value", "low", "high"))]
+
+
+def _plot_alignment(folder: Path, corpora: Mapping[str, AlignedCorpus]) -> None:
+    """Write alignment.csv, percent of the captions with a score by cosine in bins of `BIN`, and alignment.png."""
+    scores = {name: corpus.alignment[np.isfinite(corpus.alignment)] for name, corpus in corpora.items()}
+    every = np.concatenate(list(scores.values()))
+    title, edges, shares = f"How well captions fit their pictures: {NO_ALIGNER}", np.array([-1.0, 1.0]), {}
+    rows: list[list[Any]] = [[NO_ALIGNER, 0.0, 0.0]]
+    if len(every):
+        title = "How well captions fit their pictures, before and after processing"
+        # In whole bins, so that two runs can be laid over one another.
+        edges = BIN * np.arange(np.floor(every.min() / BIN), np.floor(every.max() / BIN) + 2)
+        shares = {
+            name: 100 * np.histogram(values, edges)[0] / max(len(values), 1) for name, values in scores.items()
+        }
+        rows = [
+            [round(float(low), 2), *map(float, row)] for low, *row in zip(edges[:-1], *shares.values(), strict=True)
+        ]
+    _write_csv(folder / "alignment.csv", ["cosine", *corpora], rows)
+    overlaid_chart(
+        folder / "alignment.png", edges.tolist(), shares, title=title, xlabel="cosine of caption and picture"
+    )
+
+
+def _write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([round(value, 6) if isinstance(value, float) else value for value in row] for row in rows)

@@ -1,0 +1,78 @@
+"""Captions that say, or nearly say, what an earlier one does: found in time that grows with the rows, not their pairs."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy
+import pandas
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from recap.data.processing.juicer import HashKeys, load_ops
+from recap.data.statistics.text import count_duplicates, percent
+
+SHINGLE = 5
+NEARLY = {"tokenization": "character", "window_size": SHINGLE, "num_permutations": 128, "jaccard_threshold": 0.7}
+"""Captions are nearly the same when seven in ten of their runs of five characters are (MinHash finds most of these)."""
+
+Bools = numpy.ndarray[Any, numpy.dtype[numpy.bool_]]
+Hashes = numpy.ndarray[Any, numpy.dtype[numpy.uint64]]
+Ints = numpy.ndarray[Any, numpy.dtype[numpy.int64]]
+
+
+def describe_duplicates(captions: Sequence[str]) -> dict[str, float | None]:
+    """Percent (0-100) of captions that equal an earlier one, and of those that differ from one little or not at all."""
+    return {
+        "duplicate_caption_percent": percent(count_duplicates(captions), len(captions)),
+        "near_duplicate_caption_percent": percent(
+            int(nearly_the_same(pandas.Series(captions, dtype=object)).sum()), len(captions)
+        ),
+    }
+
+
+def nearly_the_same(captions: pandas.Series) -> Bools:
+    """Which captions nearly say what an earlier one does, shape (rows,): what `document_minhash_deduplicator` drops.
+
+    Captions shorter than a run of characters, which it holds all for the same, are left out.
+    """
+    groups = pandas.Series(signature_groups(caption_signatures(captions, NEARLY)))
+    again: Bools = groups.duplicated().to_numpy() & (captions.map(len) >= SHINGLE).to_numpy()
+    return again
+
+
+def caption_signatures(captions: Iterable[str], arguments: Mapping[str, Any]) -> Hashes:
+    """What `document_minhash_deduplicator` holds captions for nearly the same by: rows that agree in one column.
+
+    Returns:
+        Digests of each band of a caption's MinHash, shape (rows, bands).
+    """
+    (operator,) = load_ops([{"document_minhash_deduplicator": dict(arguments)}])
+    bands = (
+        _digest(band) for caption in captions for band in operator.compute_hash({"text": caption})[HashKeys.minhash]
+    )
+    return numpy.fromiter(bands, dtype=numpy.uint64).reshape(-1, operator.num_bands)
+
+
+def _digest(band: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(band, digest_size=8).digest())
+
+
+def signature_groups(signatures: Hashes) -> Ints:
+    """The group of each row: rows that agree in a column are in one, and so are those that a chain of such rows links.
+
+    Args:
+        signatures: Shape (rows, columns).
+
+    Returns:
+        Numbers of groups, shape (rows,).
+    """
+    count, columns = signatures.shape
+    firsts = []
+    for column in signatures.T:
+        _, first, where = numpy.unique(column, return_index=True, return_inverse=True)
+        firsts.append(first[where])
+    ends = numpy.tile(numpy.arange(count), columns), numpy.concatenate(firsts)
+    links = coo_array((numpy.ones(count * columns, dtype=bool), ends), shape=(count, count))
+    groups: Ints = connected_components(links, directed=False)[1]
+    return groups

@@ -31,5 +31,7 @@ def test_describe_duplicates() -> None:
     captions = ["a photo of the old harbour at night", "a photo of the old harbour at night.", "A dog", "a  dog", "bus"]
     facts = describe_duplicates(captions)
     assert facts["duplicate_caption_percent"] == 20  # "a  dog", but for case and blanks
-    assert facts["near_duplicate_caption_percent"] == pytest.approx(20)  # the full stop; the dogs differ in half of their runs
+    assert facts["near_duplicate_caption_percent"] == pytest.approx(
+        20
+    )  # the full stop; the dogs differ in half of their runs
     assert set(describe_duplicates([]).values()) == {None}

@@ -40,7 +40,8 @@ def read_raw_captions(path: str | Path) -> AlignedCorpus:
             records.append(Record(row["id"], row["image"], row["caption"]))
         except KeyError as missing:
             raise UserError(
-                f"{path}: row {number}: expected id, image and caption, found no {missing}; run the stage that writes it"
+                f"{path}: row {number}: expected id, image and caption, found no {missing}; "
+                "run the stage that writes it"
             ) from None
     return AlignedCorpus(records, _alignment(read_jsonl(path)))
 

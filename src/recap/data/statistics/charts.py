@@ -120,9 +120,7 @@ def _pair_panel(
         if estimate["value"] is None:
             axes.text(place, 0.5, "n/a", transform=axes.get_xaxis_transform(), ha="center", color=INK, fontsize=8)
             continue
-        axes.errorbar(
-            place, estimate["value"], yerr=_reaches(estimate), fmt="o", color=colour, markersize=5, capsize=4
-        )
+        axes.errorbar(place, estimate["value"], yerr=_reaches(estimate), fmt="o", color=colour, markersize=5, capsize=4)
         axes.annotate(
             f"{estimate['value']:.3g}", (place, estimate["value"]), xytext=(7, 0), textcoords="offset points",
             va="center", fontsize=8, color=INK,

@@ -45,8 +45,8 @@ def compare_corpora(before: AlignedCorpus, after: AlignedCorpus, *, quality: Qua
     """
     corpora = (before, after)
     parts = _subsamples([corpus.records for corpus in corpora], quality)
-    columns = [_columns(corpus) for corpus in corpora]
-    measures = _of_all_rows(corpora, columns) | _of_parts(parts, quality)
+    columns = [columns_of(corpus) for corpus in corpora]
+    measures = compare_rows(corpora, columns) | compare_parts(parts, quality)
     return {
         "rows_before": len(before.records),
         "rows_after": len(after.records),
@@ -76,12 +76,14 @@ def _subsamples(corpora: Sequence[Sequence[Record]], quality: QualityParams) -> 
     return parts
 
 
-def _of_all_rows(corpora: Sequence[AlignedCorpus], columns: Sequence[dict[str, Floats]]) -> dict[str, Comparison]:
+def compare_rows(corpora: Sequence[AlignedCorpus], columns: Sequence[dict[str, Floats]]) -> dict[str, Comparison]:
+    """Means of all rows: corpora before and after, and what `columns_of` says of their rows."""
     images = _numbered_images(*(corpus.records for corpus in corpora))
     return {name: _of_means(name, [of[name] for of in columns], images) for name in columns[0]}
 
 
-def _of_parts(parts: Sequence[Sequence[Sample]], quality: QualityParams) -> dict[str, Comparison]:
+def compare_parts(parts: Sequence[Sequence[Sample]], quality: QualityParams) -> dict[str, Comparison]:
+    """Indices on equal samples: per part, that of before and that of after (`sampling.equal_subsamples`)."""
     bar = tqdm(parts, desc="subsamples", unit="part", delay=3, leave=False)
     values = [[_describe(sample, quality) for sample in samples] for samples in bar]
     found = {}
@@ -101,7 +103,7 @@ def _bounded(name: str, estimate: Estimate) -> Estimate:
     return estimate.within(0, 100) if name.endswith("_percent") else estimate
 
 
-def _columns(corpus: AlignedCorpus) -> dict[str, Floats]:
+def columns_of(corpus: AlignedCorpus) -> dict[str, Floats]:
     """What each row is like, by the name of its mean; NaN where a row does not say."""
     columns = measure_captions([record.caption for record in corpus.records])
     return {

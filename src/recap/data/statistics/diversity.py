@@ -25,6 +25,7 @@ from recap.data.statistics.text import tokens
 MTLD_THRESHOLD = 0.72
 SELF_BLEU_TOKENS = 500
 BLEU_ORDER = 4
+FEWEST_CAPTIONS = 2
 SELF_REPETITION_ORDER = 4
 
 
@@ -112,18 +113,16 @@ def self_repetition(captions: Sequence[str]) -> float | None:
 def self_bleu(captions: Sequence[str]) -> float | None:
     """Mean BLEU-4 of each caption against all others (Zhu et al. 2018), 0-100; lower is more diverse.
 
-    The number of sacrebleu's sentence BLEU on the tokens of `recap.data.statistics.text`, exponential smoothing, effective
-    order (a caption of two words is judged on unigrams and bigrams), in time that grows with the captions and not with
-    their pairs: an n-gram's largest count among *all others* is the largest of all, or the second largest in the
-    caption that has the largest. Of a longer caption its first SELF_BLEU_TOKENS tokens count: beyond, it is no caption.
+    The number of sacrebleu's sentence BLEU on the tokens of `recap.data.statistics.text`, exponential smoothing,
+    effective order (a caption of two words is judged on unigrams and bigrams), in time that grows with the captions and
+    not with their pairs: an n-gram's largest count among *all others* is the largest of all, or the second largest in
+    the caption that has the largest. Of a longer caption its first SELF_BLEU_TOKENS tokens count: beyond, it is none.
     None for fewer than two captions.
     """
     token_lists = [found[:SELF_BLEU_TOKENS] for found in map(tokens, captions) if found]
-    if len(token_lists) < 2:  # noqa: PLR2004 - one has no others
+    if len(token_lists) < FEWEST_CAPTIONS:
         return None
-    counts = [
-        Counter(chain.from_iterable(ngrams(item, n) for n in range(1, BLEU_ORDER + 1))) for item in token_lists
-    ]
+    counts = [Counter(chain.from_iterable(ngrams(item, n) for n in range(1, BLEU_ORDER + 1))) for item in token_lists]
     largest: dict[tuple[str, ...], int] = {}
     second: dict[tuple[str, ...], int] = {}
     for ngram, count in chain.from_iterable(own.items() for own in counts):

@@ -1,7 +1,8 @@
-"""Captions that say, or nearly say, what an earlier one does: found in time that grows with the rows, not their pairs."""
+"""Captions that say, or nearly say, what an earlier one does, found in time that grows with rows and not with pairs."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy
@@ -36,22 +37,29 @@ def nearly_the_same(captions: pandas.Series) -> Bools:
 
     Captions shorter than a run of characters, which it holds all for the same, are left out.
     """
-    groups = pandas.Series(signature_groups(caption_signatures(captions, NEARLY)))
+    groups = pandas.Series(signature_groups(caption_signatures(captions)))
     again: Bools = groups.duplicated().to_numpy() & (captions.map(len) >= SHINGLE).to_numpy()
     return again
 
 
-def caption_signatures(captions: Iterable[str], arguments: Mapping[str, Any]) -> Hashes:
+def caption_signatures(captions: Iterable[str]) -> Hashes:
     """What `document_minhash_deduplicator` holds captions for nearly the same by: rows that agree in one column.
 
     Returns:
         Digests of each band of a caption's MinHash, shape (rows, bands).
     """
-    (operator,) = load_ops([{"document_minhash_deduplicator": dict(arguments)}])
+    operator = _deduplicator()
     bands = (
         _digest(band) for caption in captions for band in operator.compute_hash({"text": caption})[HashKeys.minhash]
     )
     return numpy.fromiter(bands, dtype=numpy.uint64).reshape(-1, operator.num_bands)
+
+
+@cache
+def _deduplicator() -> Any:
+    # It looks for its number of bands by integrating, which takes longer than a hundred captions.
+    (operator,) = load_ops([{"document_minhash_deduplicator": dict(NEARLY)}])
+    return operator
 
 
 def _digest(band: bytes) -> int:

@@ -18,7 +18,7 @@ MEASURES = {
     "mattr": "MATTR",
     "mtld": "MTLD",
     "hdd": "HD-D",
-    "maas": "Maas a\u00b2 (lower: more diverse)",
+    "maas": "Maas a² (lower: more diverse)",
     "distinct_1": "distinct-1",
     "distinct_2": "distinct-2",
     "distinct_3": "distinct-3",
@@ -44,10 +44,8 @@ def write_word_histograms(path: str | Path, histograms: Mapping[str, Sequence[fl
     _write_csv(path, ["words", *histograms], ([number, *row] for number, row in enumerate(shares)))
 
 
-def plot_comparison(
-    folder: str | Path, before: AlignedCorpus, after: AlignedCorpus, facts: Mapping[str, Any]
-) -> None:
-    """Write words, indices and alignment, as .csv and .png.
+def plot_comparison(folder: str | Path, before: AlignedCorpus, after: AlignedCorpus, facts: Mapping[str, Any]) -> None:
+    """Write words and alignment as .csv and .png, and indices.png.
 
     Args:
         folder: Written whole.
@@ -57,26 +55,16 @@ def plot_comparison(
     """
     corpora = dict(zip(SIDES, (before, after), strict=True))
     words = {name: word_histogram(record.caption for record in corpus.records) for name, corpus in corpora.items()}
-    sizes = (
-        f"means of all rows; diversity and duplicates on {facts['subsamples']} x {facts['sample_tokens']} tokens, or "
-        f"{facts['sample_rows']} captions; {facts['confidence_percent']:g} % intervals"
-    )
+    samples = f"{facts['subsamples']} × {facts['sample_tokens']} tokens or {facts['sample_rows']} captions"
+    sizes = f"means of all rows; diversity and duplicates on {samples}; {facts['confidence_percent']:g} % intervals"
     with atomic_path(folder) as draft:
         draft.mkdir()
         write_word_histograms(draft / "words.csv", words)
         word_chart(draft / "words.png", words, "Words in a caption, before and after processing")
-        _write_csv(draft / "indices.csv", ["measure", "side", "value", "low", "high"], _estimates(facts))
         comparison_chart(
             draft / "indices.png", facts, MEASURES, f"Captions before and after processing, and the change\n({sizes})"
         )
         _plot_alignment(draft, corpora)
-
-
-def _estimates(facts: Mapping[str, Any]) -> Iterable[list[Any]]:
-    for name in MEASURES:
-        for side in (*SIDES, "change"):
-            estimate = facts[side][name]
-            yield [name, side, *(estimate[key] for key in ("value", "low", "high"))]
 
 
 def _plot_alignment(folder: Path, corpora: Mapping[str, AlignedCorpus]) -> None:
@@ -89,9 +77,7 @@ def _plot_alignment(folder: Path, corpora: Mapping[str, AlignedCorpus]) -> None:
         title = "How well captions fit their pictures, before and after processing"
         # In whole bins, so that two runs can be laid over one another.
         edges = BIN * np.arange(np.floor(every.min() / BIN), np.floor(every.max() / BIN) + 2)
-        shares = {
-            name: 100 * np.histogram(values, edges)[0] / max(len(values), 1) for name, values in scores.items()
-        }
+        shares = {name: 100 * np.histogram(values, edges)[0] / max(len(values), 1) for name, values in scores.items()}
         rows = [
             [round(float(low), 2), *map(float, row)] for low, *row in zip(edges[:-1], *shares.values(), strict=True)
         ]

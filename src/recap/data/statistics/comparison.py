@@ -60,7 +60,7 @@ def compare_corpora(before: AlignedCorpus, after: AlignedCorpus, *, quality: Qua
             side: {name: getattr(measure, side).to_facts() for name, measure in measures.items()}
             for side in (*SIDES, "change")
         },
-        "whole": {side: _whole(*of_side) for side, *of_side in zip(SIDES, corpora, columns, strict=True)},
+        "whole": dict(zip(SIDES, map(_whole, corpora, columns), strict=True)),
     }
 
 

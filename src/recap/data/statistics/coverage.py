@@ -4,10 +4,10 @@ Draws corpora from sources that are known, before and after a change, measures t
 uses, and counts how often a 95 % interval holds what the measure is on average over corpora of that source; beside it
 the same for a bootstrap that draws captions with replacement. It takes a core ten minutes.
 
-A source's words follow Zipf's law. In `zipf` every word of a caption is drawn by itself; in `topics` half of a
-caption's words are of its picture's topic, so that captions are what is independent and words are not. Afterwards a
-caption keeps half of its words and gets more, of fewer words than there were. A tenth of the captions repeat a stock
-phrase; a fifth of the pictures have two rows.
+Words are frequent as in Zipf's law, and about as diverse as in captions (MTLD 30 to 60). In `zipf` every word of a
+caption is drawn by itself; in `topics` a third of a caption's words are of its picture's topic, so that captions are what
+is independent and words are not. Afterwards a caption keeps half of its words and gets more, of fewer words than there
+were. A tenth of the captions repeat a stock phrase; a fifth of the pictures have two rows.
 """
 
 import argparse
@@ -35,7 +35,7 @@ Ints = NDArray[np.int64]
 TRIALS, NAIVE_TRIALS = 200, 60
 IMAGES = 1500
 VOCABULARY, TOPICS, TOPIC_WORDS = 20_000, 200, 40
-STOCK, TWO_ROWS = 0.1, 0.2
+STOCK, TWO_ROWS, OF_TOPIC = 0.1, 0.2, 1 / 3
 RESAMPLES = 200
 QUALITY = QualityParams(
     subsamples=10, sample_rows=120, sample_tokens=1000, self_bleu_sample=120, mattr_window=50, hdd_sample=42, seed=0
@@ -65,7 +65,7 @@ class Source:
     """Where corpora are drawn from.
 
     Attributes:
-        topics: Whether half of a caption's words are of its picture's topic.
+        topics: Whether a third of a caption's words are of its picture's topic.
     """
 
     topics: bool
@@ -86,11 +86,11 @@ class Source:
     def _caption(self, rng: np.random.Generator, topic: int, *, length: int, vocabulary: int) -> Ints:
         if rng.random() < STOCK:
             return np.arange(length)  # a stock phrase of the most frequent words
-        # Inverse of the log-uniform law: word k has a share that falls as 1 / k.
-        words = np.exp(rng.random(length) * np.log(vocabulary)).astype(np.int64)
+        # A power of the vocabulary: word k is about as frequent as 1 / k, and the first ones more than that.
+        words = (vocabulary ** (rng.random(length) ** 1.5)).astype(np.int64)
         if self.topics:
-            own = VOCABULARY + topic * TOPIC_WORDS + rng.integers(TOPIC_WORDS, size=length)
-            words = np.where(rng.random(length) < 1 / 2, own, words)
+            own = VOCABULARY + topic * TOPIC_WORDS + (TOPIC_WORDS ** rng.random(length)).astype(np.int64)
+            words = np.where(rng.random(length) < OF_TOPIC, own, words)
         return words
 
 
@@ -149,17 +149,17 @@ def simulate(source: Source, *, trials: int, naive_trials: int, seed: int) -> li
             naive.append({name: bootstrapped(before, name, rng) for name in NAIVE})
     table = []
     for name in found[0]:
-        truth = Comparison(*(_mean([getattr(one[name], side).value for one in found]) for side in Comparison._fields))
+        truth = {side: _mean([getattr(one[name], side).value for one in found]) for side in Comparison._fields}
         table.append(
             {
                 "measure": name,
                 **{
-                    side: _covered([getattr(one[name], side) for one in found], getattr(truth, side))
+                    side: _covered([getattr(one[name], side) for one in found], truth[side])
                     for side in Comparison._fields
                 },
                 "no change": _covered([one[name].change for one in same], 0.0),
                 "found": 100 - (_covered([one[name].change for one in found], 0.0) or 0),
-                "bootstrap": _covered([one[name] for one in naive], truth.before) if name in NAIVE else None,
+                "bootstrap": _covered([one[name] for one in naive], truth["before"]) if name in NAIVE else None,
             }
         )
     return table

@@ -69,22 +69,25 @@ def plot_comparison(folder: str | Path, before: AlignedCorpus, after: AlignedCor
 
 def _plot_alignment(folder: Path, corpora: Mapping[str, AlignedCorpus]) -> None:
     """Write alignment.csv, percent of the captions with a score by cosine in bins of `BIN`, and alignment.png."""
-    scores = {name: corpus.alignment[np.isfinite(corpus.alignment)] for name, corpus in corpora.items()}
-    every = np.concatenate(list(scores.values()))
-    title, edges, shares = f"How well captions fit their pictures: {NO_ALIGNER}", np.array([-1.0, 1.0]), {}
+    title, edges, shares = f"How well captions fit their pictures: {NO_ALIGNER}", [-1.0, 1.0], {}
     rows: list[list[Any]] = [[NO_ALIGNER, 0.0, 0.0]]
-    if len(every):
+    # Whole bins of one width, so that two runs can be laid over one another.
+    bins = {
+        name: np.floor(corpus.alignment[np.isfinite(corpus.alignment)] / BIN).astype(int)
+        for name, corpus in corpora.items()
+    }
+    found = np.concatenate(list(bins.values()))
+    if len(found):
         title = "How well captions fit their pictures, before and after processing"
-        # In whole bins, so that two runs can be laid over one another.
-        edges = BIN * np.arange(np.floor(every.min() / BIN), np.floor(every.max() / BIN) + 2)
-        shares = {name: 100 * np.histogram(values, edges)[0] / max(len(values), 1) for name, values in scores.items()}
-        rows = [
-            [round(float(low), 2), *map(float, row)] for low, *row in zip(edges[:-1], *shares.values(), strict=True)
-        ]
+        first, count = found.min(), int(found.max() - found.min()) + 1
+        edges = [round(BIN * (first + place), 2) for place in range(count + 1)]
+        shares = {
+            name: (100 * np.bincount(of_side - first, minlength=count) / max(len(of_side), 1)).tolist()
+            for name, of_side in bins.items()
+        }
+        rows = [list(row) for row in zip(edges[:-1], *shares.values(), strict=True)]
     _write_csv(folder / "alignment.csv", ["cosine", *corpora], rows)
-    overlaid_chart(
-        folder / "alignment.png", edges.tolist(), shares, title=title, xlabel="cosine of caption and picture"
-    )
+    overlaid_chart(folder / "alignment.png", edges, shares, title=title, xlabel="cosine of caption and picture")
 
 
 def _write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -9,6 +9,7 @@ import numpy
 import pandas
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from tqdm import tqdm
 
 from recap.data.processing.juicer import HashKeys, load_ops
 from recap.data.statistics.text import count_duplicates, percent
@@ -49,9 +50,8 @@ def caption_signatures(captions: Iterable[str]) -> Hashes:
         Digests of each band of a caption's MinHash, shape (rows, bands).
     """
     operator = _deduplicator()
-    bands = (
-        _digest(band) for caption in captions for band in operator.compute_hash({"text": caption})[HashKeys.minhash]
-    )
+    bar = tqdm(captions, desc="near duplicates", unit="caption", delay=3, leave=False)
+    bands = (_digest(band) for caption in bar for band in operator.compute_hash({"text": caption})[HashKeys.minhash])
     return numpy.fromiter(bands, dtype=numpy.uint64).reshape(-1, operator.num_bands)
 
 

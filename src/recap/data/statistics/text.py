@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from recap.data.processing.juicer import SPECIAL_CHARACTERS, get_words_from_document, words_refinement
 
@@ -60,7 +61,7 @@ def measure_captions(captions: Sequence[str]) -> dict[str, Floats]:
         0; and the percentage (0-100) of its words that stood in it before. Their means are numbers and percentages.
     """
     rows = []
-    for caption in captions:
+    for caption in tqdm(captions, desc="words", unit="caption", delay=3, leave=False):
         found = tokens(caption)
         too_short, repetitive = len(found) < MIN_WORDS, is_repetitive(found)
         rows.append((len(found), len(caption), 100 * too_short, 100 * repetitive, 100 * word_repetition(found)))

@@ -74,6 +74,15 @@ def test_facts_and_bounds() -> None:
     }  # fmt: skip
 
 
+def test_drawing_captions_with_replacement_lowers_diversity() -> None:
+    """The whole interval of such a bootstrap lies below the value that it is about."""
+    rng = np.random.default_rng(0)
+    before, _ = coverage.SOURCES["zipf"].pair(rng, images=200)
+    for name in ("distinct_1", "distinct_2"):
+        estimate = coverage.bootstrapped(before, name, rng)
+        assert estimate.high < estimate.value
+
+
 @pytest.mark.slow
 def test_intervals_hold_the_truth_and_the_bootstrap_with_replacement_does_not() -> None:
     """Rough bounds, as trials are few; `python -m recap.data.statistics.coverage` has more."""

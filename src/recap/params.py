@@ -164,6 +164,7 @@ class AlignParams(Section):
 
 
 class QualityParams(Section):
+    subsamples: Annotated[int, Field(ge=2)]
     sample_rows: PositiveInt
     sample_tokens: PositiveInt
     self_bleu_sample: PositiveInt

@@ -8,7 +8,7 @@ from recap.data.benchmarks.registry import BENCHMARKS
 HEADLINE = (
     "process.kept_percent",
     "process.rows_out",
-    *(f"quality.after.{name}" for name in ("words_mean", "mattr", "mtld", "hdd", "self_bleu")),
+    *(f"quality.after.{name}" for name in ("words_mean", "mattr", "mtld", "hdd", "self_bleu", "alignment")),
     "pretrain.unique_samples",
     "pretrain.loss_final",
     "finetune.loss_final",

@@ -38,6 +38,7 @@ METRICS = {
     "quality.after.mtld": ("MTLD", 1),
     "quality.after.hdd": ("HD-D", 3),
     "quality.after.self_bleu": ("self-BLEU (lower is more diverse)", 1),
+    "quality.after.alignment": ("alignment, mean cosine", 3),
 }
 
 Document = Mapping[str, Any]

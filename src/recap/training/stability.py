@@ -41,7 +41,7 @@ def spike_score(series: Sequence[float], window: int) -> float | None:
         if not np.isfinite(before).all():
             continue
         scored += 1
-        spikes += int(not abs(values[step] - before.mean()) < max(SPIKE_DEVIATIONS * before.std(), 1e-12))
+        spikes += int(not abs(values[step] - before.mean()) < max(SPIKE_DEVIATIONS * before.std(ddof=1), 1e-12))
     return 100.0 * spikes / scored if scored else None
 
 
@@ -51,14 +51,14 @@ def final_mean(series: Sequence[float]) -> float:
 
 
 def detrended_std(series: Sequence[float], window: int) -> float:
-    """Standard deviation of what remains after subtracting a centred rolling median of `window` steps.
+    """Standard deviation of what remains after subtracting a centred rolling median of `window` steps; 0 of one step.
 
     The window is cut at both ends of the series. It measures the noise of a loss curve without its descent.
     """
     values = np.asarray(series, dtype=np.float64)
     half = window // 2
     trend = [np.median(values[max(0, step - half) : step + half + 1]) for step in range(len(values))]
-    return float(np.std(values - np.asarray(trend)))
+    return float(np.std(values - np.asarray(trend), ddof=1)) if len(values) > 1 else 0.0
 
 
 def _finite(series: Sequence[float]) -> NDArray[np.float64]:

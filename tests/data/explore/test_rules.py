@@ -1,11 +1,8 @@
 """Data-Juicer's statistics and verdicts, against its own filters on the same captions."""
 
-import random
-
 import pandas
 import pytest
 
-from recap.data.explore.duplicates import NEARLY, SHINGLE, nearly_the_same
 from recap.data.explore.recipe import MIN_WORDS, upper_fence
 from recap.data.explore.rules import BATCH_ROWS, caption_hashes, dropped_by, image_statistics, mapped, text_statistics
 from recap.data.processing.juicer import NestedDataset, load_ops
@@ -57,24 +54,6 @@ def test_pictures_are_judged_by_their_sizes() -> None:
 def test_hashes_ignore_what_the_deduplicator_ignores() -> None:
     hashes = caption_hashes(["A dog, 2", "a dog", "a cat"], {"lowercase": True, "ignore_non_character": True})
     assert hashes[0] == hashes[1] != hashes[2]
-
-
-def test_nearly_the_same_is_what_the_deduplicator_drops() -> None:
-    rng = random.Random(0)
-    words = ["red", "blue", "old", "bus", "harbour", "bicycle", "street", "market"]
-    captions = [" ".join(rng.choices(words, k=rng.randint(1, 6))) for _ in range(300)]
-    captions += ["a photo of the old harbour at night", "a photo of the old harbour at night.", "a photo of a harbour"]
-    dropped = nearly_the_same(pandas.Series(captions))
-    (operator,) = load_ops([{"document_minhash_deduplicator": dict(NEARLY)}])
-    kept = operator.run(NestedDataset.from_list([{"id": i, "text": text} for i, text in enumerate(captions)]))
-    shorter = {i for i, text in enumerate(captions) if len(text) < SHINGLE}
-    assert {i for i, gone in enumerate(dropped) if not gone} == {*kept["id"], *shorter}
-    assert list(dropped[-3:]) == [False, True, False]
-
-
-def test_captions_shorter_than_what_is_compared_are_not_the_same() -> None:
-    assert not nearly_the_same(pandas.Series(["bus", "cat", "a cat"])).any()
-    assert len(nearly_the_same(pandas.Series([], dtype=object))) == 0
 
 
 def test_mappers() -> None:

@@ -11,9 +11,17 @@ from recap.data.statistics.charts import (
     growth_chart,
     histogram_chart,
     image_size_chart,
+    overlaid_chart,
     word_chart,
 )
 from recap.data.statistics.plots import write_word_histograms
+
+NONE = {"value": None, "low": None, "high": None}
+MEASURES = {
+    "before": {"hdd": {"value": 0.5, "low": 0.4, "high": 0.6}, "mtld": NONE},
+    "after": {"hdd": {"value": 0.7, "low": None, "high": None}, "mtld": NONE},
+    "change": {"hdd": {"value": 0.2, "low": None, "high": None}, "mtld": NONE},
+}
 
 
 def test_same_data_same_bytes(tmp_path: Path) -> None:
@@ -23,9 +31,18 @@ def test_same_data_same_bytes(tmp_path: Path) -> None:
         image_size_chart(folder / "sizes.png", [(300, 200)], small_below=224, title="Sizes")
         bar_chart(folder / "bars.png", {"of": 3, "cat": 1}, title="Words", xlabel="times")
         growth_chart(folder / "growth.png", [(10, 8), (20, 12)], title="Growth", xlabel="x", ylabel="y")
-        comparison_chart(folder / "indices.png", {"ttr": (0.5, None), "hdd": (None, None), "x": (0.0, 1.0)}, "Indices")
+        comparison_chart(folder / "indices.png", MEASURES, {"hdd": "HD-D", "mtld": "MTLD"}, "Indices")
+        overlaid_chart(folder / "alignment.png", [0, 0.5, 1], {"before": [50, 50]}, title="Alignment", xlabel="cosine")
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert names == ["bars.png", "characters.png", "growth.png", "indices.png", "sizes.png", "words.png"]
+    assert names == [
+        "alignment.png",
+        "bars.png",
+        "characters.png",
+        "growth.png",
+        "indices.png",
+        "sizes.png",
+        "words.png",
+    ]
     for name in names:
         first = (tmp_path / "one" / name).read_bytes()
         assert first == (tmp_path / "two" / name).read_bytes()
@@ -41,7 +58,8 @@ def test_charts_of_nothing(tmp_path: Path) -> None:
     image_size_chart(tmp_path / "sizes.png", [], small_below=224, title="Sizes")
     bar_chart(tmp_path / "bars.png", {}, title="Words", xlabel="times")
     growth_chart(tmp_path / "growth.png", [], title="Growth", xlabel="x", ylabel="y")
-    assert len(list(tmp_path.iterdir())) == 5
+    overlaid_chart(tmp_path / "alignment.png", [-1, 1], {}, title="Alignment", xlabel="cosine")
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_word_histograms_fill_gaps(tmp_path: Path) -> None:

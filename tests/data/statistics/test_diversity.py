@@ -8,6 +8,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lexicalrichness import LexicalRichness
+from sacrebleu.metrics import BLEU
 
 from recap.data.statistics.diversity import (
     SELF_BLEU_TOKENS,
@@ -19,6 +21,7 @@ from recap.data.statistics.diversity import (
     mattr,
     mtld,
     self_bleu,
+    self_repetition,
     ttr,
 )
 from recap.data.statistics.sampling import Sample
@@ -64,6 +67,37 @@ def test_self_bleu() -> None:
     assert self_bleu(["a b c d", "e f g h"]) == 0
     # Precisions 2/4, 1/3, and smoothed 1/(2·2), 1/(4·1); equal lengths, so no penalty.
     assert self_bleu(["a b c d", "a b x y"]) == pytest.approx(100 * (1 / 2 * 1 / 3 * 1 / 4 * 1 / 4) ** 0.25)
+
+
+@given(st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=9), min_size=2, max_size=12))
+def test_self_bleu_is_sacrebleus(token_lists: list[list[str]]) -> None:
+    """Against every caption scored by the library itself, with all others as its references."""
+    sentences = [" ".join(item) for item in token_lists]
+    bleu = BLEU(tokenize="none", smooth_method="exp", effective_order=True)
+    scores = [
+        bleu.sentence_score(sentence, sentences[:index] + sentences[index + 1 :]).score
+        for index, sentence in enumerate(sentences)
+    ]
+    assert self_bleu(sentences) == pytest.approx(sum(scores) / len(scores))
+
+
+def test_self_repetition() -> None:
+    # 4-grams: abcd, bcde; abcd; wxyz. Other captions that have the first one's: 1 + 0; the second's: 1; the third's: 0.
+    assert self_repetition(["a b c d e", "A b, c d", "w x y z"]) == pytest.approx((math.log(2) + math.log(2) + 0) / 3)
+    assert self_repetition(["a b", "a b"]) == 0  # no caption has four words
+    # A 4-gram that a caption repeats counts once: what is counted are the captions that have it.
+    assert self_repetition(["a b a b a b", "a b a b"]) == pytest.approx(math.log(2))
+    assert self_repetition([]) is None
+
+
+@given(TEXTS)
+def test_indices_are_lexicalrichness_own(text: list[str]) -> None:
+    theirs = LexicalRichness(text, preprocessor=None, tokenizer=None)
+    draws, window = min(4, len(text)), min(5, len(text))
+    assert hdd(text, draws) == pytest.approx(theirs.hdd(draws=draws))
+    assert mattr(text, window) == pytest.approx(theirs.mattr(window_size=window))
+    assert mtld(text) == pytest.approx(theirs.mtld())
+    assert maas(text) == pytest.approx(theirs.Maas)
 
 
 def test_self_bleu_of_a_megabyte_takes_no_minutes() -> None:

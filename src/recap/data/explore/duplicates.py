@@ -1,20 +1,13 @@
-"""Rows that show or say what an earlier row did: found in time that grows with the rows, not with their pairs."""
+"""Pictures that look like an earlier one: found in time that grows with the rows, not with their pairs."""
 
 from itertools import combinations, pairwise
-from typing import Any
 
 import numpy
 import pandas
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from recap.data.explore.rules import Bools, Hashes, caption_signatures
-
-Ints = numpy.ndarray[Any, numpy.dtype[numpy.int64]]
-
-SHINGLE = 5
-NEARLY = {"tokenization": "character", "window_size": SHINGLE, "num_permutations": 128, "jaccard_threshold": 0.7}
-"""Captions are nearly the same when seven in ten of their runs of five characters are (MinHash finds most of these)."""
+from recap.data.statistics.duplicates import Bools, Hashes, Ints
 
 MAX_DISTANCE = 4
 """Perceptual hashes are close when at most so many of their 64 bits differ: scaling and compression change as many."""
@@ -41,36 +34,6 @@ def repeats(keys: pandas.Series) -> int:
 def copies(keys: pandas.Series) -> pandas.Series:
     """How many groups of equal values there are, by size of group, smallest first."""
     return keys.value_counts().value_counts().sort_index()
-
-
-def signature_groups(signatures: Hashes) -> Ints:
-    """The group of each row: rows that agree in a column are in one, and so are those that a chain of such rows links.
-
-    Args:
-        signatures: Shape (rows, columns).
-
-    Returns:
-        Numbers of groups, shape (rows,).
-    """
-    count, columns = signatures.shape
-    firsts = []
-    for column in signatures.T:
-        _, first, where = numpy.unique(column, return_index=True, return_inverse=True)
-        firsts.append(first[where])
-    ends = numpy.tile(numpy.arange(count), columns), numpy.concatenate(firsts)
-    links = coo_array((numpy.ones(count * columns, dtype=bool), ends), shape=(count, count))
-    groups: Ints = connected_components(links, directed=False)[1]
-    return groups
-
-
-def nearly_the_same(captions: pandas.Series) -> Bools:
-    """Which captions nearly say what an earlier one does, shape (rows,): what `document_minhash_deduplicator` drops.
-
-    Captions shorter than a run of characters, which it holds all for the same, are left out.
-    """
-    groups = pandas.Series(signature_groups(caption_signatures(captions, NEARLY)))
-    again: Bools = groups.duplicated().to_numpy() & (captions.map(len) >= SHINGLE).to_numpy()
-    return again
 
 
 def to_hashes(phashes: pandas.Series) -> Hashes:

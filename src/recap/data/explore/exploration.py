@@ -10,7 +10,7 @@ import pandas
 from recap.data.explore.boilerplate import PATTERNS, boilerplate
 from recap.data.explore.completeness import completeness
 from recap.data.explore.diagnosis import Finding, defects_of, diagnose
-from recap.data.explore.duplicates import copies, nearly_the_same, picture_groups, repeats
+from recap.data.explore.duplicates import copies, picture_groups, repeats
 from recap.data.explore.languages import languages
 from recap.data.explore.recipe import DEDUPLICATION, Rule, kept, repetition_filters, suggest
 from recap.data.explore.rules import (
@@ -24,6 +24,7 @@ from recap.data.explore.sizes import describe_images, shares
 from recap.data.explore.table import distinct_pictures, records_of
 from recap.data.explore.vocabulary import Text, frequent_bigrams, frequent_words, read_text, vocabulary_growth
 from recap.data.statistics.diversity import describe_diversity
+from recap.data.statistics.duplicates import nearly_the_same
 from recap.data.statistics.sampling import equal_samples, shuffled_captions
 from recap.data.statistics.text import describe_captions, mean_and_sd, percent
 from recap.params import QualityParams

@@ -3,7 +3,6 @@
 Statistics are computed once and kept as columns, whatever the thresholds are that they are then held against.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy
 import pandas
 
 from recap.data.processing.juicer import Fields, HashKeys, load_ops
+from recap.data.statistics.duplicates import Bools
 
 REPETITION_LENGTH = 10
 """Words, or characters, in the runs whose repetition is counted: that of the recipes."""
@@ -37,9 +37,6 @@ COLUMNS = {
 """The statistics that an operator judges a row by, under Data-Juicer's names."""
 
 BATCH_ROWS = 1000
-
-Bools = numpy.ndarray[Any, numpy.dtype[numpy.bool_]]
-Hashes = numpy.ndarray[Any, numpy.dtype[numpy.uint64]]
 
 
 def text_statistics(
@@ -102,23 +99,6 @@ def caption_hashes(captions: Iterable[str], arguments: Mapping[str, Any]) -> pan
     (operator,) = load_ops([{"document_deduplicator": dict(arguments)}])
     hashes = (operator.compute_hash({"text": caption})[HashKeys.hash] for caption in captions)
     return pandas.Series(list(hashes), dtype=object)
-
-
-def caption_signatures(captions: Iterable[str], arguments: Mapping[str, Any]) -> Hashes:
-    """What `document_minhash_deduplicator` holds captions for nearly the same by: rows that agree in one column.
-
-    Returns:
-        Digests of each band of a caption's MinHash, shape (rows, bands).
-    """
-    (operator,) = load_ops([{"document_minhash_deduplicator": dict(arguments)}])
-    bands = (
-        _digest(band) for caption in captions for band in operator.compute_hash({"text": caption})[HashKeys.minhash]
-    )
-    return numpy.fromiter(bands, dtype=numpy.uint64).reshape(-1, operator.num_bands)
-
-
-def _digest(band: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(band, digest_size=8).digest())
 
 
 def mapped(name: str, arguments: Mapping[str, Any], captions: pandas.Series) -> pandas.Series:

@@ -5,6 +5,7 @@ Drawn on Agg through matplotlib's object interface: no display, no global state,
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -89,36 +90,85 @@ def growth_chart(path: str | Path, points: Sequence[tuple[int, int]], *, title: 
     _save(figure, path)
 
 
-def comparison_chart(path: str | Path, values: Mapping[str, tuple[float | None, float | None]], title: str) -> None:
-    """Draw pairs of bars, before and after, one small panel per index because their scales differ.
+def comparison_chart(
+    path: str | Path, measures: Mapping[str, Mapping[str, Mapping[str, Any]]], titles: Mapping[str, str], title: str
+) -> None:
+    """Draw pairs of points with their intervals, before and after, one small panel per measure: their scales differ.
 
     Args:
         path: The PNG to write.
-        values: By index name: its value before and after; an index that has no value shows "n/a".
+        measures: For "before", "after" and "change", by measure: `value`, `low`, `high`; what has no value shows "n/a".
+        titles: The measures to draw, and how a reader would call them.
         title: Above the chart.
     """
     columns = 4
-    rows = -(-len(values) // columns)
-    figure = Figure(figsize=(8, 0.7 + 2.1 * rows), dpi=DPI, layout="constrained")
+    rows = -(-len(titles) // columns)
+    figure = Figure(figsize=(9, 0.7 + 2.2 * rows), dpi=DPI, layout="constrained")
     figure.suptitle(title, fontsize=12, color=INK)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, (name, pair) in zip(panels, values.items(), strict=False):
-        _pair_panel(axes, name, pair)
-    for axes in panels[len(values) :]:
+    for axes, (name, label) in zip(panels, titles.items(), strict=False):
+        _pair_panel(axes, label, *(measures[side][name] for side in ("before", "after", "change")))
+    for axes in panels[len(titles) :]:
         axes.set_visible(False)
     _save(figure, path)
 
 
-def _pair_panel(axes: Axes, name: str, pair: tuple[float | None, float | None]) -> None:
-    heights = [value or 0.0 for value in pair]
-    bars = axes.bar(["before", "after"], heights, color=COLOURS[:2], width=0.65)
-    labels = ["n/a" if value is None else f"{value:.3g}" for value in pair]
-    axes.bar_label(bars, labels=labels, fontsize=8, color=INK, padding=2)
-    axes.set_ylim(0, 1.2 * max(*heights, 1e-9))
-    axes.set_title(name, fontsize=9, color=INK)
-    axes.set_yticks([])
-    axes.tick_params(labelsize=8, length=0, colors=INK)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+def _pair_panel(
+    axes: Axes, name: str, before: Mapping[str, Any], after: Mapping[str, Any], change: Mapping[str, Any]
+) -> None:
+    for place, (estimate, colour) in enumerate(zip((before, after), COLOURS, strict=False)):
+        if estimate["value"] is None:
+            axes.text(place, 0.5, "n/a", transform=axes.get_xaxis_transform(), ha="center", color=INK, fontsize=8)
+            continue
+        axes.errorbar(place, estimate["value"], yerr=_reaches(estimate), fmt="o", color=colour, markersize=5, capsize=4)
+        axes.annotate(
+            f"{estimate['value']:.3g}", (place, estimate["value"]), xytext=(7, 0), textcoords="offset points",
+            va="center", fontsize=8, color=INK,
+        )  # fmt: skip
+    axes.set_xlim(-0.5, 1.8)
+    axes.margins(y=0.2)
+    axes.set_xticks([0, 1], ["before", "after"])
+    axes.set_title(f"{name}\n{_change(change)}", fontsize=8, color=INK)
+    axes.tick_params(labelsize=7, length=0, colors=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
+
+
+def _reaches(estimate: Mapping[str, Any]) -> list[list[float]] | None:
+    """How far an interval reaches below and above its value."""
+    if estimate["low"] is None:
+        return None
+    return [[estimate["value"] - estimate["low"]], [estimate["high"] - estimate["value"]]]
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    if change["value"] is None:
+        return "no change known"
+    if change["low"] is None:
+        return f"{change['value']:+.3g}"
+    return f"{change['value']:+.3g} [{change['low']:+.3g}, {change['high']:+.3g}]"
+
+
+def overlaid_chart(
+    path: str | Path, edges: Sequence[float], shares: Mapping[str, Sequence[float]], *, title: str, xlabel: str
+) -> None:
+    """Draw histograms over one another.
+
+    Args:
+        path: The PNG to write.
+        edges: Of the bins, one more than there are.
+        shares: Percent in each bin, by name; without one, the chart is empty.
+        title: Above the chart.
+        xlabel: What the bins are of.
+    """
+    figure, axes = _figure(title)
+    for (name, values), colour in zip(shares.items(), COLOURS, strict=False):
+        axes.stairs(values, edges, color=colour, fill=True, alpha=0.35)
+        axes.stairs(values, edges, color=colour, linewidth=1.5, label=name)
+    _finish(axes, xlabel=xlabel, ylabel="captions (%)")
+    if shares:
+        axes.legend(frameon=False)
+    _save(figure, path)
 
 
 def _figure(title: str, height: float = 4) -> tuple[Figure, Axes]:

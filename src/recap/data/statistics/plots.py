@@ -1,31 +1,51 @@
 """What `quality` puts under plots/: CSV for `dvc plots`, PNG for people."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from recap.data.corpus.records import Record
-from recap.data.statistics.charts import comparison_chart, word_chart
-from recap.data.statistics.comparison import INDICES
+import numpy as np
+
+from recap.data.statistics.aligned import AlignedCorpus
+from recap.data.statistics.charts import comparison_chart, overlaid_chart, word_chart
+from recap.data.statistics.comparison import NO_ALIGNER, SIDES
 from recap.data.statistics.text import word_histogram
 from recap.io import atomic_path
+
+MEASURES = {
+    "mattr": "MATTR",
+    "mtld": "MTLD",
+    "hdd": "HD-D",
+    "maas": "Maas a² (lower: more diverse)",
+    "distinct_1": "distinct-1",
+    "distinct_2": "distinct-2",
+    "distinct_3": "distinct-3",
+    "compression_ratio": "compression ratio (lower)",
+    "self_repetition": "self-repetition (lower)",
+    "self_bleu": "self-BLEU (lower)",
+    "duplicate_caption_percent": "duplicates, %",
+    "near_duplicate_caption_percent": "near duplicates, %",
+    "words_mean": "words",
+    "too_short_percent": "too short, %",
+    "repetitive_percent": "repetitive, %",
+    "alignment": "alignment (cosine)",
+}
+"""What the chart shows, in order."""
+
+BIN = 0.02
+"""Width of the bins of cosines."""
 
 
 def write_word_histograms(path: str | Path, histograms: Mapping[str, Sequence[float]]) -> None:
     """Write `words,<name>,...`: percent of captions by number of words, one column per corpus, no gaps."""
-    with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["words", *histograms])
-        for number, shares in enumerate(zip_longest(*histograms.values(), fillvalue=0.0)):
-            writer.writerow([number, *(round(share, 6) for share in shares)])
+    shares = zip_longest(*histograms.values(), fillvalue=0.0)
+    _write_csv(path, ["words", *histograms], ([number, *row] for number, row in enumerate(shares)))
 
 
-def plot_comparison(
-    folder: str | Path, before: Sequence[Record], after: Sequence[Record], facts: Mapping[str, Any]
-) -> None:
-    """Write words.csv, words.png and indices.png.
+def plot_comparison(folder: str | Path, before: AlignedCorpus, after: AlignedCorpus, facts: Mapping[str, Any]) -> None:
+    """Write words and alignment as .csv and .png, and indices.png.
 
     Args:
         folder: Written whole.
@@ -33,14 +53,45 @@ def plot_comparison(
         after: The corpus after it.
         facts: Of `comparison.compare_corpora`.
     """
-    words = {
-        name: word_histogram([record.caption for record in records])
-        for name, records in (("before", before), ("after", after))
-    }
-    pairs = {name.replace("_", " "): (facts["before"][name], facts["after"][name]) for name in INDICES}
-    sizes = f"diversity on {facts['sample_rows']} captions, {facts['sample_tokens']} tokens each"
+    corpora = dict(zip(SIDES, (before, after), strict=True))
+    words = {name: word_histogram(record.caption for record in corpus.records) for name, corpus in corpora.items()}
+    samples = f"{facts['subsamples']} × {facts['sample_tokens']} tokens or {facts['sample_rows']} captions"
+    sizes = f"means of all rows; diversity and duplicates on {samples}; {facts['confidence_percent']:g} % intervals"
     with atomic_path(folder) as draft:
         draft.mkdir()
         write_word_histograms(draft / "words.csv", words)
         word_chart(draft / "words.png", words, "Words in a caption, before and after processing")
-        comparison_chart(draft / "indices.png", pairs, f"Captions before and after processing\n({sizes})")
+        comparison_chart(
+            draft / "indices.png", facts, MEASURES, f"Captions before and after processing, and the change\n({sizes})"
+        )
+        _plot_alignment(draft, corpora)
+
+
+def _plot_alignment(folder: Path, corpora: Mapping[str, AlignedCorpus]) -> None:
+    """Write alignment.csv, percent of the captions with a score by cosine in bins of `BIN`, and alignment.png."""
+    title, edges, shares = f"How well captions fit their pictures: {NO_ALIGNER}", [-1.0, 1.0], {}
+    rows: list[list[Any]] = [[NO_ALIGNER, 0.0, 0.0]]
+    # Whole bins of one width, so that two runs can be laid over one another.
+    bins = {
+        name: np.floor(corpus.alignment[np.isfinite(corpus.alignment)] / BIN).astype(int)
+        for name, corpus in corpora.items()
+    }
+    found = np.concatenate(list(bins.values()))
+    if len(found):
+        title = "How well captions fit their pictures, before and after processing"
+        first, count = found.min(), int(found.max() - found.min()) + 1
+        edges = [round(BIN * (first + place), 2) for place in range(count + 1)]
+        shares = {
+            name: (100 * np.bincount(of_side - first, minlength=count) / max(len(of_side), 1)).tolist()
+            for name, of_side in bins.items()
+        }
+        rows = [list(row) for row in zip(edges[:-1], *shares.values(), strict=True)]
+    _write_csv(folder / "alignment.csv", ["cosine", *corpora], rows)
+    overlaid_chart(folder / "alignment.png", edges, shares, title=title, xlabel="cosine of caption and picture")
+
+
+def _write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([round(value, 6) if isinstance(value, float) else value for value in row] for row in rows)

@@ -3,6 +3,8 @@
 Most diversity indices fall as a text grows, so corpora of different size are compared on samples of one size.
 A row's place in the sample depends on the seed and on its id alone, not on the order of the file: a row
 that survives processing keeps its place, and both samples share as many rows as they can.
+
+Disjoint subsamples are cut along pictures: all rows of one are in one part, before and after.
 """
 
 from collections.abc import Sequence
@@ -48,13 +50,43 @@ def equal_samples(corpora: Sequence[Sequence[Record]], *, rows: int, tokens: int
     Returns:
         One sample per corpus, all with the same number of captions and of tokens.
     """
-    shuffled = [shuffled_captions(records, seed) for records in corpora]
-    token_lists = [_first_tokens(captions, tokens) for captions in shuffled]
-    num_rows = min(rows, *map(len, shuffled))
-    num_tokens = min(tokens, *(sum(map(len, lists)) for lists in token_lists))
+    ((*samples,),) = equal_subsamples(corpora, count=1, rows=rows, tokens=tokens, seed=seed)
+    return samples
+
+
+def equal_subsamples(
+    corpora: Sequence[Sequence[Record]], *, count: int, rows: int, tokens: int, seed: int
+) -> list[list[Sample]]:
+    """Cut corpora into disjoint parts along their pictures, and sample every part of every corpus at one size.
+
+    Args:
+        corpora: For example the corpus before and after processing.
+        count: Parts. Pictures are dealt out to them in a seeded order, so that parts differ by one picture at most.
+        rows: Captions wanted of each part. The smallest part of any corpus bounds it.
+        tokens: Tokens wanted of each part. The smallest part of any corpus bounds it.
+        seed: Of the choice of pictures and rows.
+
+    Returns:
+        Per part one sample per corpus, all with the same number of captions and of tokens.
+    """
+    images = {record.image for records in corpora for record in records}
+    dealt = sorted(images, key=lambda image: (derive_seed(seed, "part", image), image))
+    part_of = {image: rank % count for rank, image in enumerate(dealt)}
+    captions: list[list[list[str]]] = []
+    for records in corpora:
+        parts: list[list[Record]] = [[] for _ in range(count)]
+        for record in records:
+            parts[part_of[record.image]].append(record)
+        captions.append([shuffled_captions(part, seed) for part in parts])
+    token_lists = [[_first_tokens(part, tokens) for part in parts] for parts in captions]
+    num_rows = min(rows, *(len(part) for parts in captions for part in parts))
+    num_tokens = min(tokens, *(sum(map(len, part)) for parts in token_lists for part in parts))
     return [
-        Sample(captions[:num_rows], cut(lists, num_tokens))
-        for captions, lists in zip(shuffled, token_lists, strict=True)
+        [
+            Sample(of_captions[part][:num_rows], cut(of_tokens[part], num_tokens))
+            for of_captions, of_tokens in zip(captions, token_lists, strict=True)
+        ]
+        for part in range(count)
     ]
 
 

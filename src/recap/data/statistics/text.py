@@ -1,7 +1,7 @@
 """Statistics of captions, one by one: words, characters, too short, repetitive.
 
 A word is what Data-Juicer's `words_num_filter` counts: what stands between blanks, stripped of punctuation, digits and
-emoji at both ends, if anything is left. A standard deviation is the sample's, with n - 1.
+emoji at both ends, if anything is left. A standard deviation is the sample's, with n - 1, here and everywhere in Recap.
 """
 
 import math
@@ -9,10 +9,19 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
 from recap.data.processing.juicer import SPECIAL_CHARACTERS, get_words_from_document, words_refinement
+
+Floats = NDArray[np.float64]
 
 MIN_WORDS = 6
 """A caption with fewer words is too short; `words_num_filter` of the recipes draws the same line."""
+
+PERCENTAGES = ("too_short", "repetitive", "word_repetition")
+"""The columns of `measure_captions` that are percentages."""
 
 HISTOGRAM_LIMIT = 100
 """Longer captions are counted in the last bin of a histogram of words."""
@@ -44,6 +53,22 @@ def is_repetitive(caption_tokens: Sequence[str]) -> bool:
     )
 
 
+def measure_captions(captions: Sequence[str]) -> dict[str, Floats]:
+    """What each caption is like.
+
+    Returns:
+        Columns of shape (rows,): numbers of words and characters; 100 where a caption is too short or repetitive, else
+        0; and the percentage (0-100) of its words that stood in it before. Their means are numbers and percentages.
+    """
+    rows = []
+    for caption in tqdm(captions, desc="words", unit="caption", delay=3, leave=False):
+        found = tokens(caption)
+        too_short, repetitive = len(found) < MIN_WORDS, is_repetitive(found)
+        rows.append((len(found), len(caption), 100 * too_short, 100 * repetitive, 100 * word_repetition(found)))
+    columns = np.array(rows, dtype=np.float64).reshape(-1, 5).T
+    return dict(zip(("words", "characters", *PERCENTAGES), columns, strict=True))
+
+
 def describe_captions(captions: Sequence[str]) -> dict[str, Any]:
     """Summarise captions.
 
@@ -52,22 +77,16 @@ def describe_captions(captions: Sequence[str]) -> dict[str, Any]:
         percentages (0-100) of captions that are too short, repetitive, or equal to an earlier one but for case and
         blanks.
     """
-    num_words, repetitive, repetition = [], 0, 0.0
-    for caption in captions:
-        caption_tokens = tokens(caption)
-        num_words.append(len(caption_tokens))
-        repetitive += is_repetitive(caption_tokens)
-        repetition += word_repetition(caption_tokens)
-    words_mean, words_sd = mean_and_sd(num_words)
-    characters_mean, characters_sd = mean_and_sd([len(caption) for caption in captions])
+    columns = measure_captions(captions)
+    (words_mean, words_sd), (characters_mean, characters_sd), *percentages = (
+        mean_and_sd(column.tolist()) for column in columns.values()
+    )
     return {
         "words_mean": words_mean,
         "words_sd": words_sd,
         "characters_mean": characters_mean,
         "characters_sd": characters_sd,
-        "too_short_percent": percent(sum(number < MIN_WORDS for number in num_words), len(captions)),
-        "repetitive_percent": percent(repetitive, len(captions)),
-        "word_repetition_percent": percent(repetition, len(captions)),
+        **{f"{name}_percent": mean for name, (mean, _) in zip(PERCENTAGES, percentages, strict=True)},
         "duplicate_caption_percent": percent(count_duplicates(captions), len(captions)),
     }
 

@@ -1,5 +1,6 @@
 """Numbers and names as people read them on a page; every function is a filter of the templates."""
 
+from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -7,6 +8,8 @@ from markupsafe import Markup, escape
 DASH = "–"
 MINUS = "−"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# The longest text that is shown whole: a page of many captions stays small whatever they are.
+EXCERPT = 600
 
 
 def number(value: Any, digits: int | None = None) -> str:
@@ -45,6 +48,26 @@ def breakable(text: Any) -> Markup:
     for mark in "_./":
         escaped = escaped.replace(mark, f"{mark}<wbr>")
     return Markup(escaped)
+
+
+def excerpt(text: str) -> Markup:
+    """A caption or another text of others, escaped, and cut where it is very long.
+
+    `<bdi>` keeps its direction to itself: right-to-left text, or a control character that turns letters round, moves
+    nothing that stands beside it.
+    """
+    cut = f"{text[:EXCERPT]}… ({len(text):,} characters)" if len(text) > EXCERPT else text
+    return Markup("<bdi>{}</bdi>").format(cut)
+
+
+def score(value: float | None) -> str:
+    """A caption's score to three decimals: 0.287, −0.012; a dash where there is none."""
+    return DASH if value is None else f"{value:.3f}".replace("-", MINUS)
+
+
+def span(low: float | None, high: float | None, show: Callable[[float], str]) -> str:
+    """The ends of an interval: "0.598 to 0.607"; empty where there is none."""
+    return "" if low is None or high is None else f"{show(low)} to {show(high)}"
 
 
 def points(value: float | None, digits: int = 1) -> str:

@@ -62,6 +62,27 @@ QUALITY_LABELS = {
 }
 
 
+# Where the caption that a row carries comes from.
+SOURCE_LABELS = {
+    "raw": "the raw caption",
+    "blip2": "BLIP-2's caption",
+    "shuffled": "BLIP-2's caption of another image",
+    "length_matched": "raw words at the length of BLIP-2's caption",
+    "other_image": "the raw caption of another image",
+}
+
+# What a candidate caption is scored by.
+SCORE_LABELS = {
+    "alignment": "cosine",
+    "itm": "ITM",
+    "novelty": "novelty",
+}
+
+
+def source_of(source: str) -> str:
+    return SOURCE_LABELS.get(source, source)
+
+
 def title_of(benchmark: str) -> str:
     return BENCHMARKS[benchmark].title if benchmark in BENCHMARKS else benchmark
 

@@ -25,7 +25,7 @@ HEADLINES = {
     "prepare": ("corpus.rejected",),
     "explore": ("text.too_short_percent", "leaked_images"),
     "process": ("rows_in", "rows_out", "kept_percent", "recaptioned_rows"),
-    "quality": tuple(f"{side}.{name}.value" for side in ("before", "after") for name in ("words_mean", "mattr")),
+    "caption": ("num_failed",),
     "pretrain": ("loss_final", "loss_spike_score", "samples_seen", "unique_samples"),
     "finetune": ("val_loss", "loss_final", "loss_spike_score"),
     "merge": ("logit_difference_max",),
@@ -156,7 +156,7 @@ def funnel(recipe: str) -> dict:
             "dropped": before - after,
             "changed": changed,
             "added": 0,
-            "share_percent": 100 * (before - after) / before,
+            "share_percent": 100 * after / before,
             "reasons": {},
             "statistic": None,
             "before": None,
@@ -165,10 +165,10 @@ def funnel(recipe: str) -> dict:
         for label, before, after, changed in counts
     }
     operators["words_num_filter"] |= {
-        "reasons": {"num_words below 6": 110, "num_words above 60": 8},
+        "reasons": {"num_words low": 110, "num_words high": 8},
         "statistic": "num_words",
-        "before": {"p5": 4, "p25": 9, "p50": 11.5, "p75": 14, "p95": 70},
-        "after": {"p5": 8, "p25": 9, "p50": 12, "p75": 14, "p95": 41},
+        "before": {"min": 1.0, "p5": 4.0, "p25": 9.0, "median": 11.5, "p75": 14.0, "p95": 62.0, "max": 70.0},
+        "after": {"min": 6.0, "p5": 8.0, "p25": 9.0, "median": 12.0, "p75": 14.0, "p95": 41.0, "max": 60.0},
     }
     head = {"rows_in": 2400, "rows_out": 2159, "kept_percent": 89.958333, "dropped_rows": 241, "recaptioned_rows": 2159}
     return {**head, "operators": operators}
@@ -207,14 +207,12 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
         "words_mean": 8.78,
         "words_sd": 3.49,
         "too_short_percent": 3.9,
-        "repetitive_percent": 2.1,
         "mattr": 0.6123,
         "mtld": 31.4,
         "hdd": 0.7012,
         "distinct_2": 0.1812,
         "self_bleu": 71.2,
-        "ttr": 0.0714,
-        "alignment_mean": 0.195,
+        "alignment": 0.195,
     }
 
     def with_interval(value: float) -> dict:
@@ -222,9 +220,22 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
 
     before = {name: with_interval(value) for name, value in numbers.items()}
     after = {name: with_interval(value * 1.31) for name, value in numbers.items()}
-    after["repetitive_percent"] = {"value": 0.0, "low": None, "high": None}
     change = {name: with_interval(after[name]["value"] - before[name]["value"]) for name in numbers}
-    write("quality", {"sample_rows": 1000, "before": before, "after": after, "change": change})
+    no_interval = {"low": None, "high": None, "reason": "the values do not differ"}
+    for side, value in ((before, 2.1), (after, 0.0), (change, -2.1)):
+        side["repetitive_percent"] = {"value": value, **no_interval}
+    sizes = {"confidence_percent": 95.0, "subsamples": 5, "sample_rows": 400, "sample_tokens": 3200}
+    whole = {side: {"tokens": 21000, "vocabulary": 1311, "ttr": 0.0624} for side in ("before", "after")}
+    measures = {"before": before, "after": after, "change": change}
+    write_json(folder / "data/details/quality.json", {"quality": {**sizes, **measures, "whole": whole}})
+    headline = {side: {"mattr": measures[side]["mattr"]["value"]} for side in ("after", "change")}
+    write_json(folder / "metrics/quality.json", {"quality": headline})
+    failures = {"missing_image": 0, "broken_image": 2, "junk_loop": 1}
+    junk = {"loop": 20, "cut_off": 21}
+    captioned = {"num_images": 2400, "num_failed": 3, "failed_by_reason": failures, "num_candidates": 9588}
+    write("caption", captioned | {"junk_percent": 0.4276, "junk_by_reason": junk})
+    chance = {"scored": 2400, "mean": 0.021}
+    write_json(folder / "data/details/align_raw.json", {"align_raw": {"aligner": True, "chance": chance}})
     for stage in ("pretrain", "finetune"):
         values = {
             "steps": 240,
@@ -242,6 +253,10 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
         }
         if stage == "finetune":
             values |= {"val_loss": 1.8765, "val_rows": 64, "rows_held_out": 64}
+            values["by_source"] = {
+                "conversation": {"samples_seen": 2880, "rows": 1500, "unique_samples": 1500, "epochs": 1.92},
+                "caption": {"samples_seen": 960, "rows": 2159, "unique_samples": 960, "epochs": 0.4447},
+            }
         environment = {"device": "cpu", "dtype": "float32", "threads": 2, "world_size": 1}
         environment["versions"] = {"torch": "2.9.1", "transformers": "5.1.0"}
         write(stage, values | environment)
@@ -289,6 +304,18 @@ def write_curves(plots: Path) -> None:
             path.write_text("\n".join([*lines, "241\tnan"]) + "\n")
     lines = ["step\tval_loss", *(f"{step}\t{2.4 - step / 400}" for step in (100, 200, 240))]
     (plots / "finetune" / "val_loss.tsv").write_text("\n".join(lines) + "\n")
+
+
+def write_spread(plots: Path) -> None:
+    """Percent of captions by alignment, as `quality` counts them."""
+    rows = [
+        (0.02 * step, 100 * math.exp(-((step - 9) ** 2) / 8), 100 * math.exp(-((step - 12) ** 2) / 6))
+        for step in range(-1, 18)
+    ]
+    sums = [sum(column) / 100 for column in zip(*rows, strict=True)][1:]
+    lines = ["cosine,before,after", *(f"{low:.2f},{a / sums[0]:.6f},{b / sums[1]:.6f}" for low, a, b in rows)]
+    plots.mkdir(parents=True, exist_ok=True)
+    (plots / "alignment.csv").write_text("\n".join(lines) + "\n")
 
 
 def write_answers(data: Path, *, blank: bool) -> None:
@@ -355,6 +382,7 @@ def write_run(folder: Path, recipe: str = "blip2", *, blank: bool = True) -> Run
     write_corpus(data, recipe)
     write_numbers(folder, recipe, blank=blank)
     write_curves(folder / "plots")
+    write_spread(folder / "plots/quality")
     write_answers(data, blank=blank)
     write_timings(data / "timings")
     params = (ROOT / "params.yaml").read_text().replace("recipe: blip2", f"recipe: {recipe}", 1)

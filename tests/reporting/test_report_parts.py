@@ -6,8 +6,8 @@ import re
 import pytest
 
 from recap.reporting.axes import round_axis
-from recap.reporting.charts import HEIGHT, LEFT, MAX_POINTS, RIGHT, WIDTH, Line, _thinned, line_chart
 from recap.reporting.captions import caption_pairs, dropped_pairs
+from recap.reporting.charts import HEIGHT, LEFT, MAX_POINTS, RIGHT, WIDTH, Line, _thinned, line_chart
 from recap.reporting.labels import notes_on
 from recap.reporting.pictures import thumbnail
 from recap.reporting.run import load_run

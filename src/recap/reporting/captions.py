@@ -61,7 +61,7 @@ class CaptionPair:
         source: Where that one comes from, as the row says; None of a dropped row.
         candidates: What BLIP-2 offered for the picture.
         operator: The operator that dropped the row; None of a row that remains.
-        reason: The statistics that the operator judged it by.
+        reason: The statistics that the operator judged it by, or the operator's name where it has none.
     """
 
     id: str
@@ -191,7 +191,7 @@ def _pair(run: Run, row: Row, raw: Row | None, captioned: Row | None) -> Caption
         source=row.get("caption_source"),
         candidates=_candidates(captioned),
         operator=row.get("operator"),
-        reason=row.get("reason"),
+        reason=row["reason"].partition(": ")[2] or row["reason"] if "reason" in row else None,
     )
 
 

@@ -14,7 +14,7 @@ from recap.reporting.axes import round_axis
 from recap.reporting.run import Series
 
 WIDTH, HEIGHT = 440, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 40
 # More points than this would not be told apart; extremes are kept, so that a spike is never smoothed away.
 MAX_POINTS = 400
 SMOOTHING = 0.05  # share of the run that the bold line's rolling median looks at
@@ -93,4 +93,4 @@ def y_tick(y: float, value: float) -> str:
 def _x_tick(x: float, step: int) -> str:
     # The last label ends at the chart's edge; centred, a wide number would be cut there.
     anchor, place = ("end", WIDTH) if x >= WIDTH - RIGHT else ("middle", x)
-    return f'<text class="tick" x="{place:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{step}</text>'
+    return f'<text class="tick" x="{place:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="{anchor}">{step}</text>'

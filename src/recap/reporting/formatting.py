@@ -1,5 +1,6 @@
 """Numbers and names as people read them on a page; every function is a filter of the templates."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,8 +9,10 @@ from markupsafe import Markup, escape
 DASH = "–"
 MINUS = "−"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-# The longest text that is shown whole: a page of many captions stays small whatever they are.
-EXCERPT = 600
+# All but tabs and line ends: ASCII's and Latin-1's, and those that embed, override and isolate a direction.
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Characters of the longest caption that is shown whole: a page of many captions stays small whatever they are.
+EXCERPT = 300
 
 
 def number(value: Any, digits: int | None = None) -> str:
@@ -50,14 +53,18 @@ def breakable(text: Any) -> Markup:
     return Markup(escaped)
 
 
-def excerpt(text: str) -> Markup:
-    """A caption or another text of others, escaped, and cut where it is very long.
+def apart(text: str) -> Markup:
+    """Escaped text of others that keeps its direction to itself: right-to-left words move nothing beside them.
 
-    `<bdi>` keeps its direction to itself: right-to-left text, or a control character that turns letters round, moves
-    nothing that stands beside it.
+    Control characters, which may hide words or turn letters round, are spelt out: U+202E.
     """
-    cut = f"{text[:EXCERPT]}… ({len(text):,} characters)" if len(text) > EXCERPT else text
-    return Markup("<bdi>{}</bdi>").format(cut)
+    spelt_out = CONTROLS.sub(lambda found: f'<span class="control">U+{ord(found[0]):04X}</span>', str(escape(text)))
+    return Markup(f"<bdi>{spelt_out}</bdi>")
+
+
+def excerpt(text: str) -> Markup:
+    """A caption as `apart` shows it, cut where it is very long."""
+    return apart(f"{text[:EXCERPT]}… ({len(text):,} characters)" if len(text) > EXCERPT else text)
 
 
 def score(value: float | None) -> str:

@@ -10,14 +10,14 @@ from markupsafe import Markup
 
 from recap.comparison.flattening import flatten
 from recap.params import MACHINE
-from recap.reporting.alignment import Spread, spread_chart, spread_of
+from recap.reporting.alignment import spread_chart
 from recap.reporting.captions import caption_pairs, dropped_pairs
 from recap.reporting.charts import Line, line_chart
 from recap.reporting.examples import answer_examples
 from recap.reporting.funnel import funnel_steps
 from recap.reporting.labels import CURVE_LABELS, PROOF_LABELS, TRAINING_LABELS, notes_on, title_of
 from recap.reporting.provenance import durations, hardware, training_environments, training_versions, versions
-from recap.reporting.quality import quality_measures
+from recap.reporting.quality import quality_measures, whole_corpora
 from recap.reporting.run import CURVES, TRAINING_STAGES, Run
 from recap.reporting.templating import environment
 from recap.reporting.working_tree import Changes
@@ -40,6 +40,7 @@ def render(run: Run, changes: Changes | None) -> str:
         changes: How the code and parameters that ran differ from the commit; None for a run outside Git.
     """
     scores = [(name, run.metrics[name]) for name in run.benchmarks]
+    measures = quality_measures(run.metrics.get("quality", {}))
     environments = [(found.stage, found) for found in training_environments(run)]
     return (
         environment()
@@ -57,10 +58,15 @@ def render(run: Run, changes: Changes | None) -> str:
             steps=funnel_steps(run.metrics.get("process", {})),
             captions=caption_pairs(run),
             dropped=dropped_pairs(run),
-            alignment=alignment(run),
+            alignment=spread_chart(run.alignment) if run.alignment else None,
             aligner=run.params.models.aligner.path,
-            lost={},
-            quality=quality_measures(run.metrics.get("quality", {})),
+            aligned=run.metrics.get("align_raw", {}),
+            captioned=run.metrics.get("caption", {}),
+            quality=run.metrics.get("quality", {}),
+            measures=measures,
+            fit=next((measure for measure in measures if measure.name == "alignment"), None),
+            whole=whole_corpora(run.metrics.get("quality", {})),
+            sources=run.metrics.get("finetune", {}).get("by_source", {}),
             training=[(stage, training_facts(run, stage), charts(run, stage)) for stage in TRAINING_STAGES],
             proof=facts(run.metrics.get("merge", {}), PROOF_LABELS),
             merge=run.metrics.get("merge", {}),
@@ -121,21 +127,6 @@ def parts_from(run: Run, origin: str) -> list[str]:
 def facts(values: dict[str, Any], labels: dict[str, str]) -> list[Fact]:
     """The values that have a label, in the labels' order."""
     return [Fact(label, values[name]) for name, label in labels.items() if name in values]
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """How well captions fit their pictures: of the corpus, of what was trained on, and both drawn."""
-
-    before: Spread
-    after: Spread
-    chart: Markup
-
-
-def alignment(run: Run) -> Alignment | None:
-    """None where no caption of the corpus, or none of what was trained on, has a score."""
-    before, after = spread_of(run.raw_captions), spread_of(run.processed)
-    return Alignment(before, after, spread_chart(before, after)) if before.rows and after.rows else None
 
 
 def training_facts(run: Run, stage: str) -> list[Fact]:

@@ -21,10 +21,11 @@ TRAINING_STAGES = ("pretrain", "finetune")
 CURVES = ("loss", "val_loss", "grad_norm")
 # The order of the pipeline, for the table of durations; `answer` and `score` have one entry a benchmark.
 STAGES = (
-    "prepare", "align@raw", "explore", "check", "caption", "align@blip2", "process", "quality", "pretrain", "finetune", "merge", "answer", "score",
+    "prepare", "align@raw", "explore", "check", "caption", "align@blip2", "process", "quality", "pretrain", "finetune",
+    "merge", "answer", "score",
 )  # fmt: skip
-# A stage that has details alone.
-MEASURES_NOTHING = ("check",)
+# Stages that have details alone.
+MEASURES_NOTHING = ("check", "align_raw", "align_blip2")
 
 Series = list[tuple[int, float]]
 Row = dict[str, Any]
@@ -57,6 +58,15 @@ class DroppedRows:
 
 
 @dataclass(frozen=True)
+class Bin:
+    """Captions whose alignment is `low` or more, and less than the next bin's: percent of those with a score."""
+
+    low: float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
 class RunFiles:
     """Where a run's artifacts lie; every path is a flag of the stage."""
 
@@ -85,6 +95,8 @@ class Artifacts:
         files: For pictures, which are read when they are shown.
         metrics: All metrics files merged, with the details of each: {"textvqa": {...}, "process": {...}, ...}.
         curves: {"pretrain": {"loss": [(step, value), ...], "grad_norm": ...}, "finetune": ...}.
+        alignment: Captions by how well they fit their pictures, before and after processing; empty where no
+            caption was scored.
         raw_captions: Of every row of the corpus: id, image, caption, alignment.
         captions: Of every image that BLIP-2 captioned: image, caption, alignment, candidates.
         processed: Rows of the processed corpus, with `raw_text` and `caption_source`.
@@ -96,6 +108,7 @@ class Artifacts:
     files: RunFiles
     metrics: dict[str, Any]
     curves: dict[str, dict[str, Series]]
+    alignment: list[Bin]
     raw_captions: Iterable[Row]
     captions: Iterable[Row]
     processed: Iterable[Row]
@@ -142,6 +155,7 @@ def load_artifacts(files: RunFiles) -> Artifacts:
         files=files,
         metrics=_read_results(files.metrics, files.details),
         curves={stage: _read_curves(files.plots / stage) for stage in TRAINING_STAGES},
+        alignment=_read_alignment(files.plots / "quality/alignment.csv"),
         raw_captions=StoredRows(files.raw_captions),
         captions=StoredRows(files.captions),
         processed=StoredRows(files.processed / "train.jsonl"),
@@ -175,6 +189,20 @@ def _read_curve(path: Path, name: str) -> Series:
     with path.open(encoding="utf-8", newline="") as stream:
         points = [(int(row["step"]), float(row[name])) for row in csv.DictReader(stream, delimiter="\t")]
     return [(step, value) for step, value in points if math.isfinite(value)]
+
+
+def _read_alignment(path: Path) -> list[Bin]:
+    """The columns `cosine`, `before` and `after`; a file that says that there is no aligner has no bin of percents."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    shares = [(row["cosine"], float(row["before"]), float(row["after"])) for row in rows]
+    return [Bin(float(low), before, after) for low, before, after in shares] if any(map(_is_counted, shares)) else []
+
+
+def _is_counted(share: tuple[str, float, float]) -> bool:
+    return share[1] > 0 or share[2] > 0
 
 
 def _of_this_run(stage: str, benchmarks: Mapping[str, str]) -> bool:

@@ -6,6 +6,7 @@ Captions, questions and answers are other people's text: the environment escapes
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recap.reporting.formatting import (
+    apart,
     breakable,
     excerpt,
     interval,
@@ -35,11 +36,18 @@ def environment() -> Environment:
         "percent": percent,
         "tally": tally,
         "breakable": breakable,
+        "apart": apart,
         "excerpt": excerpt,
         "score": score,
         "score_label": SCORE_LABELS.__getitem__,
         "source_of": source_of,
         "title_of": title_of,
     }
-    environment.globals |= {"interval": interval, "span": span, "as_number": number, "as_change": signed}
+    environment.globals |= {
+        "interval": interval,
+        "span": span,
+        "as_number": number,
+        "as_change": signed,
+        "as_score": score,
+    }
     return environment

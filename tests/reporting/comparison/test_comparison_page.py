@@ -155,7 +155,7 @@ def test_funnels_stand_under_their_side(one):
     assert "2,400 rows in, 2,400 out (100.0 %)" in words(baseline)
     assert "The recipe has no operators" in words(baseline)
     assert "2,400 rows in, 2,159 out (90.0 %)" in words(blip2)
-    assert "words_num_filter num_words below 6 110, num_words above 60 8 2,308 118 5.1 % 0 2,190" in words(blip2)
+    assert "words_num_filter num_words low (110), num_words high (8) 2,308 118 5.1 % 0 2,190" in words(blip2)
 
 
 def test_error_bars_are_the_intervals(one):

@@ -20,13 +20,14 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Told:
-    """What one side trained on: a caption, or None and why the row was dropped.
+    """What one side trained on.
 
     Attributes:
-        caption: As the row carries it.
+        caption: As the row carries it; None where it trained on none.
         source: Where it comes from.
         alignment: The cosine of caption and picture; None where it was not scored.
-        dropped_because: The operator, and the statistics that it judged the row by.
+        dropped_because: The operator, and the statistics that it judged the row by. None without a caption: the side
+            never had the row, which the other made of another one.
     """
 
     caption: str | None
@@ -64,7 +65,7 @@ def caption_pairs(a: Side, b: Side) -> list[CaptionPair] | None:
             _picture(row, runs),
             caption_of(row["raw_text"]),
             row.get("raw_alignment"),
-            *(side.get(row["id"], Told(None, dropped_because="no reason recorded")) for side in told),
+            *(side.get(row["id"], Told(None)) for side in told),
         )
         for row in chosen
     ]

@@ -9,7 +9,7 @@ from finished_runs import ARABIC, blip2_alignment, raw_alignment, write_jsonl, w
 from html_page import Page, part
 
 from recap.io import read_jsonl
-from recap.reporting.captions import Candidate, caption_pairs, dropped_pairs
+from recap.reporting.captions import Candidate, caption_pairs
 from recap.reporting.page import render
 from recap.reporting.run import StoredRows, load_run
 from recap.reporting.sampling import Lowest
@@ -49,8 +49,8 @@ def test_a_row_says_what_it_carries_and_whence(pairs):
     assert (first.source, first.operator, first.reason) == ("blip2", None, None)
 
 
-def test_dropped_rows_say_by_what_and_which_caption_they_had(run):
-    by_id = dict(zip(ids(dropped_pairs(run)), dropped_pairs(run), strict=True))
+def test_dropped_rows_say_by_what_and_which_caption_they_had(pairs):
+    by_id = dict(zip(ids(pairs.dropped), pairs.dropped, strict=True))
     shape, words = by_id[14], by_id[17]
     assert (shape.operator, shape.reason) == ("image_shape_filter", "image_height=180, image_width=200")
     assert not shape.replaced and shape.carried.alignment == raw_alignment(14)

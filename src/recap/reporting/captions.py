@@ -6,7 +6,7 @@ choice is the run's seed's and the aligner's, never a matter of looks.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from recap.data.corpus.records import caption_of
@@ -93,52 +93,46 @@ class CaptionPair:
 
 @dataclass(frozen=True)
 class CaptionPairs:
-    """The rows that a page shows, no row twice.
+    """The rows that a page shows.
 
     Attributes:
         better: Remaining rows whose new caption gained most alignment, the most first.
         worse: Those whose new caption lost most, or gained least, the worst first.
-        drawn: Rows by the run's seed, dropped ones among them.
-        scored: Whether captions have alignments.
+        drawn: Other rows by the run's seed, dropped ones among them.
+        dropped: Rows that the recipe dropped, from its operators in turn so that each is seen.
     """
 
     better: list[CaptionPair]
     worse: list[CaptionPair]
     drawn: list[CaptionPair]
-    scored: bool
-
-    def __len__(self) -> int:
-        return len(self.better) + len(self.worse) + len(self.drawn)
+    dropped: list[CaptionPair]
 
 
 def caption_pairs(run: Run) -> CaptionPairs:
-    """Choose `PAIRS_SHOWN` rows, each of another picture within its group."""
+    """Choose `PAIRS_SHOWN` rows, each of another picture within its group, and rows that each operator dropped.
+
+    Every file is gone through once, and no more rows are kept than are shown.
+    """
     better, worse, drawn = Lowest(BETTER_SHOWN), Lowest(BETTER_SHOWN + WORSE_SHOWN), Lowest(PAIRS_SHOWN)
-    scored = False
+    by_operator: dict[str, Lowest] = {}
     for row in chain(run.processed, run.dropped):
         luck, image = derive_seed(run.params.seed, "report", "captions", row["id"]), _image(row)
         drawn.offer(luck, row, group=image)
-        scored = scored or row.get("alignment") is not None
-        if (change := _change(row)) is not None:
+        if "operator" in row:
+            by_operator.setdefault(row["operator"], Lowest(DROPPED_SHOWN)).offer(luck, row, group=image)
+        elif (change := _change(row)) is not None:
             better.offer((-change, luck), row, group=image)
             worse.offer((change, luck), row, group=image)
     gained = better.rows
     lost = _others(worse.rows, gained)[:WORSE_SHOWN]
     rest = _others(drawn.rows, [*gained, *lost])[: PAIRS_SHOWN - len(gained) - len(lost)]
-    pairs = _pairs(run, [*gained, *lost, *rest])
-    end = len(gained) + len(lost)
-    return CaptionPairs(pairs[: len(gained)], pairs[len(gained) : end], pairs[end:], scored)
+    return CaptionPairs(*_pairs(run, gained, lost, rest, _in_turn([lowest.rows for lowest in by_operator.values()])))
 
 
-def dropped_pairs(run: Run) -> list[CaptionPair]:
-    """Rows that the recipe dropped, taken from its operators in turn so that each is seen."""
-    by_operator: dict[str, Lowest] = {}
-    for row in run.dropped:
-        lowest = by_operator.setdefault(row["operator"], Lowest(DROPPED_SHOWN))
-        lowest.offer(derive_seed(run.params.seed, "report", "dropped", row["id"]), row, group=_image(row))
-    queues = [lowest.rows for lowest in by_operator.values()]
-    turns = [queue[turn] for turn in range(DROPPED_SHOWN) for queue in queues if turn < len(queue)]
-    return _pairs(run, turns[:DROPPED_SHOWN])
+def _in_turn(queues: list[list[Row]]) -> list[Row]:
+    """The first of each queue, then the second of each, up to `DROPPED_SHOWN`."""
+    turns = (queue[turn] for turn in range(DROPPED_SHOWN) for queue in queues if turn < len(queue))
+    return list(islice(turns, DROPPED_SHOWN))
 
 
 def _change(row: Row) -> float | None:
@@ -162,11 +156,12 @@ def _carried(row: Row) -> str:
     return caption_of(row["text"] if "text" in row else row["before"])
 
 
-def _pairs(run: Run, rows: list[Row]) -> list[CaptionPair]:
-    """The rows with what other files say of them and of their pictures."""
-    raw = _found(run.raw_captions, "id", {row.get("raw_id") or row["id"] for row in rows if "raw_text" not in row})
+def _pairs(run: Run, *groups: list[Row]) -> list[list[CaptionPair]]:
+    """The rows of each group with what other files say of them and of their pictures."""
+    rows = list(chain.from_iterable(groups))
+    raw = _found(run.raw_captions, "id", {row["id"] for row in rows if "raw_text" not in row})
     captioned = _found(run.captions, "image", {_image(row) for row in rows})
-    return [_pair(run, row, raw.get(row.get("raw_id") or row["id"]), captioned.get(_image(row))) for row in rows]
+    return [[_pair(run, row, raw.get(row["id"]), captioned.get(_image(row))) for row in group] for group in groups]
 
 
 def _found(rows: Iterable[Row], key: str, wanted: set[str]) -> dict[str, Row]:

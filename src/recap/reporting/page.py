@@ -11,7 +11,7 @@ from markupsafe import Markup
 from recap.comparison.flattening import flatten
 from recap.params import MACHINE
 from recap.reporting.alignment import spread_chart
-from recap.reporting.captions import caption_pairs, dropped_pairs
+from recap.reporting.captions import caption_pairs
 from recap.reporting.charts import Line, line_chart
 from recap.reporting.examples import answer_examples
 from recap.reporting.funnel import funnel_steps
@@ -57,7 +57,6 @@ def render(run: Run, changes: Changes | None) -> str:
             process=run.metrics.get("process", {}),
             steps=funnel_steps(run.metrics.get("process", {})),
             captions=caption_pairs(run),
-            dropped=dropped_pairs(run),
             alignment=spread_chart(run.alignment) if run.alignment else None,
             aligner=run.params.models.aligner.path,
             aligned=run.metrics.get("align_raw", {}),

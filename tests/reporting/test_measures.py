@@ -8,7 +8,7 @@ from html_page import Page, part
 
 from recap.reporting.alignment import spread_chart
 from recap.reporting.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from recap.reporting.funnel import funnel_steps
+from recap.reporting.funnel import Quantile, funnel_steps
 from recap.reporting.page import render
 from recap.reporting.quality import Estimate, quality_measures, whole_corpora
 from recap.reporting.run import Bin, load_run
@@ -27,7 +27,7 @@ def test_a_step_has_its_share_its_reasons_and_its_statistic():
     (step,) = funnel_steps({"operators": {"words_filter": found | {"share_percent": 75.0, "added": 2}}})
     assert step.dropped_percent == 25.0 and step.added == 2
     assert step.reasons == [("words high", 6), ("words low", 3), ("words unknown", 1)]
-    assert step.statistic.rows() == [("median", 4.0, None)]
+    assert step.statistic.rows() == [Quantile("median", 4.0, None, minor=False)]
 
 
 def test_steps_of_an_older_run():
@@ -66,6 +66,16 @@ def test_the_funnel_on_the_page(html):
     said = Page(part(html, "section", "funnel")).words
     assert "words_num_filter num_words low (110), num_words high (8) 2,308 118 5.1 % 0 2,190" in said
     assert "Rows min 5 % 25 % median 75 % 95 % max before 1 4 9 11.5 14 62 70 kept 6 8 9 12 14 41 60" in said
+
+
+def test_statistics_that_an_operator_left_as_they_were_are_not_drawn(spoilt_run):
+    quantiles = {"min": 18.0, "p5": 18.5, "median": 19.0, "p95": 20.5, "max": 21.0}
+    step = {"rows_in": 9, "rows_out": 9, "dropped": 0, "changed": 0, "statistic": "num_words"}
+    operators = {"words_num_filter": step | {"before": quantiles, "after": quantiles}}
+    write_json(spoilt_run.details / "process.json", {"process": {"operators": operators}})
+    funnel = part(render(load_run(spoilt_run), None), "section", "funnel")
+    assert "<svg" not in funnel
+    assert "words_num_filter num_words 18 18.5 19 20.5 21" in Page(funnel).words
 
 
 def test_a_recipe_that_makes_rows_of_rows_stays_inside_its_bar(spoilt_run):

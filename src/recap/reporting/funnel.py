@@ -15,8 +15,19 @@ REASONS_SHOWN = 5
 QUANTILE_LABELS = {
     "min": "min", "p5": "5 %", "p25": "25 %", "median": "median", "p75": "75 %", "p95": "95 %", "max": "max",
 }  # fmt: skip
+MAJOR = ("min", "p5", "median", "p95", "max")
 
 Quantiles = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile before an operator and behind it; a `minor` one is left out where there is little room."""
+
+    label: str
+    before: float | None
+    after: float | None
+    minor: bool
 
 
 @dataclass(frozen=True)
@@ -27,10 +38,15 @@ class Statistic:
     before: Quantiles
     after: Quantiles
 
-    def rows(self) -> list[tuple[str, float | None, float | None]]:
-        """Label, before and after of each quantile."""
+    @property
+    def moved(self) -> bool:
+        """Whether it lies otherwise behind the operator."""
+        return self.before != self.after
+
+    def rows(self) -> list[Quantile]:
+        """Each quantile before and after, the lowest first."""
         return [
-            (label, self.before.get(name), self.after.get(name))
+            Quantile(label, self.before.get(name), self.after.get(name), minor=name not in MAJOR)
             for name, label in QUANTILE_LABELS.items()
             if name in self.before or name in self.after
         ]

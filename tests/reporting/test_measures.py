@@ -65,7 +65,7 @@ def test_the_statistic_of_an_operator_is_drawn(finished_run):
 def test_the_funnel_on_the_page(html):
     said = Page(part(html, "section", "funnel")).words
     assert "words_num_filter num_words low (110), num_words high (8) 2,308 118 5.1 % 0 2,190" in said
-    assert "Rows min 5 % 25 % median 75 % 95 % max before 1 4 9 11.5 14 62 70 kept 6 8 9 12 14 41 60" in said
+    assert "Rows min 5 % 25 % median 75 % 95 % max before 1 4 9 11.5 14 62 70 behind 6 8 9 12 14 41 60" in said
 
 
 def test_statistics_that_an_operator_left_as_they_were_are_not_drawn(spoilt_run):

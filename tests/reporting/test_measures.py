@@ -129,6 +129,7 @@ def test_the_spread_of_alignments_is_drawn():
     tops = [(TOP + height - float(point.split()[1])) / height * 80 for point in path]
     assert tops == pytest.approx([0, 0, 0, 50, 50, 50, 50, 0], abs=0.1)
     assert ">−0.02<" in chart
+    assert "<path" not in spread_chart([Bin(0.0, 100.0, 0.0)])
 
 
 def test_alignment_on_the_page(html):

@@ -17,7 +17,7 @@ LABELS = 6
 
 
 def spread_chart(bins: Sequence[Bin]) -> Markup:
-    """Percent of captions by cosine: bars before processing, a stepped line after it.
+    """Percent of captions by cosine: bars before processing, a stepped line after it, where any is scored.
 
     Args:
         bins: At least one, side by side and equally wide, the lowest first.
@@ -37,7 +37,8 @@ def spread_chart(bins: Sequence[Bin]) -> Markup:
         if found.before
     )
     steps = [(x(end), y(found.after)) for place, found in enumerate(bins) for end in (place, place + 1)]
-    line = "L".join(f"{left:.1f} {top:.1f}" for left, top in [(x(0), y(0)), *steps, (x(len(bins)), y(0))])
+    points = "L".join(f"{left:.1f} {top:.1f}" for left, top in [(x(0), y(0)), *steps, (x(len(bins)), y(0))])
+    line = f'<path class="trend b" d="M{points}"/>' if any(found.after for found in bins) else ""
     grid = "".join(y_tick(y(tick), tick) for tick in ticks)
     marks = "".join(
         f'<text class="tick" x="{x(place):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">'
@@ -48,5 +49,5 @@ def spread_chart(bins: Sequence[Bin]) -> Markup:
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>Alignment before and after</title>'
         "<desc>Percent of captions by the cosine of caption and picture, before and after processing</desc>"
         f'{grid}{marks}<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 3}" text-anchor="middle">'
-        f'cosine</text>{bars}<path class="trend b" d="M{line}"/></svg>'
+        f'cosine</text>{bars}{line}</svg>'
     )

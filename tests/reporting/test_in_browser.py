@@ -22,6 +22,10 @@ LEAVING = """[...document.querySelectorAll('body *')].filter(e => e.getBoundingC
 CUT_OFF = """[...document.querySelectorAll('.card *, .charts figure *, td *, th *')].filter(e => !e.closest('svg') &&
     e.getBoundingClientRect().right > e.closest('.card, figure, td, th').getBoundingClientRect().right + 0.5)
     .map(e => e.tagName + '.' + e.className + ' ' + e.textContent.slice(0, 40)).slice(0, 5)"""
+# Tables that are wider than the frame of their chart leaves them.
+SQUEEZED = """[...document.querySelectorAll('.charts figure table')].filter(table =>
+    table.getBoundingClientRect().right > table.closest('figure').firstElementChild.getBoundingClientRect().right + 0.5
+    ).map(table => table.innerText)"""
 # The smallest letters outside of charts, in pixels.
 SMALLEST = """Math.min(...[...document.querySelectorAll('body *')].filter(e => !e.closest('svg') &&
     [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(
@@ -67,6 +71,7 @@ def test_page_in_a_browser(tab, pages, name, width, scheme):
     assert tab.evaluate("innerWidth") == width
     assert tab.evaluate(LEAVING) == []
     assert tab.evaluate(CUT_OFF) == []
+    assert tab.evaluate(SQUEEZED) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert tab.evaluate(SMALLEST) >= 11
     assert tab.requests == []

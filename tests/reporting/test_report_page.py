@@ -60,8 +60,8 @@ def test_pictures_and_tables_are_described(page):
     assert len(images) == 6 + 20 + 8 + 8
     assert all(image["alt"] for image in images)
     assert all(cell.get("scope") in ("col", "row") for cell in page.all("th"))
-    # Loss and gradient norm of both stages, loss of held-out conversations; a filter's statistic; alignment.
-    assert len(page.all("svg")) == 5 + 1 + 1
+    # Loss and gradient norm of both stages, loss of held-out conversations; two filters' statistics; alignment.
+    assert len(page.all("svg")) == 5 + 2 + 1
     assert page.words.count(", 240 steps") == 5
     assert "Loss of held-out conversations of finetune from 2.15 to 1.8, 240 steps" in page.words
 
@@ -268,6 +268,7 @@ def test_bars_with_and_without_the_image(finished_run):
     ("value", "shown"),
     [
         (None, "–"), (2400, "2,400"), (61.2444, "61.24"), (12345.6, "12,346"), (0.000012, "1.2 × 10⁻⁵"), (True, "true"),
+        (-3, "−3"), (-0.6328634, "−0.6329"), (-1e-7, "−1 × 10⁻⁷"),
         ("text", "text"), ("", '""'), (["q_proj", 3], "q_proj, 3"), (0.0, "0"),
     ],
 )  # fmt: skip

@@ -49,5 +49,5 @@ def spread_chart(bins: Sequence[Bin]) -> Markup:
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>Alignment before and after</title>'
         "<desc>Percent of captions by the cosine of caption and picture, before and after processing</desc>"
         f'{grid}{marks}<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 3}" text-anchor="middle">'
-        f'cosine</text>{bars}{line}</svg>'
+        f"cosine</text>{bars}{line}</svg>"
     )

@@ -16,16 +16,17 @@ EXCERPT = 300
 
 
 def number(value: Any, digits: int | None = None) -> str:
-    """A value as people read it: 2,400; 61.24; 1.2 × 10⁻⁵; a dash where there is none; lists joined."""
+    """A value as people read it: 2,400; 61.24; −0.63; 1.2 × 10⁻⁵; a dash where there is none; lists joined."""
     match value:
         case None:
             return DASH
         case bool():
             return str(value).lower()
         case int():
-            return f"{value:,}"
+            return f"{value:,}".replace("-", MINUS)
         case float():
-            return f"{value:,.{digits}f}" if digits is not None else _significant(value, 4)
+            shown = f"{value:,.{digits}f}" if digits is not None else _significant(value, 4)
+            return shown.replace("-", MINUS)
         case list():
             return ", ".join(number(item) for item in value)
     return str(value) or '""'

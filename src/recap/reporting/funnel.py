@@ -15,7 +15,8 @@ REASONS_SHOWN = 5
 QUANTILE_LABELS = {
     "min": "min", "p5": "5 %", "p25": "25 %", "median": "median", "p75": "75 %", "p95": "95 %", "max": "max",
 }  # fmt: skip
-MAJOR = ("min", "p5", "median", "p95", "max")
+# Those that stand also where there is little room.
+MAJOR = ("p5", "median", "p95")
 
 Quantiles = dict[str, float]
 

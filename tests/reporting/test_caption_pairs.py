@@ -144,6 +144,11 @@ def test_files_that_are_not_there_cost_what_they_told(spoilt_run):
     assert "Its caption when it was dropped" in Page(render(run, None)).words
 
 
+def test_fields_of_the_users_are_not_taken_for_recaps(run, pairs):
+    users = {"operator": "someone", "reason": "none: at all", "before": "noon", "image": "elsewhere.jpg"}
+    assert caption_pairs(dataclasses.replace(run, processed=[row | users for row in run.processed])) == pairs
+
+
 def test_two_rows_of_one_picture_are_not_both_among_the_best(run):
     rows = [row | {"id": f"{row['id']}_2"} for row in run.processed]
     both = caption_pairs(dataclasses.replace(run, processed=[*run.processed, *rows]))

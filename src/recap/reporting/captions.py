@@ -16,6 +16,7 @@ from recap.runtime.seeding import derive_seed
 
 PAIRS_SHOWN, BETTER_SHOWN, WORSE_SHOWN = 20, 6, 6
 DROPPED_SHOWN = 8
+OWN_FIELDS = ("id", "text", "images", "raw_text", "caption_source", "alignment", "raw_alignment")
 # What candidates are scored by, in the order shown.
 SCORES = ("alignment", "itm", "novelty")
 
@@ -115,7 +116,7 @@ def caption_pairs(run: Run) -> CaptionPairs:
     """
     better, worse, drawn = Lowest(BETTER_SHOWN), Lowest(BETTER_SHOWN + WORSE_SHOWN), Lowest(PAIRS_SHOWN)
     by_operator: dict[str, Lowest] = {}
-    for row in chain(run.processed, run.dropped):
+    for row in chain(map(_without_users_fields, run.processed), run.dropped):
         luck, image = derive_seed(run.params.seed, "report", "captions", row["id"]), _image(row)
         drawn.offer(luck, row, group=image)
         if "operator" in row:
@@ -127,6 +128,11 @@ def caption_pairs(run: Run) -> CaptionPairs:
     lost = _others(worse.rows, gained)[:WORSE_SHOWN]
     rest = _others(drawn.rows, [*gained, *lost])[: PAIRS_SHOWN - len(gained) - len(lost)]
     return CaptionPairs(*_pairs(run, gained, lost, rest, _in_turn([lowest.rows for lowest in by_operator.values()])))
+
+
+def _without_users_fields(row: Row) -> Row:
+    """A row of the processed corpus as Recap wrote it: a user's own field may be called `operator` or `reason`."""
+    return {name: row[name] for name in OWN_FIELDS if name in row}
 
 
 def _in_turn(queues: list[list[Row]]) -> list[Row]:

@@ -13,12 +13,19 @@ from recap.reporting.run import RunFiles
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>alert('x')</script> \"quoted\" & <img src=https://evil.example/x.png onerror=alert(1)>"
+# What else a captioner, or a corpus, may put before a reader.
+STYLE_END = "</style></script></dd></figure><!-- &lt;b&gt;"
+TURNED = "\u202egnp.exe \u2067\u2066 a sign"
+ARABIC = "لافتة حمراء بجانب الطريق"
+EMOJI = "👩‍👩‍👧‍👦🏳️‍🌈 a sign 🛑"
+LONG_WORD = "w" * 500
+LONG = "a sign beside a road " * 200
 # What the stages put into metrics/; everything else is details.
 HEADLINES = {
     "prepare": ("corpus.rejected",),
     "explore": ("text.too_short_percent", "leaked_images"),
     "process": ("rows_in", "rows_out", "kept_percent", "recaptioned_rows"),
-    "quality": ("before.words_mean", "before.mattr", "after.words_mean", "after.mattr", "after.ttr"),
+    "caption": ("num_failed",),
     "pretrain": ("loss_final", "loss_spike_score", "samples_seen", "unique_samples"),
     "finetune": ("val_loss", "loss_final", "loss_spike_score"),
     "merge": ("logit_difference_max",),
@@ -47,11 +54,20 @@ def draw(path: Path, number: int) -> None:
     image.save(path)
 
 
+def raw_alignment(i: int) -> float:
+    return round(0.1 + 0.01 * i, 6)
+
+
+def blip2_alignment(i: int) -> float:
+    """Row 0's new caption gains most, 0.15; each later row's 0.02 less: from row 8 on they lose."""
+    return round(0.25 - 0.01 * i, 6)
+
+
 def write_corpus(data: Path, recipe: str) -> None:
     captions = [f"a {COLOURS[i % 6]} sign with the word SIGN{i} beside a road" for i in range(20)]
     captions[3] = HOSTILE
     raw = [f"sign {i} - stock photo" for i in range(20)]
-    raw[5] = HOSTILE
+    raw[5], raw[1], raw[13] = HOSTILE, LONG, TURNED
     rows = []
     for i in range(20):
         draw(data / f"corpus/images/{i}.jpg", i)
@@ -64,26 +80,53 @@ def write_corpus(data: Path, recipe: str) -> None:
                 "images": [f"images/{i}.jpg"],
                 "raw_text": raw[i],
                 "caption_source": "blip2" if replaced else "raw",
+                "alignment": blip2_alignment(i) if replaced else raw_alignment(i),
+                "raw_alignment": raw_alignment(i),
+                "blip2_alignment": blip2_alignment(i),
             }
         )
-    write_jsonl(data / "captions.jsonl", ({"image": f"images/{i}.jpg", "caption": captions[i]} for i in range(20)))
+    raw_rows = (
+        {"id": f"street_{i}", "image": f"images/{i}.jpg", "caption": raw[i], "alignment": raw_alignment(i)}
+        for i in range(20)
+    )
+    write_jsonl(data / "raw_captions.jsonl", raw_rows)
+    write_jsonl(data / "captions.jsonl", (captioned(i, caption) for i, caption in enumerate(captions)))
     write_jsonl(data / "processed/train.jsonl", rows[:14] if recipe == "blip2" else rows)
     if recipe == "blip2":
         write_trace(data / "processed/trace", rows)
 
 
+def captioned(i: int, caption: str) -> dict:
+    """What BLIP-2 offers for image `i`: its caption, a worse one, and junk."""
+
+    def candidate(text: str, alignment: float | None = None, junk: str | None = None, **more) -> dict:
+        scores = {"alignment": alignment, "itm": more.get("itm"), "novelty": more.get("novelty")}
+        return {"caption": text, "prompt": "", "truncated": junk == "cut_off", "junk": junk, **scores}
+
+    others = (HOSTILE, STYLE_END, TURNED, ARABIC, EMOJI, LONG_WORD, LONG)
+    offered = [
+        candidate(others[i % len(others)], round(blip2_alignment(i) - 0.1, 6), itm=0.25, novelty=0.75),
+        candidate(caption, blip2_alignment(i), itm=0.875, novelty=0.5),
+        candidate("a sign a sign a sign a sign", junk="loop"),
+        candidate(f"a sign {others[i % len(others)]}", junk="cut_off"),
+    ]
+    return {"image": f"images/{i}.jpg", "caption": caption, "alignment": blip2_alignment(i), "candidates": offered}
+
+
 def write_trace(trace: Path, rows) -> None:
-    def drop(row, reason):
-        image, before = row["images"][0], row["raw_text"]
-        return {"id": row["id"], "image": image, "reason": reason, "before": before, "after": None}
+    def drop(row, reason, before):
+        return {"id": row["id"], "image": row["images"][0], "reason": reason, "before": before, "after": None}
 
     write_jsonl(
         trace / "01_image_shape_filter.jsonl",
-        [drop(row, "image_shape_filter: image_height=180, image_width=200") for row in rows[14:17]],
+        [drop(row, "image_shape_filter: image_height=180, image_width=200", row["raw_text"]) for row in rows[14:17]],
     )
-    changed = [{**drop(row, "blip2_caption_mapper"), "after": row["text"]} for row in rows]
+    changed = [{**drop(row, "blip2_caption_mapper", row["raw_text"]), "after": row["text"]} for row in rows]
     write_jsonl(trace / "02_blip2_caption_mapper.jsonl", changed)
-    write_jsonl(trace / "03_words_num_filter.jsonl", [drop(row, "words_num_filter: num_words=3") for row in rows[17:]])
+    write_jsonl(
+        trace / "03_words_num_filter.jsonl",
+        [drop(row, "words_num_filter: num_words=3", row["text"]) for row in rows[17:]],
+    )
     write_jsonl(trace / "funnel.jsonl", [])
 
 
@@ -107,8 +150,32 @@ def funnel(recipe: str) -> dict:
         ("text_length_filter", 2161, 2159, 0),
     ]
     operators = {
-        label: {"rows_in": before, "rows_out": after, "dropped": before - after, "changed": changed}
+        label: {
+            "rows_in": before,
+            "rows_out": after,
+            "dropped": before - after,
+            "changed": changed,
+            "added": 0,
+            "share_percent": 100 * after / before,
+            "reasons": {},
+            "statistic": None,
+            "before": None,
+            "after": None,
+        }
         for label, before, after, changed in counts
+    }
+    operators["words_num_filter"] |= {
+        "reasons": {"num_words low": 110, "num_words high": 8},
+        "statistic": "num_words",
+        "before": {"min": 1.0, "p5": 4.0, "p25": 9.0, "median": 11.5, "p75": 14.0, "p95": 62.0, "max": 70.0},
+        "after": {"min": 6.0, "p5": 8.0, "p25": 9.0, "median": 12.0, "p75": 14.0, "p95": 41.0, "max": 60.0},
+    }
+    # Numbers as wide as they come.
+    operators["character_repetition_filter"] |= {
+        "reasons": {"char_rep_ratio high": 29},
+        "statistic": "char_rep_ratio",
+        "before": {"min": -0.632863, "p5": -0.111612, "median": 0.616182, "p95": 0.717812, "max": 0.786168},
+        "after": {"min": -0.632863, "p5": 0.002532, "median": 0.017451, "p95": 0.117812, "max": 0.149962},
     }
     head = {"rows_in": 2400, "rows_out": 2159, "kept_percent": 89.958333, "dropped_rows": 241, "recaptioned_rows": 2159}
     return {**head, "operators": operators}
@@ -143,20 +210,39 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
             "corpus": {"rows": 2400, "rejected": 2},
         },
     )
-    before = {
+    numbers = {
         "words_mean": 8.78,
         "words_sd": 3.49,
         "too_short_percent": 3.9,
-        "repetitive_percent": 2.1,
         "mattr": 0.6123,
         "mtld": 31.4,
         "hdd": 0.7012,
         "distinct_2": 0.1812,
         "self_bleu": 71.2,
-        "ttr": 0.0714,
+        "alignment": 0.195,
     }
-    after = {name: value * 1.31 for name, value in before.items()} | {"repetitive_percent": 0.0}
-    write("quality", {"sample_rows": 1000, "before": before, "after": after})
+
+    def with_interval(value: float) -> dict:
+        return {"value": value, "low": value - 0.02, "high": value + 0.02}
+
+    before = {name: with_interval(value) for name, value in numbers.items()}
+    after = {name: with_interval(value * 1.31) for name, value in numbers.items()}
+    change = {name: with_interval(after[name]["value"] - before[name]["value"]) for name in numbers}
+    no_interval = {"low": None, "high": None, "reason": "the values do not differ"}
+    for side, value in ((before, 2.1), (after, 0.0), (change, -2.1)):
+        side["repetitive_percent"] = {"value": value, **no_interval}
+    sizes = {"confidence_percent": 95.0, "subsamples": 5, "sample_rows": 400, "sample_tokens": 3200}
+    whole = {side: {"tokens": 21000, "vocabulary": 1311, "ttr": 0.0624} for side in ("before", "after")}
+    measures = {"before": before, "after": after, "change": change}
+    write_json(folder / "data/details/quality.json", {"quality": {**sizes, **measures, "whole": whole}})
+    headline = {side: {"mattr": measures[side]["mattr"]["value"]} for side in ("after", "change")}
+    write_json(folder / "metrics/quality.json", {"quality": headline})
+    failures = {"missing_image": 0, "broken_image": 2, "junk_loop": 1}
+    junk = {"loop": 20, "cut_off": 21}
+    captioned = {"num_images": 2400, "num_failed": 3, "failed_by_reason": failures, "num_candidates": 9588}
+    write("caption", captioned | {"junk_percent": 0.4276, "junk_by_reason": junk})
+    chance = {"scored": 2400, "mean": 0.021}
+    write_json(folder / "data/details/align_raw.json", {"align_raw": {"aligner": True, "chance": chance}})
     for stage in ("pretrain", "finetune"):
         values = {
             "steps": 240,
@@ -174,6 +260,10 @@ def write_numbers(folder: Path, recipe: str, *, blank: bool) -> None:
         }
         if stage == "finetune":
             values |= {"val_loss": 1.8765, "val_rows": 64, "rows_held_out": 64}
+            values["by_source"] = {
+                "conversation": {"samples_seen": 2880, "rows": 1500, "unique_samples": 1500, "epochs": 1.92},
+                "caption": {"samples_seen": 960, "rows": 2159, "unique_samples": 960, "epochs": 0.4447},
+            }
         environment = {"device": "cpu", "dtype": "float32", "threads": 2, "world_size": 1}
         environment["versions"] = {"torch": "2.9.1", "transformers": "5.1.0"}
         write(stage, values | environment)
@@ -221,6 +311,18 @@ def write_curves(plots: Path) -> None:
             path.write_text("\n".join([*lines, "241\tnan"]) + "\n")
     lines = ["step\tval_loss", *(f"{step}\t{2.4 - step / 400}" for step in (100, 200, 240))]
     (plots / "finetune" / "val_loss.tsv").write_text("\n".join(lines) + "\n")
+
+
+def write_spread(plots: Path) -> None:
+    """Percent of captions by alignment, as `quality` counts them."""
+    rows = [
+        (0.02 * step, 100 * math.exp(-((step - 9) ** 2) / 8), 100 * math.exp(-((step - 12) ** 2) / 6))
+        for step in range(-1, 18)
+    ]
+    sums = [sum(column) / 100 for column in zip(*rows, strict=True)][1:]
+    lines = ["cosine,before,after", *(f"{low:.2f},{a / sums[0]:.6f},{b / sums[1]:.6f}" for low, a, b in rows)]
+    plots.mkdir(parents=True, exist_ok=True)
+    (plots / "alignment.csv").write_text("\n".join(lines) + "\n")
 
 
 def write_answers(data: Path, *, blank: bool) -> None:
@@ -287,6 +389,7 @@ def write_run(folder: Path, recipe: str = "blip2", *, blank: bool = True) -> Run
     write_corpus(data, recipe)
     write_numbers(folder, recipe, blank=blank)
     write_curves(folder / "plots")
+    write_spread(folder / "plots/quality")
     write_answers(data, blank=blank)
     write_timings(data / "timings")
     params = (ROOT / "params.yaml").read_text().replace("recipe: blip2", f"recipe: {recipe}", 1)
@@ -301,6 +404,7 @@ def run_files(folder: Path) -> RunFiles:
         details=data / "details",
         plots=folder / "plots",
         corpus=data / "corpus",
+        raw_captions=data / "raw_captions.jsonl",
         captions=data / "captions.jsonl",
         processed=data / "processed",
         scores=data / "scores",

@@ -3,6 +3,7 @@
 import pytest
 from browser import browser
 from compared_runs import SEEDS, document
+from finished_runs import ARABIC, EMOJI, HOSTILE, LONG_WORD, STYLE_END
 
 from recap.reporting.comparison.page import render as render_comparison
 from recap.reporting.page import render as render_run
@@ -17,6 +18,18 @@ CHANGES = Changes(
 # Elements that leave the page at the right.
 LEAVING = """[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 0.5)
     .map(e => e.tagName + '.' + (e.className.baseVal ?? e.className)).slice(0, 5)"""
+# Elements that their card, which hides what leaves it, cuts off; and elements that leave their cell of a table.
+CUT_OFF = """[...document.querySelectorAll('.card *, .charts figure *, td *, th *')].filter(e => !e.closest('svg') &&
+    e.getBoundingClientRect().right > e.closest('.card, figure, td, th').getBoundingClientRect().right + 0.5)
+    .map(e => e.tagName + '.' + e.className + ' ' + e.textContent.slice(0, 40)).slice(0, 5)"""
+# Tables that are wider than the frame of their chart leaves them.
+SQUEEZED = """[...document.querySelectorAll('.charts figure table')].filter(table =>
+    table.getBoundingClientRect().right > table.closest('figure').firstElementChild.getBoundingClientRect().right + 0.5
+    ).map(table => table.innerText)"""
+# The smallest letters outside of charts, in pixels.
+SMALLEST = """Math.min(...[...document.querySelectorAll('body *')].filter(e => !e.closest('svg') &&
+    [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(
+    e => parseFloat(getComputedStyle(e).fontSize)))"""
 # How light the page, its text and the labels of its charts are, 0 to 1.
 LUMINANCE = """(() => {
     const light = colour => { const [r, g, b] = colour.match(/[\\d.]+/g).map(Number);
@@ -57,7 +70,10 @@ def test_page_in_a_browser(tab, pages, name, width, scheme):
     tab.open(pages / f"{name}.html", width=width, scheme=scheme)
     assert tab.evaluate("innerWidth") == width
     assert tab.evaluate(LEAVING) == []
+    assert tab.evaluate(CUT_OFF) == []
+    assert tab.evaluate(SQUEEZED) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate(SMALLEST) >= 11
     assert tab.requests == []
     assert tab.problems == []
     assert tab.evaluate("document.images.length") > 10
@@ -87,16 +103,40 @@ def test_numbers_of_the_verdict_are_visible(tab, pages, width):
     )
 
 
+@pytest.mark.parametrize("width", [380, 1400])
+def test_hostile_captions_are_nothing_but_text(tab, pages, width):
+    """Raw captions, those that were trained on, and candidates: markup, very long words, letters that turn round."""
+    tab.open(pages / "run.html", width=width, scheme="light")
+    tags = tab.evaluate("[...new Set([...document.querySelectorAll('#captions bdi *')].map(e => e.tagName))].sort()")
+    assert tags == ["SPAN"]  # the names of control characters
+    assert tab.evaluate("document.querySelectorAll('script, style').length") == 1
+    shown = tab.evaluate("[...document.querySelectorAll('#captions .candidates bdi')].map(e => e.textContent)")
+    assert {HOSTILE, STYLE_END, ARABIC, EMOJI} <= {text.strip() for text in shown}
+    assert f"{LONG_WORD[:300]}… (500 characters)" in shown
+    assert "U+202Egnp.exe U+2067U+2066 a sign" in shown
+    # A candidate's scores follow it, in whatever direction its words run.
+    before_its_text = """[...document.querySelectorAll('#captions .candidates li')].filter(item => {
+        const lines = [...item.querySelector('bdi').getClientRects()], last = lines[lines.length - 1];
+        const score = item.querySelector('.score');
+        return score && score.getBoundingClientRect().bottom < last.bottom + 5 &&
+            score.getBoundingClientRect().left < last.right - 0.5 }).map(item => item.textContent)"""
+    assert tab.evaluate(before_its_text) == []
+
+
 def test_the_browser_would_notice(tab, tmp_path):
     """What the checks above look for is found on a page that has it."""
     page = tmp_path / "bad.html"
     page.write_text(
         "<!doctype html><img src='data:image/png;base64,x'><img src='http://127.0.0.1:9/x.png'>"
-        "<div style='width: 900px'>wide</div><script>console.error('hello'); nothing.here</script>"
+        "<div style='width: 900px'>wide</div>"
+        "<div class='card' style='width: 50px; font-size: 9px'><b>overhanging</b></div>"
+        "<script>console.error('hello'); nothing.here</script>"
     )
     tab.open(page, width=380, scheme="light")
     assert tab.requests == ["http://127.0.0.1:9/x.png"]
     assert any("hello" in problem for problem in tab.problems)
     assert any("ReferenceError" in problem for problem in tab.problems)
     assert tab.evaluate(LEAVING) == ["DIV."]
+    assert tab.evaluate(CUT_OFF) == ["B. overhanging"]
+    assert tab.evaluate(SMALLEST) == 9
     assert tab.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length") == 2

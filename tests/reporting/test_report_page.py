@@ -56,12 +56,13 @@ def test_every_section_exists_and_is_linked(page):
 
 def test_pictures_and_tables_are_described(page):
     images = page.all("img")
-    # 6 dropped rows, 8 captions, 4 right and 4 wrong answers of TextVQA and of MMBench; GQA has no folder.
-    assert len(images) == 6 + 8 + 8 + 8
+    # 6 dropped rows, 20 captions, 4 right and 4 wrong answers of TextVQA and of MMBench; GQA has no folder.
+    assert len(images) == 6 + 20 + 8 + 8
     assert all(image["alt"] for image in images)
     assert all(cell.get("scope") in ("col", "row") for cell in page.all("th"))
-    # Loss and gradient norm of both stages, and the loss of the held-out conversations.
-    assert len(page.all("svg")) == 5 == page.words.count(", 240 steps")
+    # Loss and gradient norm of both stages, loss of held-out conversations; two filters' statistics; alignment.
+    assert len(page.all("svg")) == 5 + 2 + 1
+    assert page.words.count(", 240 steps") == 5
     assert "Loss of held-out conversations of finetune from 2.15 to 1.8, 240 steps" in page.words
 
 
@@ -77,7 +78,6 @@ def test_numbers_of_the_run_are_there(page):
         "q_proj, k_proj",
     ):
         assert text in page.words, text
-    assert "MATTR higher is more diverse; fair across sizes 0.6123 0.8021 +0.19" in page.words
     assert "The embedded world served for what the data source lacks: finetune, gqa." in page.words
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_did_not_explore(spoilt_run):
 def test_baseline_without_recaptioning_or_blank_pass(tmp_path):
     page = Page(render(load_run(write_run(tmp_path, "baseline", blank=False)), None))
     assert "The recipe has no operators" in page.words
-    assert "BLIP-2 says (not used by this recipe)" in page.words
+    assert "BLIP-2 says (not used by this row)" in page.words
     assert "not asked with the image blanked" in page.words
     assert "Trained on" not in page.words
     assert [section["id"] for section in page.all("section")] == SECTIONS
@@ -213,13 +213,13 @@ def test_broken_picture_costs_only_itself(spoilt_run):
     before = len(Page(render(load_run(spoilt_run), None)).all("img"))
     for path in (spoilt_run.corpus / "images").iterdir():
         path.write_bytes(path.read_bytes()[:200])
-    assert len(Page(render(load_run(spoilt_run), None)).all("img")) == before - 6 - 8
+    assert len(Page(render(load_run(spoilt_run), None)).all("img")) == before - 6 - 20
 
 
 def test_stage_writes_the_page(finished_run, tmp_path, monkeypatch):
     flags = {name: str(path) for name, path in vars(finished_run).items()}
     flags |= {"report": str(tmp_path / "index.html"), "accuracy": str(tmp_path / "accuracy.json")}
-    arguments = [word for name, value in flags.items() for word in (f"--{name}", value)]
+    arguments = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", value)]
     monkeypatch.setattr(sys, "argv", ["report.py", *arguments])
     runpy.run_path(str(ROOT / "stages/report.py"), run_name="__main__")
     assert (tmp_path / "index.html").read_text().startswith("<!doctype html>")
@@ -268,6 +268,7 @@ def test_bars_with_and_without_the_image(finished_run):
     ("value", "shown"),
     [
         (None, "–"), (2400, "2,400"), (61.2444, "61.24"), (12345.6, "12,346"), (0.000012, "1.2 × 10⁻⁵"), (True, "true"),
+        (-3, "−3"), (-0.6328634, "−0.6329"), (-1e-7, "−1 × 10⁻⁷"),
         ("text", "text"), ("", '""'), (["q_proj", 3], "q_proj, 3"), (0.0, "0"),
     ],
 )  # fmt: skip

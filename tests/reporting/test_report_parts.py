@@ -1,12 +1,13 @@
 """Charts, samples and pictures of the report."""
 
+import dataclasses
 import re
 
 import pytest
 
 from recap.reporting.axes import round_axis
+from recap.reporting.captions import caption_pairs
 from recap.reporting.charts import HEIGHT, LEFT, MAX_POINTS, RIGHT, WIDTH, Line, _thinned, line_chart
-from recap.reporting.examples import caption_examples, dropped_examples
 from recap.reporting.labels import notes_on
 from recap.reporting.pictures import thumbnail
 from recap.reporting.run import load_run
@@ -53,17 +54,20 @@ def test_degenerate_series_are_drawn(series):
 
 
 def test_dropped_rows_show_every_reason(finished_run):
-    operators = [example.operator for example in dropped_examples(load_run(finished_run))]
+    operators = [pair.operator for pair in caption_pairs(load_run(finished_run)).dropped]
     assert operators[:2] == ["image_shape_filter", "words_num_filter"]
     assert len(operators) == 6
 
 
 def test_samples_do_not_depend_on_the_order_of_rows(finished_run):
     run = load_run(finished_run)
-    shown = [example.id for example in caption_examples(run)]
-    run.processed.reverse()
-    assert [example.id for example in caption_examples(run)] == shown
-    assert len(set(shown)) == 8
+    shown = caption_pairs(run)
+    turned = dataclasses.replace(run, processed=list(run.processed)[::-1], dropped=list(run.dropped)[::-1])
+    found = caption_pairs(turned)
+    assert (found.better, found.worse, found.drawn) == (shown.better, shown.worse, shown.drawn)
+    # Operators come in the recipe's order, which is their files'.
+    assert {pair.id for pair in found.dropped} == {pair.id for pair in shown.dropped}
+    assert len({pair.id for pair in (*shown.better, *shown.worse, *shown.drawn)}) == 20
 
 
 def test_pictures_that_cannot_be_shown(tmp_path):

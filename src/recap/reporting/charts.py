@@ -14,7 +14,7 @@ from recap.reporting.axes import round_axis
 from recap.reporting.run import Series
 
 WIDTH, HEIGHT = 440, 220
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 34
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 40
 # More points than this would not be told apart; extremes are kept, so that a spike is never smoothed away.
 MAX_POINTS = 400
 SMOOTHING = 0.05  # share of the run that the bold line's rolling median looks at
@@ -53,7 +53,7 @@ def line_chart(lines: Sequence[Line], *, title: str, description: str, raw: bool
 
     thin = "".join(path(_thinned(line.series), f"raw {line.style}") for line in lines if raw)
     bold = "".join(path(trend, f"trend {line.style}") for line, trend in zip(lines, trends, strict=True))
-    grid = "".join(_y_tick(place(first, tick)[1], tick) for tick in y_ticks)
+    grid = "".join(y_tick(place(first, tick)[1], tick) for tick in y_ticks)
     marks = "".join(_x_tick(place(step, low)[0], step) for step in sorted({first, (first + last) // 2, last}))
     return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
@@ -85,7 +85,7 @@ def _path(points: list[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _y_tick(y: float, value: float) -> str:
+def y_tick(y: float, value: float) -> str:
     line = f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
     return line + f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>'
 
@@ -93,4 +93,4 @@ def _y_tick(y: float, value: float) -> str:
 def _x_tick(x: float, step: int) -> str:
     # The last label ends at the chart's edge; centred, a wide number would be cut there.
     anchor, place = ("end", WIDTH) if x >= WIDTH - RIGHT else ("middle", x)
-    return f'<text class="tick" x="{place:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{step}</text>'
+    return f'<text class="tick" x="{place:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="{anchor}">{step}</text>'

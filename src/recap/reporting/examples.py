@@ -1,38 +1,16 @@
-"""Which captions and answers the page of a run shows: chosen by the run's seed, never by how well they look.
+"""Which answers the page of a run shows: chosen by the run's seed, never by how well they look.
 
-In: a `Run`. Out: captions that were replaced, kept or dropped, and right and wrong answers, each with its picture.
+In: a `Run`. Out: right and wrong answers, each with its picture.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from recap.data.corpus.records import caption_of
 from recap.reporting.answers import accepted, question_images, rotations
-from recap.reporting.run import Run
+from recap.reporting.run import Row, Run
 from recap.reporting.sampling import choose
 
-CAPTIONS_SHOWN = 8
-DROPPED_SHOWN = 8
 ANSWERS_SHOWN = 4
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class CaptionExample:
-    """One image's caption. `after` is None where the row was dropped for `reason`.
-
-    `unused` is what BLIP-2 says of an image whose raw caption the recipe kept.
-    """
-
-    id: str
-    picture: str | None
-    before: str
-    after: str | None = None
-    reason: str | None = None
-    operator: str | None = None
-    unused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,43 +35,6 @@ class AnswerExamples:
     benchmark: str
     right: list[AnswerExample]
     wrong: list[AnswerExample]
-
-
-def caption_examples(run: Run) -> list[CaptionExample]:
-    """Captions that the recipe replaced; where it replaced none, captions that it kept, with what BLIP-2 says."""
-    replaced = [row for row in run.processed if row["caption_source"] == "blip2"]
-    rows = replaced or run.processed
-    chosen = choose(rows, CAPTIONS_SHOWN, seed=run.params.seed, what="captions", group=lambda row: row["id"])
-    return [_caption_example(run, row) for row in chosen]
-
-
-def _caption_example(run: Run, row: Row) -> CaptionExample:
-    image, text = row["images"][0], caption_of(row["text"])
-    raw = caption_of(row["raw_text"])
-    unused = run.captions.get(image) if row["caption_source"] == "raw" else None
-    return CaptionExample(row["id"], run.files.thumbnail(run.files.corpus, image), raw, after=text, unused=unused)
-
-
-def dropped_examples(run: Run) -> list[CaptionExample]:
-    """Rows that the recipe dropped, taken from its operators in turn so that each reason is seen."""
-    by_operator: dict[str, list[Row]] = {}
-    for row in run.dropped:
-        by_operator.setdefault(row["operator"], []).append(row)
-    queues = [
-        choose(rows, DROPPED_SHOWN, seed=run.params.seed, what=f"dropped {operator}", group=lambda row: row["id"])
-        for operator, rows in by_operator.items()
-    ]
-    turns = (queue[turn] for turn in range(DROPPED_SHOWN) for queue in queues if turn < len(queue))
-    return [
-        CaptionExample(
-            row["id"],
-            run.files.thumbnail(run.files.corpus, row["image"]),
-            caption_of(row["before"]),
-            reason=row["reason"],
-            operator=row["operator"],
-        )
-        for row, _ in zip(turns, range(DROPPED_SHOWN), strict=False)
-    ]
 
 
 def answer_examples(run: Run) -> list[AnswerExamples]:

@@ -1,5 +1,7 @@
 """Numbers and names as people read them on a page; every function is a filter of the templates."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -7,19 +9,24 @@ from markupsafe import Markup, escape
 DASH = "–"
 MINUS = "−"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# All but tabs and line ends: ASCII's and Latin-1's, and those that embed, override and isolate a direction.
+CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Characters of the longest caption that is shown whole: a page of many captions stays small whatever they are.
+EXCERPT = 300
 
 
 def number(value: Any, digits: int | None = None) -> str:
-    """A value as people read it: 2,400; 61.24; 1.2 × 10⁻⁵; a dash where there is none; lists joined."""
+    """A value as people read it: 2,400; 61.24; −0.63; 1.2 × 10⁻⁵; a dash where there is none; lists joined."""
     match value:
         case None:
             return DASH
         case bool():
             return str(value).lower()
         case int():
-            return f"{value:,}"
+            return f"{value:,}".replace("-", MINUS)
         case float():
-            return f"{value:,.{digits}f}" if digits is not None else _significant(value, 4)
+            shown = f"{value:,.{digits}f}" if digits is not None else _significant(value, 4)
+            return shown.replace("-", MINUS)
         case list():
             return ", ".join(number(item) for item in value)
     return str(value) or '""'
@@ -45,6 +52,30 @@ def breakable(text: Any) -> Markup:
     for mark in "_./":
         escaped = escaped.replace(mark, f"{mark}<wbr>")
     return Markup(escaped)
+
+
+def apart(text: str) -> Markup:
+    """Escaped text of others that keeps its direction to itself: right-to-left words move nothing beside them.
+
+    Control characters, which may hide words or turn letters round, are spelt out: U+202E.
+    """
+    spelt_out = CONTROLS.sub(lambda found: f'<span class="control">U+{ord(found[0]):04X}</span>', str(escape(text)))
+    return Markup(f"<bdi>{spelt_out}</bdi>")
+
+
+def excerpt(text: str) -> Markup:
+    """A caption as `apart` shows it, cut where it is very long."""
+    return apart(f"{text[:EXCERPT]}… ({len(text):,} characters)" if len(text) > EXCERPT else text)
+
+
+def score(value: float | None) -> str:
+    """A caption's score to three decimals: 0.287, −0.012; a dash where there is none."""
+    return DASH if value is None else f"{value:.3f}".replace("-", MINUS)
+
+
+def span(low: float | None, high: float | None, show: Callable[[float], str]) -> str:
+    """The ends of an interval: "0.598 to 0.607"; empty where there is none."""
+    return "" if low is None or high is None else f"{show(low)} to {show(high)}"
 
 
 def points(value: float | None, digits: int = 1) -> str:

@@ -49,6 +49,8 @@ QUALITY_LABELS = {
     "repetitive_percent": ("repetitive, %", "a phrase at once followed by itself"),
     "word_repetition_percent": ("repeated words, %", "mean share of a caption"),
     "duplicate_caption_percent": ("duplicate captions, %", "equal to an earlier one"),
+    "near_duplicate_caption_percent": ("near duplicates, %", "all but equal to an earlier caption"),
+    "alignment": ("alignment", "cosine of caption and picture; higher fits better"),
     "mattr": ("MATTR", "higher is more diverse; fair across sizes"),
     "mtld": ("MTLD", "higher is more diverse; fair across sizes"),
     "hdd": ("HD-D", "higher is more diverse; fair across sizes"),
@@ -56,10 +58,44 @@ QUALITY_LABELS = {
     "distinct_1": ("distinct-1", "equal-size samples"),
     "distinct_2": ("distinct-2", "equal-size samples"),
     "distinct_3": ("distinct-3", "equal-size samples"),
+    "self_repetition": ("self-repetition", "lower is more diverse"),
     "self_bleu": ("self-BLEU", "lower is more diverse"),
     "compression_ratio": ("compression ratio", "lower is more diverse"),
     "ttr": ("type-token ratio", "falls as a text grows: never compare it alone"),
 }
+
+# What `quality` says of whole corpora.
+WHOLE_LABELS = {
+    "tokens": "tokens",
+    "vocabulary": "different words",
+    "ttr": "type-token ratio",
+    "words_sd": "spread of words a caption, standard deviation",
+    "characters_sd": "spread of characters a caption, standard deviation",
+    "duplicate_caption_percent": "duplicate captions, %",
+    "near_duplicate_caption_percent": "near duplicates, %",
+    "aligned_rows": "rows with an alignment",
+}
+
+
+# Where the caption that a row carries comes from.
+SOURCE_LABELS = {
+    "raw": "the raw caption",
+    "blip2": "BLIP-2's caption",
+    "shuffled": "BLIP-2's caption of another image",
+    "length_matched": "raw words at the length of BLIP-2's caption",
+    "other_image": "the raw caption of another image",
+}
+
+# What a candidate caption is scored by.
+SCORE_LABELS = {
+    "alignment": "cosine",
+    "itm": "ITM",
+    "novelty": "novelty",
+}
+
+
+def source_of(source: str) -> str:
+    return SOURCE_LABELS.get(source, source)
 
 
 def title_of(benchmark: str) -> str:

@@ -10,10 +10,14 @@ from markupsafe import Markup
 
 from recap.comparison.flattening import flatten
 from recap.params import MACHINE
+from recap.reporting.alignment import spread_chart
+from recap.reporting.captions import caption_pairs
 from recap.reporting.charts import Line, line_chart
-from recap.reporting.examples import answer_examples, caption_examples, dropped_examples
-from recap.reporting.labels import CURVE_LABELS, PROOF_LABELS, QUALITY_LABELS, TRAINING_LABELS, notes_on, title_of
+from recap.reporting.examples import answer_examples
+from recap.reporting.funnel import funnel_steps
+from recap.reporting.labels import CURVE_LABELS, PROOF_LABELS, TRAINING_LABELS, notes_on, title_of
 from recap.reporting.provenance import durations, hardware, training_environments, training_versions, versions
+from recap.reporting.quality import quality_measures, whole_corpora
 from recap.reporting.run import CURVES, TRAINING_STAGES, Run
 from recap.reporting.templating import environment
 from recap.reporting.working_tree import Changes
@@ -28,21 +32,6 @@ class Fact:
     remark: str = ""
 
 
-@dataclass(frozen=True)
-class Change:
-    """One property of the corpus before and after processing."""
-
-    label: str
-    hint: str
-    before: Any
-    after: Any
-
-    @property
-    def difference(self) -> float | None:
-        numbers = (self.before, self.after)
-        return self.after - self.before if all(isinstance(value, int | float) for value in numbers) else None
-
-
 def render(run: Run, changes: Changes | None) -> str:
     """The page.
 
@@ -51,6 +40,7 @@ def render(run: Run, changes: Changes | None) -> str:
         changes: How the code and parameters that ran differ from the commit; None for a run outside Git.
     """
     scores = [(name, run.metrics[name]) for name in run.benchmarks]
+    measures = quality_measures(run.metrics.get("quality", {}))
     environments = [(found.stage, found) for found in training_environments(run)]
     return (
         environment()
@@ -65,9 +55,17 @@ def render(run: Run, changes: Changes | None) -> str:
             blanked=any(score.get("blank_accuracy") is not None for _, score in scores),
             explore=run.metrics.get("explore", {}),
             process=run.metrics.get("process", {}),
-            captions=caption_examples(run),
-            dropped=dropped_examples(run),
-            quality=quality_changes(run.metrics.get("quality", {})),
+            steps=funnel_steps(run.metrics.get("process", {})),
+            captions=caption_pairs(run),
+            alignment=spread_chart(run.alignment) if run.alignment else None,
+            aligner=run.params.models.aligner.path,
+            aligned=run.metrics.get("align_raw", {}),
+            captioned=run.metrics.get("caption", {}),
+            quality=run.metrics.get("quality", {}),
+            measures=measures,
+            fit=next((measure for measure in measures if measure.name == "alignment"), None),
+            whole=whole_corpora(run.metrics.get("quality", {})),
+            sources=run.metrics.get("finetune", {}).get("by_source", {}),
             training=[(stage, training_facts(run, stage), charts(run, stage)) for stage in TRAINING_STAGES],
             proof=facts(run.metrics.get("merge", {}), PROOF_LABELS),
             merge=run.metrics.get("merge", {}),
@@ -146,14 +144,3 @@ def charts(run: Run, stage: str) -> list[tuple[str, Markup]]:
             chart = line_chart([Line(series)], title=f"{CURVE_LABELS[name]}, {stage}", description=described)
             drawn.append((CURVE_LABELS[name], chart))
     return drawn
-
-
-def quality_changes(quality: dict[str, Any]) -> list[Change]:
-    """Every property that was measured before and after, the known ones first."""
-    before, after = (flatten(quality.get(side, {})) for side in ("before", "after"))
-    shared = [name for name in before if name in after]
-    known = [name for name in QUALITY_LABELS if name in shared]
-    return [
-        Change(*QUALITY_LABELS.get(name, (name, "")), before[name], after[name])
-        for name in [*known, *(name for name in shared if name not in known)]
-    ]

@@ -1,12 +1,13 @@
 """Everything one run left behind, read into memory for the pages.
 
 In: the folders that the stages wrote. Out: `Artifacts`, and with checked parameters a `Run`. What an optional stage
-did not write (no blank pass, no captions used, a benchmark left out) is empty here, and the page says so.
+did not write (no blank pass, no captions used, a benchmark left out) is empty here, and the page says so. Rows of the
+corpus stay in their files: there may be more of them than fit into memory.
 """
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,49 @@ TRAINING_STAGES = ("pretrain", "finetune")
 CURVES = ("loss", "val_loss", "grad_norm")
 # The order of the pipeline, for the table of durations; `answer` and `score` have one entry a benchmark.
 STAGES = (
-    "prepare", "explore", "check", "caption", "process", "quality", "pretrain", "finetune", "merge", "answer", "score",
+    "prepare", "align@raw", "explore", "check", "caption", "align@blip2", "process", "quality", "pretrain", "finetune",
+    "merge", "answer", "score",
 )  # fmt: skip
-# A stage that has details alone.
-MEASURES_NOTHING = ("check",)
+# Stages that have details alone.
+MEASURES_NOTHING = ("check", "align_raw", "align_blip2")
 
 Series = list[tuple[int, float]]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """The rows of a JSON Lines file, read anew whenever they are gone through; none where there is no file."""
+
+    path: Path
+
+    def __iter__(self) -> Iterator[Row]:
+        return read_jsonl(self.path) if self.path.exists() else iter(())
+
+    def __bool__(self) -> bool:
+        return next(iter(self), None) is not None
+
+
+@dataclass(frozen=True)
+class DroppedRows:
+    """Trace rows of the rows that an operator dropped, each with its `operator`, in the order of the recipe."""
+
+    trace: Path
+
+    def __iter__(self) -> Iterator[Row]:
+        # The files are called NN_<operator>.jsonl.
+        for path in sorted(self.trace.glob("[0-9][0-9]_*.jsonl")):
+            operator = path.stem.split("_", 1)[1]
+            yield from ({**row, "operator": operator} for row in read_jsonl(path) if row["after"] is None)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Captions whose alignment is `low` or more, and less than the next bin's: percent of those with a score."""
+
+    low: float
+    before: float
+    after: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +74,7 @@ class RunFiles:
     details: Path
     plots: Path
     corpus: Path
+    raw_captions: Path
     captions: Path
     processed: Path
     scores: Path
@@ -56,9 +95,12 @@ class Artifacts:
         files: For pictures, which are read when they are shown.
         metrics: All metrics files merged, with the details of each: {"textvqa": {...}, "process": {...}, ...}.
         curves: {"pretrain": {"loss": [(step, value), ...], "grad_norm": ...}, "finetune": ...}.
+        alignment: Captions by how well they fit their pictures, before and after processing; empty where no
+            caption was scored.
+        raw_captions: Of every row of the corpus: id, image, caption, alignment.
+        captions: Of every image that BLIP-2 captioned: image, caption, alignment, candidates.
         processed: Rows of the processed corpus, with `raw_text` and `caption_source`.
         dropped: Trace rows of the rows that an operator dropped: id, image, operator, reason, before.
-        captions: BLIP-2's caption by image.
         scores: Score rows by benchmark.
         timings: What each stage recorded of its duration and hardware, in the pipeline's order.
     """
@@ -66,11 +108,13 @@ class Artifacts:
     files: RunFiles
     metrics: dict[str, Any]
     curves: dict[str, dict[str, Series]]
-    processed: list[dict[str, Any]]
-    dropped: list[dict[str, Any]]
-    captions: dict[str, str]
-    scores: dict[str, list[dict[str, Any]]]
-    timings: list[dict[str, Any]]
+    alignment: list[Bin]
+    raw_captions: Iterable[Row]
+    captions: Iterable[Row]
+    processed: Iterable[Row]
+    dropped: Iterable[Row]
+    scores: dict[str, list[Row]]
+    timings: list[Row]
 
 
 @dataclass(frozen=True)
@@ -111,10 +155,12 @@ def load_artifacts(files: RunFiles) -> Artifacts:
         files=files,
         metrics=_read_results(files.metrics, files.details),
         curves={stage: _read_curves(files.plots / stage) for stage in TRAINING_STAGES},
-        processed=_read_rows(files.processed / "train.jsonl"),
-        dropped=_read_dropped(files.processed / "trace"),
-        captions={row["image"]: row["caption"] for row in _read_rows(files.captions)},
-        scores={name: _read_rows(path) for name, path in score_files.items() if path.exists()},
+        alignment=_read_alignment(files.plots / "quality/alignment.csv"),
+        raw_captions=StoredRows(files.raw_captions),
+        captions=StoredRows(files.captions),
+        processed=StoredRows(files.processed / "train.jsonl"),
+        dropped=DroppedRows(files.processed / "trace"),
+        scores={name: list(read_jsonl(path)) for name, path in score_files.items() if path.exists()},
         timings=sorted((read_json(path) for path in files.timings.glob("*.json")), key=_stage_order),
     )
 
@@ -134,20 +180,6 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return one | other | {key: _merged(one[key], other[key]) for key in both if isinstance(one[key], dict)}
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
-    return list(read_jsonl(path)) if path.exists() else []
-
-
-def _read_dropped(trace: Path) -> list[dict[str, Any]]:
-    """Dropped rows of all operators, in the order of the recipe; the files are called NN_<operator>.jsonl."""
-    return [
-        {**row, "operator": path.stem.split("_", 1)[1]}
-        for path in sorted(trace.glob("[0-9][0-9]_*.jsonl"))
-        for row in read_jsonl(path)
-        if row["after"] is None
-    ]
-
-
 def _read_curves(folder: Path) -> dict[str, Series]:
     return {name: _read_curve(folder / f"{name}.tsv", name) for name in CURVES if (folder / f"{name}.tsv").exists()}
 
@@ -159,12 +191,27 @@ def _read_curve(path: Path, name: str) -> Series:
     return [(step, value) for step, value in points if math.isfinite(value)]
 
 
+def _read_alignment(path: Path) -> list[Bin]:
+    """The columns `cosine`, `before` and `after`; a file that says that there is no aligner has no bin of percents."""
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    shares = [(row["cosine"], float(row["before"]), float(row["after"])) for row in rows]
+    return [Bin(float(low), before, after) for low, before, after in shares] if any(map(_is_counted, shares)) else []
+
+
+def _is_counted(share: tuple[str, float, float]) -> bool:
+    return share[1] > 0 or share[2] > 0
+
+
 def _of_this_run(stage: str, benchmarks: Mapping[str, str]) -> bool:
     verb, _, benchmark = stage.partition("@")
-    return verb in STAGES and (not benchmark or benchmark in benchmarks)
+    return stage in STAGES or (verb in STAGES and benchmark in benchmarks)
 
 
-def _stage_order(timing: dict[str, Any]) -> tuple[int, int, str]:
-    stage, _, benchmark = str(timing["stage"]).partition("@")
-    known = STAGES.index(stage) if stage in STAGES else len(STAGES)
-    return known, list(BENCHMARKS).index(benchmark) if benchmark in BENCHMARKS else -1, str(timing["stage"])
+def _stage_order(timing: Row) -> tuple[int, int, str]:
+    stage = str(timing["stage"])
+    verb, _, benchmark = stage.partition("@")
+    known = next((STAGES.index(name) for name in (stage, verb) if name in STAGES), len(STAGES))
+    return known, list(BENCHMARKS).index(benchmark) if benchmark in BENCHMARKS else -1, stage

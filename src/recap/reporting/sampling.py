@@ -1,4 +1,4 @@
-"""Which rows a page shows: chosen by a seed, never by how well they look."""
+"""Which rows a page shows: chosen by a seed or by a score, never by how well they look."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -26,3 +26,35 @@ def choose(rows: Iterable[Row], count: int, *, seed: int, what: str, group: Call
         (rest if group(row) in seen else firsts).append(row)
         seen.add(group(row))
     return [*firsts, *rest][:count]
+
+
+class Lowest:
+    """The rows of lowest rank among all that are offered, one a group: what a page shows of a corpus of any size.
+
+    Ranks are numbers, or tuples of numbers that differ between any two rows.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Keep at most `count` rows (at least one)."""
+        self._count = count
+        self._kept: dict[str, tuple[Any, Row]] = {}
+        self._last: str | None = None  # the group that gives way to a lower rank, once there are `count`
+
+    def offer(self, rank: Any, row: Row, *, group: str) -> None:
+        """Keep a row if its rank is low enough, in the place of a higher one."""
+        known = self._kept.get(group)
+        if known is not None:
+            if rank >= known[0]:
+                return
+        elif self._last is not None:
+            if rank >= self._kept[self._last][0]:
+                return
+            del self._kept[self._last]
+        self._kept[group] = (rank, row)
+        if len(self._kept) == self._count:
+            self._last = max(self._kept, key=lambda group: self._kept[group][0])
+
+    @property
+    def rows(self) -> list[Row]:
+        """The kept rows, the lowest rank first."""
+        return [row for _, row in sorted(self._kept.values(), key=lambda kept: kept[0])]

@@ -5,8 +5,20 @@ Captions, questions and answers are other people's text: the environment escapes
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from recap.reporting.formatting import breakable, interval, number, percent, points, signed, tally
-from recap.reporting.labels import title_of
+from recap.reporting.formatting import (
+    apart,
+    breakable,
+    excerpt,
+    interval,
+    number,
+    percent,
+    points,
+    score,
+    signed,
+    span,
+    tally,
+)
+from recap.reporting.labels import SCORE_LABELS, source_of, title_of
 
 
 def environment() -> Environment:
@@ -24,7 +36,18 @@ def environment() -> Environment:
         "percent": percent,
         "tally": tally,
         "breakable": breakable,
+        "apart": apart,
+        "excerpt": excerpt,
+        "score": score,
+        "score_label": SCORE_LABELS.__getitem__,
+        "source_of": source_of,
         "title_of": title_of,
     }
-    environment.globals["interval"] = interval
+    environment.globals |= {
+        "interval": interval,
+        "span": span,
+        "as_number": number,
+        "as_change": signed,
+        "as_score": score,
+    }
     return environment

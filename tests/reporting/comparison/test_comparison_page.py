@@ -5,9 +5,12 @@ import re
 
 import pytest
 from compared_runs import GAINED, LOST, document
+from finished_runs import blip2_alignment, raw_alignment
 from html_page import Page, part, texts, words
 
+from recap.reporting.comparison.captions import Told, caption_pairs
 from recap.reporting.comparison.page import render
+from recap.reporting.comparison.sides import Side
 from recap.reporting.comparison.writing import page_name
 from recap.reporting.formatting import interval, p_value, points
 from recap.reporting.working_tree import Changes
@@ -123,7 +126,7 @@ def test_gained_and_lost_questions_show_the_right_sides_answers(one, benchmark):
     assert Page(lost.split("</h4>")[0]).words == "baseline right, blip2 wrong: 3"
     notes = (" right under 2 of 2 rotations", " right under 1 of 2 rotations") if benchmark == "mmbench" else ("", "")
     for found, expected, winner, loser in ((gained, GAINED, "blip2", "baseline"), (lost, LOST, "baseline", "blip2")):
-        keys = re.findall(r"The picture of question (\d+)", found) or re.findall(r"✓ \w+ answers (\d+)", found)
+        keys = re.findall(r"The picture of question (\d+)", found) or re.findall(r"✓ <bdi>\w+ answers (\d+)", found)
         assert len(keys) == min(4, len(expected))
         assert set(map(int, keys)) <= expected
         assert texts(found, "right") == [f"✓ {winner} answers {key}{notes[0]}" for key in keys]
@@ -143,11 +146,58 @@ def test_captions_stand_side_by_side(one):
     captions = part(one, "section", "captions")
     cards = [words(card) for card in captions.split("<figcaption>")[1:]]
     assert len(cards) == 8
-    changed = re.compile(r"Raw caption (.*) baseline trained on \1 blip2 trained on (a \w+ sign .*|<script>.*)")
-    dropped = re.compile(r"Raw caption (.*) baseline trained on \1 blip2 trained on nothing: dropped \w+_filter: .*")
+    raw = r"Raw caption (.* cosine 0\.\d\d0) baseline trained on \1 blip2 trained on"
+    changed = re.compile(rf"{raw} (a \w+ sign .*|<script>.*) cosine 0\.\d\d0")
+    dropped = re.compile(rf"{raw} nothing: dropped \w+_filter: .*")
     assert all(changed.fullmatch(card) or dropped.fullmatch(card) for card in cards), cards
     assert any(dropped.fullmatch(card) for card in cards)
     assert captions.count("<img ") == 8
+
+
+def side_with(run, rows):
+    """A side whose only run has these processed rows."""
+    changed = dataclasses.replace(run, artifacts=dataclasses.replace(run.artifacts, processed=rows))
+    return Side(run.name, run.name, [changed], changed)
+
+
+def test_alignment_stands_beside_captions_that_have_one(runs):
+    baseline, blip2 = (runs[recipe][0] for recipe in ("baseline", "blip2"))
+    a, b = (side_with(run, list(run.artifacts.processed)) for run in (baseline, blip2))
+    pairs = {pair.id: pair for pair in caption_pairs(a, b)}
+    for name, pair in pairs.items():
+        number = int(name.removeprefix("street_"))
+        assert pair.raw_alignment == pair.a.alignment == raw_alignment(number)
+        assert pair.b.alignment == (None if pair.b.caption is None else blip2_alignment(number))
+    names = ("alignment", "raw_alignment", "blip2_alignment")
+    unscored = [{key: value for key, value in row.items() if key not in names} for row in baseline.artifacts.processed]
+    pairs = caption_pairs(side_with(baseline, unscored), b)
+    assert {pair.raw_alignment for pair in pairs} == {pair.a.alignment for pair in pairs} == {None}
+    assert any(pair.b.alignment for pair in pairs)
+
+
+def test_a_placebos_captions_are_called_what_they_are(runs):
+    blip2 = runs["blip2"][0]
+    rows = list(blip2.artifacts.processed)
+    turned = [
+        row | {"text": other["text"], "caption_source": "shuffled", "alignment": None}
+        for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)
+    ]
+    placebo = dataclasses.replace(blip2.artifacts, processed=turned)
+    html = render(document(), runs["baseline"][:1], [dataclasses.replace(blip2, artifacts=placebo)])
+    cards = [words(card) for card in part(html, "section", "captions").split("<figcaption>")[1:]]
+    assert any("blip2 trained on BLIP-2's caption of another image a " in card for card in cards)
+    assert not any("baseline trained on the raw caption" in card for card in cards)
+
+
+def test_rows_that_only_one_side_has_are_shown(runs):
+    """Side B made a row of another one, which side A neither has nor dropped."""
+    baseline = runs["baseline"][0]
+    rows = list(baseline.artifacts.processed)
+    more = side_with(baseline, [*rows, rows[0] | {"id": "street_0_2", "raw_id": "street_0"}])
+    (pair,) = caption_pairs(side_with(baseline, rows), more)
+    assert pair.id == "street_0_2"
+    assert pair.a == Told(None)
+    assert pair.b.caption == pair.raw == "sign 0 - stock photo"
 
 
 def test_funnels_stand_under_their_side(one):
@@ -155,7 +205,7 @@ def test_funnels_stand_under_their_side(one):
     assert "2,400 rows in, 2,400 out (100.0 %)" in words(baseline)
     assert "The recipe has no operators" in words(baseline)
     assert "2,400 rows in, 2,159 out (90.0 %)" in words(blip2)
-    assert "words_num_filter 2,308 118 0 2,190" in words(blip2)
+    assert "words_num_filter num_words low (110), num_words high (8) 2,308 118 5.1 % 0 2,190" in words(blip2)
 
 
 def test_error_bars_are_the_intervals(one):

@@ -137,6 +137,7 @@ def copied_files(checkout: Checkout) -> CopiedFiles:
         details=root / "data/details",
         plots=root / "plots",
         corpus=root / CORPUS,
+        raw_captions=root / "data/raw_captions.jsonl",
         captions=root / "data/captions.jsonl",
         processed=root / PROCESSED,
         scores=root / SCORES,

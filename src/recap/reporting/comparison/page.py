@@ -16,6 +16,7 @@ from recap.reporting.comparison.charts import difference_chart, loss_chart, scor
 from recap.reporting.comparison.flips import Flips, flips
 from recap.reporting.comparison.sides import ComparedRun, Side, make_sides
 from recap.reporting.formatting import number, p_value
+from recap.reporting.funnel import Step, funnel_steps
 from recap.reporting.labels import notes_on, title_of
 from recap.reporting.provenance import training_environments, training_versions
 from recap.reporting.run import TRAINING_STAGES
@@ -101,7 +102,7 @@ def render(document: dict[str, Any], runs_a: Sequence[ComparedRun], runs_b: Sequ
             differences=difference_chart(benchmarks),
             scores=score_chart(benchmarks, a, b),
             captions=captions,
-            funnels=[(side, side.example.artifacts.metrics.get("process", {})) for side in (a, b)],
+            funnels=[_funnel(side) for side in (a, b)],
             losses=[(stage, loss_chart(stage, a, b)) for stage in TRAINING_STAGES],
             metrics=_metric_rows(document),
             environments=environments,
@@ -109,6 +110,11 @@ def render(document: dict[str, Any], runs_a: Sequence[ComparedRun], runs_b: Sequ
             missing=[(run, run.missing) for run in (*a.runs, *b.runs) if run.missing],
         )
     )
+
+
+def _funnel(side: Side) -> tuple[Side, dict[str, Any], list[Step] | None]:
+    process = side.example.artifacts.metrics.get("process", {})
+    return side, process, funnel_steps(process)
 
 
 def interval_over(document: dict[str, Any]) -> str | None:

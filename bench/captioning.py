@@ -127,10 +127,11 @@ def timed(
             loaded, dtype = load(args, device, DTYPES[cell.dtype]), cell.dtype
         if (cell.system, cell.dtype) in failed:
             continue
-        task = Task(root, chosen(names, cell, args), decoding_of(cell, args), min(8, os.cpu_count() or 1))
-        row = vars(cell) | {"images": len(task.names)}
+        task = Task(root, decoding_of(cell, args), cell.batch_size, min(8, os.cpu_count() or 1))
+        chosen = pictures_of(cell, names, args)
+        row = vars(cell) | {"images": len(chosen)}
         try:
-            yield row | measured(cell, loaded, task, device, args.repeats, peaks)
+            yield row | measured(cell, loaded, task, chosen, device, args.repeats, peaks)
         except torch.OutOfMemoryError:
             yield row | {"remark": "out of memory"}
         except Exception as error:
@@ -165,7 +166,7 @@ def picture_count(cell: Cell, args: argparse.Namespace) -> int:
     return args.count or (256 if not args.random else max((2 if args.quick else 4) * cell.batch_size, 8))
 
 
-def chosen(names: list[str], cell: Cell, args: argparse.Namespace) -> list[str]:
+def pictures_of(cell: Cell, names: list[str], args: argparse.Namespace) -> list[str]:
     """The pictures of a cell; where it wants duplicates, the first ones come once more in the place of the last."""
     count = picture_count(cell, args)
     unique = round(count * (1 - cell.duplicates / 100))
@@ -173,28 +174,34 @@ def chosen(names: list[str], cell: Cell, args: argparse.Namespace) -> list[str]:
 
 
 def measured(
-    cell: Cell, loaded: Loaded, task: Task, device: torch.device, repeats: int, peaks: dict[str, float]
+    cell: Cell,
+    loaded: Loaded,
+    task: Task,
+    names: list[str],
+    device: torch.device,
+    repeats: int,
+    peaks: dict[str, float],
 ) -> dict[str, Any]:
     """Warm up with one batch, then take the fastest run; how much of it went into matrix products."""
-    work = SYSTEMS[cell.system]
-    warm_up = task.first(cell.batch_size)
-    work(loaded, warm_up, cell.batch_size)
+    work = SYSTEMS[cell.system](loaded, task)
+    first = names[: cell.batch_size]
+    work(first)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()  # captions are text, so nothing is left to wait for on the device
-        work(loaded, task, cell.batch_size)
+        work(names)
         seconds.append(time.perf_counter() - start)
-    per_second = len(task.names) / min(seconds)
+    per_second = len(names) / min(seconds)
     row: dict[str, Any] = {"images_per_second": round(per_second, 2)}
     print(f"{cell}: {row['images_per_second']} images/s", flush=True)
     if device.type == "cuda":
         row["peak_gib"] = round(torch.cuda.max_memory_allocated(device) / 2**30, 2)
     if cell.system == "recap":
-        new = per_second * len(set(task.names)) / len(task.names) / len(warm_up.names)  # batches like the first
-        products = product_seconds(lambda: work(loaded, warm_up, cell.batch_size), device)
-        tflops = count_flops(lambda: work(loaded, warm_up, cell.batch_size)) * new / 1e12
+        new = per_second * len(set(names)) / len(names) / len(first)  # batches like the first
+        products = product_seconds(lambda: work(first), device)
+        tflops = count_flops(lambda: work(first)) * new / 1e12
         row |= {"products_percent": round(100 * products * new, 1), "tflops": round(tflops, 4)}
         row["peak_percent"] = round(100 * tflops / peaks[cell.dtype], 1)
     return row

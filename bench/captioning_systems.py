@@ -1,20 +1,26 @@
 """What is timed: Recap's engine, and what one would write or use instead, on one model that is loaded once."""
 
-import hashlib
+import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
+from recap.captioning import captions as stage
+from recap.captioning.batching import BatchSize
 from recap.captioning.blip2 import Blip2Captioner
 from recap.captioning.decoding import Decoding
-from recap.captioning.prefetch import prefetch
-from recap.data.corpus.images import open_image
+from recap.captioning.outcomes import Allowance, Captioned, outcomes
+from recap.captioning.pictures import digests_of, names_by_digest
 from recap.data.corpus.records import caption_of, dj_text
+from recap.runtime.store import Store
+
+ROWS_AT_A_TIME = 1000
+"""What Data-Juicer hands to a mapper at once."""
 
 
 @dataclass(frozen=True)
@@ -27,70 +33,67 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Task:
-    """What every system is given.
+    """How captions are to be written, whatever the pictures.
 
     Attributes:
         root: A folder of pictures.
-        names: Their files, some perhaps copies of others.
         decoding: How captions are written.
+        batch_size: Pictures at a time.
         workers: Threads that open pictures, for whoever uses such.
     """
 
     root: Path
-    names: list[str]
     decoding: Decoding
+    batch_size: int
     workers: int
-
-    def first(self, count: int) -> "Task":
-        """The same for fewer pictures."""
-        return replace(self, names=self.names[:count])
 
 
 Captions = dict[str, list[str]]
-System = Callable[[Loaded, Task, int], Captions]
-"""From a model, a task and a batch size to the candidates of every picture."""
+Work = Callable[[list[str]], Captions]
+"""From names of pictures, some perhaps more than once, to the candidates of each."""
 
 
-def recap(loaded: Loaded, task: Task, batch_size: int) -> Captions:
-    """Recap: each picture's bytes once, opened and prepared in threads, candidates from one encoding.
-
-    Writing what it found to the store is not in it.
-    """
+def recap(loaded: Loaded, task: Task) -> Work:
+    """Recap as its stage runs: pictures by digest, each once, opened and prepared in threads, into a new store."""
     captioner = Blip2Captioner(loaded.model, loaded.processor, task.decoding)
 
-    def digest(name: str) -> bytes:
-        return hashlib.blake2b((task.root / name).read_bytes(), digest_size=16).digest()
+    def work(names: list[str]) -> Captions:
+        digests = digests_of(task.root, list(dict.fromkeys(names)), threads=task.workers)
+        pictures = names_by_digest(digests)
+        with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "store.sqlite") as store:
+            stage.caption_missing(
+                lambda: captioner, store, {}, stage.Work(task.root, pictures, list(pictures)),
+                seed=0, batch_size=BatchSize(task.batch_size, memory=None), threads=task.workers,
+                allowance=Allowance(100.0, len(digests)),
+            )  # fmt: skip
+            found = [outcome for outcome in outcomes(store, {}, digests, []) if isinstance(outcome, Captioned)]
+        return {outcome.image: [candidate.caption for candidate in outcome.candidates] for outcome in found}
 
-    with ThreadPoolExecutor(task.workers) as pool:
-        digests = dict(zip(task.names, pool.map(digest, task.names), strict=True))
-    unique = list({digests[name]: name for name in reversed(task.names)}.values())
-    batches = [unique[start : start + batch_size] for start in range(0, len(unique), batch_size)]
-    found = {}
-    load = prefetch(batches, lambda name: captioner.pixels(open_image(task.root, name)), workers=task.workers)
-    for names, pixels in zip(batches, load, strict=True):
-        seeds = [int.from_bytes(digests[name][:7]) for name in names]
-        for name, candidates in zip(names, captioner.generate(pixels, seeds), strict=True):
-            found[digests[name]] = [candidate.caption for candidate in candidates]
-    return {name: found[digests[name]] for name in task.names}
+    return work
 
 
-def transformers_loop(loaded: Loaded, task: Task, batch_size: int) -> Captions:
+def transformers_loop(loaded: Loaded, task: Task) -> Work:
     """The model card's example; in a batch of one as it stands there."""
     settings = _settings(task.decoding)
-    captions: Captions = {name: [] for name in task.names}
-    for start in range(0, len(task.names), batch_size):
-        names = task.names[start : start + batch_size]
-        pictures = [Image.open(task.root / name).convert("RGB") for name in names]
-        inputs = loaded.processor(images=pictures, return_tensors="pt").to(loaded.model.device, loaded.model.dtype)
-        for _ in range(task.decoding.candidates):
-            with torch.inference_mode():
+
+    @torch.inference_mode()
+    def work(names: list[str]) -> Captions:
+        captions: Captions = {name: [] for name in names}
+        for start in range(0, len(names), task.batch_size):
+            batch = names[start : start + task.batch_size]
+            pictures = [Image.open(task.root / name).convert("RGB") for name in batch]
+            inputs = loaded.processor(images=pictures, return_tensors="pt").to(loaded.model.device, loaded.model.dtype)
+            for _ in range(task.decoding.candidates):
                 tokens = loaded.model.generate(**inputs, **settings)
-            for name, text in zip(names, loaded.processor.batch_decode(tokens, skip_special_tokens=True), strict=True):
-                captions[name].append(text.strip())
-    return captions
+                texts = loaded.processor.batch_decode(tokens, skip_special_tokens=True)
+                for name, text in zip(batch, texts, strict=True):
+                    captions[name].append(text.strip())
+        return captions
+
+    return work
 
 
-def data_juicer(loaded: Loaded, task: Task, batch_size: int) -> Captions:
+def data_juicer(loaded: Loaded, task: Task) -> Work:
     """Data-Juicer's image_captioning_mapper, on rows as a recipe gives them to it.
 
     Three things are changed so that it runs on another model than blip2-opt-2.7b, and on equal terms: it is handed the
@@ -100,31 +103,26 @@ def data_juicer(loaded: Loaded, task: Task, batch_size: int) -> Captions:
     from recap.data.processing import juicer
 
     operator = juicer.OPERATORS.modules["image_captioning_mapper"]
-    module = __import__(operator.__module__, fromlist=["get_model"])
-    kept = {name: getattr(module, name) for name in ("prepare_model", "get_model")}
     told = _Told(loaded.model, _settings(task.decoding))
+    module: Any = import_module(operator.__module__)
     module.prepare_model = lambda **_: "loaded"
     module.get_model = lambda *_: (told, loaded.processor)
-    try:
-        mapper = operator(
-            hf_img2seq="loaded", keep_original_sample=False, gpu_batch_size=batch_size,
-            caption_num=task.decoding.candidates, keep_candidate_mode="all",
-        )  # fmt: skip
-        rows = {
-            "text": [dj_text("")] * len(task.names),
-            "images": [[str(task.root / name)] for name in task.names],
-            "name": task.names,
-        }
-        captions: Captions = {name: [] for name in task.names}
-        # Data-Juicer hands it a thousand rows at a time.
-        for start in range(0, len(task.names), 1000):
-            done = mapper.process_batched({key: values[start : start + 1000] for key, values in rows.items()})
+    mapper = operator(
+        hf_img2seq="loaded", keep_original_sample=False, gpu_batch_size=task.batch_size,
+        caption_num=task.decoding.candidates, keep_candidate_mode="all",
+    )  # fmt: skip
+
+    def work(names: list[str]) -> Captions:
+        captions: Captions = {name: [] for name in names}
+        for start in range(0, len(names), ROWS_AT_A_TIME):
+            batch = names[start : start + ROWS_AT_A_TIME]
+            images = [[str(task.root / name)] for name in batch]
+            done = mapper.process_batched({"text": [dj_text("")] * len(batch), "images": images, "name": batch})
             for name, text in zip(done["name"], done["text"], strict=True):
                 captions[name].append(caption_of(text))
         return captions
-    finally:
-        for name, function in kept.items():
-            setattr(module, name, function)
+
+    return work
 
 
 class _Told:
@@ -151,4 +149,8 @@ def _settings(decoding: Decoding) -> dict[str, Any]:
     }
 
 
-SYSTEMS: dict[str, System] = {"recap": recap, "transformers": transformers_loop, "data-juicer": data_juicer}
+SYSTEMS: dict[str, Callable[[Loaded, Task], Work]] = {
+    "recap": recap,
+    "transformers": transformers_loop,
+    "data-juicer": data_juicer,
+}

@@ -8,7 +8,6 @@ does not depend on the pictures beside it.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from PIL import Image
@@ -16,7 +15,7 @@ from transformers import Blip2ForConditionalGeneration, Blip2Processor, LogitsPr
 
 from recap.captioning.candidates import Candidate
 from recap.captioning.decoding import Decoding
-from recap.captioning.generation import engine_settings, generation_config, greedy_tokens, stop_tokens, text_of
+from recap.captioning.generation import generation_config, greedy_tokens, stop_tokens, text_of
 from recap.captioning.preprocessing import Preprocessing
 from recap.captioning.sampling import KeyedSampling
 from recap.captioning.writing import Sampling, Written, write_candidates
@@ -61,10 +60,6 @@ class Blip2Captioner:
             return [text_of(row, self.processor.tokenizer, self.stop_tokens) for row in tokens.tolist()]
 
         return write_candidates(continued, self.decoding, seeds)
-
-    def settings(self) -> dict[str, Any]:
-        """What shapes captions besides the weights, for JSON."""
-        return engine_settings(self.model) | self.decoding.settings()
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Prepared or normalised pictures [B, 3, H, W] -> [B, Q, D]: Q query tokens in the language model's width."""

@@ -173,7 +173,7 @@ def test_junk_is_drawn_anew_and_stays_with_its_reason(blip2_folder: Path, images
     once = candidates(load(blip2_folder, GREEDY), images, 12)
     redrawn = candidates(load(blip2_folder, replace(GREEDY, redraws=4)), images, 12)
     junk = [found for found in once if found[0].junk]
-    assert 0 < len(junk)
+    assert len(junk) > 0
     for before, after in zip(once, redrawn, strict=True):
         assert after[0] == before[0]
         assert len(after) == 1 if before[0].junk is None else 1 < len(after) <= 5

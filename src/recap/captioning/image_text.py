@@ -5,8 +5,10 @@ one batch, so no family's way of padding, counting positions or masking gets a s
 beside others. Pictures of different sizes make batches of their own where the processor keeps sizes.
 """
 
+import copy
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from recap.captioning.candidates import Candidate
 from recap.captioning.decoding import Decoding
-from recap.captioning.generation import engine_settings, generation_config, stop_tokens, text_of
+from recap.captioning.generation import generation_config, stop_tokens, text_of
 from recap.captioning.sampling import KeyedSampling
 from recap.captioning.writing import Sampling, Written, write_candidates
 from recap.runtime.errors import UserError
@@ -33,6 +35,13 @@ class ImageTextCaptioner:
         self.generation_config = generation_config(model, self.decoding)
         self.stop_tokens = stop_tokens(self.generation_config)
         self.texts = [self._text(prompt) for prompt in self.decoding.prompts]
+
+    def prompted(self, *prompts: str) -> "ImageTextCaptioner":
+        """The same captioner with other prompts."""
+        other = copy.copy(self)
+        other.decoding = replace(self.decoding, prompts=prompts)
+        other.texts = [self._text(prompt) for prompt in prompts]
+        return other
 
     def pixels(self, image: Image.Image) -> list[Inputs]:
         """What the model is given of an RGB picture, per prompt: tensors, a batch of one. Safe in several threads."""
@@ -54,10 +63,6 @@ class ImageTextCaptioner:
             return self._continued([inputs[row][prompt] for row in rows], copies, sampling)
 
         return write_candidates(continued, self.decoding, seeds)
-
-    def settings(self) -> dict[str, Any]:
-        """What shapes captions besides the weights, for JSON."""
-        return engine_settings(self.model) | self.decoding.settings()
 
     def _text(self, prompt: str) -> str | None:
         """The text that goes with an image: the prompt in the model's chat, or behind its image token."""

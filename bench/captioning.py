@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 import transformers
-from captioning_systems import SYSTEMS, Loaded, Task
+from captioning_systems import SYSTEMS, Captions, Loaded, Task
 from matrix_products import count_flops, peak_tflops, product_seconds
 from random_blip2 import SIZES, random_model, random_pictures, random_processor
 from tables import print_table
@@ -38,8 +38,8 @@ from recap.runtime.timing import hardware
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 COLUMNS = (
-    "system", "dtype", "decoding", "candidates", "duplicates", "batch_size", "images_per_second", "times", "cpu_ms", "times_cpu",
-    "products_percent", "peak_percent", "peak_gib", "remark",
+    "system", "dtype", "decoding", "candidates", "duplicates", "batch_size", "images_per_second", "times", "cpu_ms",
+    "times_cpu", "products_percent", "peak_percent", "peak_gib", "same_percent", "remark",
 )  # fmt: skip
 
 TASKS = (("sampled", 1, 0), ("sampled", 1, 30), ("sampled", 4, 0), ("sampled", 4, 30), ("greedy", 1, 0))
@@ -120,6 +120,7 @@ def timed(
     """Run every cell; one that fails says why."""
     loaded, dtype = None, None
     failed: set[tuple[str, str]] = set()
+    seen: dict[tuple[Any, ...], Captions] = {}
     for cell in cells:
         if loaded is None or dtype != cell.dtype:
             loaded = None
@@ -130,8 +131,11 @@ def timed(
         task = Task(root, decoding_of(cell, args), cell.batch_size, min(8, os.cpu_count() or 1))
         chosen = pictures_of(cell, names, args)
         row = vars(cell) | {"images": len(chosen)}
+        earlier = seen.setdefault((cell.system, *(row[name] for name in SAME_TASK)), {})
         try:
-            yield row | measured(cell, loaded, task, chosen, device, args.repeats, peaks)
+            found, captions = measured(cell, loaded, task, chosen, device, args.repeats, peaks)
+            yield row | found | same_percent(captions, earlier)
+            earlier |= captions
         except torch.OutOfMemoryError:
             yield row | {"remark": "out of memory"}
         except Exception as error:
@@ -181,7 +185,7 @@ def measured(
     device: torch.device,
     repeats: int,
     peaks: dict[str, float],
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Captions]:
     """Warm up with one batch, then take the fastest run; how much of it went into matrix products."""
     work = SYSTEMS[cell.system](loaded, task)
     first = names[: cell.batch_size]
@@ -191,7 +195,7 @@ def measured(
     seconds, cpu_seconds = [], []
     for _ in range(repeats):
         start, cpu_start = time.perf_counter(), time.process_time()
-        work(names)  # captions are text, so nothing is left to wait for on the device
+        captions = work(names)  # text, so nothing is left to wait for on the device
         seconds.append(time.perf_counter() - start)
         cpu_seconds.append(time.process_time() - cpu_start)
     per_second = len(names) / min(seconds)
@@ -208,7 +212,14 @@ def measured(
         tflops = count_flops(lambda: work(first)) * new / 1e12
         row |= {"products_percent": round(100 * products * new, 1), "tflops": round(tflops, 4)}
         row["peak_percent"] = round(100 * tflops / peaks[cell.dtype], 1)
-    return row
+    return row, captions
+
+
+def same_percent(captions: Captions, earlier: Captions) -> dict[str, float]:
+    """The share of pictures whose captions another batch size gave, too; of systems whose captions can be the same."""
+    known = captions.keys() & earlier.keys()
+    same = sum(captions[name] == earlier[name] for name in known)
+    return {"same_percent": round(100 * same / len(known), 2)} if known else {}
 
 
 def compare(rows: Sequence[dict[str, Any]]) -> None:

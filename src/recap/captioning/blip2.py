@@ -34,6 +34,8 @@ class Blip2Captioner:
     ) -> None:
         self.model = model.eval()
         self.processor = processor
+        # A CPU is fastest on few enough pictures for its cache to hold what they become on their way.
+        self.encoded_at_a_time = CPU_BATCH if model.device.type == "cpu" else None
         self.preprocessing = Preprocessing(processor.image_processor)
         self.decoding = decoding or Decoding()
         self.generation_config = generation_config(model.language_model, self.decoding, fallback=model)
@@ -72,10 +74,8 @@ class Blip2Captioner:
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Prepared or normalised pictures [B, 3, H, W] -> [B, Q, D]: Q query tokens in the language model's width."""
-        device = self.model.device
-        # A CPU is fastest on few enough pictures for its cache to hold what they become on their way.
-        parts = pixels.split(CPU_BATCH if device.type == "cpu" else len(pixels))
-        return torch.cat([self._encode(self.preprocessing.values(part, device)) for part in parts])
+        parts = pixels.split(self.encoded_at_a_time or len(pixels))
+        return torch.cat([self._encode(self.preprocessing.values(part, self.model.device)) for part in parts])
 
     def _encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
         features: torch.Tensor = self.model.get_image_features(pixel_values).pooler_output

@@ -72,7 +72,7 @@ def _captioner(model: _Model, decoding: Decoding) -> Any:
 
 
 @OPERATORS.register_module("blip2_captioning_mapper")
-class Blip2CaptioningMapper(_Stock):  # type: ignore[misc]
+class Blip2CaptioningMapper(_Stock):
     """Captions the images of rows with a BLIP-2, or any image-text-to-text model.
 
     Args:

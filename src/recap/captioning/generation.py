@@ -102,11 +102,11 @@ def greedy_tokens(
     return tokens
 
 
-def _processors(config: GenerationConfig, device: torch.device) -> LogitsProcessorList:
+def _processors(config: GenerationConfig, device: torch.device) -> Any:
     processors = LogitsProcessorList()
     if config.repetition_penalty != 1:
         processors.append(RepetitionPenaltyLogitsProcessor(config.repetition_penalty))
     if config.min_new_tokens:
         stops = sorted(stop_tokens(config))
-        processors.append(MinNewTokensLengthLogitsProcessor(0, config.min_new_tokens, stops, device=device))
+        processors.append(MinNewTokensLengthLogitsProcessor(0, config.min_new_tokens, stops, device=str(device)))
     return processors

@@ -7,6 +7,7 @@ gradients that stay from one micro-batch to the next.
 
 import sys
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -89,8 +90,9 @@ def build_captioner(config: Blip2Config, params: CaptionParams, place: Place, dt
     with place.construction():
         model = Blip2ForConditionalGeneration._from_config(config, dtype=dtype)
     decoding = replace(Decoding.of(params), prompts=("",), min_new_tokens=0)
-    no_processor: Any = None
+    no_processor: Any = SimpleNamespace(image_processor=None)
     captioner = Blip2Captioner(place.settle(model), no_processor, decoding)
+    captioner.encoded_at_a_time = None  # fakes on a CPU stand for a GPU
     captioner.generation_config.min_new_tokens = params.max_new_tokens
     return captioner
 

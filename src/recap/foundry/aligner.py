@@ -11,6 +11,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,10 +54,10 @@ MAX_TOKENS = 77  # CLIP's own
 class Aligner(nn.Module):
     """CLIP and the dense questions that its ViT is asked during training."""
 
-    def __init__(self, config: CLIPConfig) -> None:
+    def __init__(self, config: CLIPConfig, width: int) -> None:
         super().__init__()
         self.clip = CLIPModel(config)
-        self.heads = DenseHeads(config.vision_config.hidden_size)
+        self.heads = DenseHeads(width)
 
     def losses(
         self, pixels: torch.Tensor, labels: torch.Tensor, texts: dict[str, torch.Tensor], same: torch.Tensor
@@ -95,7 +96,7 @@ def main() -> None:
     rng = random.Random(derive_seed(foundry.seed, "aligner's texts"))
     tokenizer = _tokenizer([write(scene, rng) for scene in drawn for write in (true_caption, web_text)], params)
     seed_everything(foundry.seed)
-    aligner = Aligner(_config(params, tokenizer))
+    aligner = Aligner(_config(params, tokenizer), params.hidden_size)
 
     pictures = torch.from_numpy(picture_arrays(drawn, params.image_size, "stretch"))
     grid = params.image_size // params.patch_size
@@ -105,9 +106,7 @@ def main() -> None:
         pairs = [text_and_near_miss(drawn[index], rng) for index in indices.tolist()]
         texts, missed = (list(column) for column in zip(*pairs, strict=True))
         same = torch.tensor([text == miss for text, miss in pairs])
-        return aligner.losses(
-            normalised(pictures[indices]), labels[indices], _tokens(tokenizer, texts + missed), same
-        )
+        return aligner.losses(normalised(pictures[indices]), labels[indices], _tokens(tokenizer, texts + missed), same)
 
     final = train(
         aligner, loss_of, shuffled_batches(params.scenes, params.batch_size, foundry.seed),
@@ -155,9 +154,7 @@ def heldout_preference(
     drawn = list(scenes("foundry_heldout", params.heldout_scenes, seed))
     pictures = torch.from_numpy(picture_arrays(drawn, params.image_size, "stretch"))
     with torch.inference_mode():
-        images = torch.cat(
-            [model.get_image_features(normalised(chunk)).pooler_output for chunk in pictures.split(50)]
-        )
+        images = torch.cat([model.get_image_features(normalised(chunk)).pooler_output for chunk in pictures.split(50)])
 
     def fits(texts: list[str]) -> torch.Tensor:
         with torch.inference_mode():
@@ -207,7 +204,7 @@ def _processor(params: AlignerParams, tokenizer: PreTrainedTokenizerFast) -> CLI
 
 def _config(params: AlignerParams, tokenizer: PreTrainedTokenizerFast) -> CLIPConfig:
     width = params.hidden_size
-    both = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": params.heads}
+    both: dict[str, Any] = {"hidden_size": width, "intermediate_size": 4 * width, "num_attention_heads": params.heads}
     vision = CLIPVisionConfig(
         **both, num_hidden_layers=params.vision_layers, image_size=params.image_size, patch_size=params.patch_size,
         projection_dim=params.projection,

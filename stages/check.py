@@ -42,7 +42,7 @@ def main() -> None:
     finetune, lora, mgm, device, chosen = (load_params(name, args.params) for name in names)
 
     from recap.alignment.aligners import check_aligner
-    from recap.captioning.blip2 import check_captioner
+    from recap.captioning.loading import check_captioner
     from recap.data.benchmarks.registry import BENCHMARKS
     from recap.io import read_json, write_json
     from recap.models.loading import pick_device, pick_dtype, readable_model
@@ -55,7 +55,7 @@ def main() -> None:
     with stage_timing(args.timing, "check") as timing:
         folders = (args.start_from, args.language_model, args.vision_tower, args.vision_tower_aux)
         with readable_model(args.captioner, "captioner"):
-            check_captioner(args.captioner)
+            check_captioner(args.captioner, trust_remote_code=device.trust_remote_code)
         if is_aligner(args.aligner):
             with readable_model(args.aligner, "CLIP-like model"):
                 check_aligner(args.aligner)

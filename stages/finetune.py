@@ -29,9 +29,9 @@ def main() -> None:
 
     from recap.io import atomic_path
     from recap.models.mgm.projector import load_projector
+    from recap.runtime.ranks import is_rank_zero
     from recap.training.dataset import conversation_examples
     from recap.training.lora import adapter_shapes, add_lora, connector_weights, save_adapter, verify_adapter
-    from recap.training.ranks import is_rank_zero
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
 

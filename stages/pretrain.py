@@ -25,9 +25,9 @@ def main() -> None:
     sections = {name: load_params(name, args.params) for name in ("pretrain", "mgm", "device", "seed", "machine")}
 
     from recap.models.mgm.projector import save_projector
+    from recap.runtime.ranks import is_rank_zero
     from recap.training.connectors import freeze_all_but_connectors
     from recap.training.dataset import caption_examples
-    from recap.training.ranks import is_rank_zero
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
 

@@ -154,7 +154,9 @@ def test_one_process_is_the_stage_itself(
 
 def test_another_stage_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["launch.py", "stages/merge.py"])
-    with pytest.raises(UserError, match=r"merge\.py: expected a stage that trains, pretrain or finetune"):
+    with pytest.raises(
+        UserError, match=r"merge\.py: expected a stage for several processes, pretrain, finetune, caption"
+    ):
         launch.main()
 
 
@@ -168,7 +170,7 @@ def test_the_launcher_of_one_process_imports_nothing_heavy(folder: Path) -> None
 RANK = """
 import os, signal, sys, time
 import torch
-from recap.training.ranks import joined
+from recap.runtime.ranks import joined
 with joined(torch.device("cpu"), even_alone=False):
     rank = os.environ["RANK"]
     {body}

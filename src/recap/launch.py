@@ -1,4 +1,4 @@
-"""Start a training stage in as many processes as `machine` of the parameter file says.
+"""Start a stage in as many processes as `machine` of the parameter file says: one that trains, or `caption`.
 
 `python -m recap.launch stages/finetune.py ...` is the whole command in dvc.yaml, whatever the launcher:
 
@@ -8,7 +8,7 @@
   SIGTERM with an interrupt and kills a moment later, so that no rank could save, and it sets nothing that torchrun
   does not.
 
-More hosts than one: docs/TRAINING.md. A stage that is ended by SIGTERM saves first; the exit code is 143 then.
+More hosts than one: docs/TRAINING.md. A training stage that is ended by SIGTERM saves first; the exit code is 143 then.
 """
 
 import argparse
@@ -22,11 +22,12 @@ from typing import Any, NoReturn
 from recap.params import MACHINE, PARAMS_PATH, DeviceParams, MachineParams, load_params
 from recap.runtime.errors import UserError
 from recap.runtime.parentage import end_with_parent
+from recap.runtime.ranks import LAUNCHER_PID, TERMINATED
 from recap.runtime.stage import run
 from recap.training.batches import batch_plan, processes_to_start
-from recap.training.ranks import LAUNCHER_PID, TERMINATED
 
 TRAINING_STAGES = ("pretrain", "finetune")
+STAGES = (*TRAINING_STAGES, "caption")
 # What DVC sets in the environment of a stage's command.
 DVC_STAGE = "DVC_STAGE"
 # Until the ranks are killed that a SIGTERM asked to save: a step of a large batch may take minutes.
@@ -34,17 +35,19 @@ SAVING_S = 600
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Start a training stage as `machine` of its parameter file says.")
-    parser.add_argument("script", help="stages/pretrain.py or stages/finetune.py")
+    parser = argparse.ArgumentParser(description="Start a stage as `machine` of its parameter file says.")
+    parser.add_argument("script", help="stages/pretrain.py, stages/finetune.py or stages/caption.py")
     parser.add_argument("flags", nargs=argparse.REMAINDER, help="of the stage")
     args = parser.parse_args()
-    if Path(args.script).stem not in TRAINING_STAGES:
-        raise UserError(f"{args.script}: expected a stage that trains, {' or '.join(TRAINING_STAGES)}, found another")
+    stage = Path(args.script).stem
+    if stage not in STAGES:
+        raise UserError(f"{args.script}: expected a stage for several processes, {', '.join(STAGES)}, found another")
     params_file = _params_file(args.flags)
     machine: MachineParams = load_params(MACHINE, params_file)
     here = processes(machine, load_params("device", params_file))
-    _check_batch(args.script, params_file, here * _hosts())
-    _check_deepspeed(machine)
+    if stage in TRAINING_STAGES:
+        _check_batch(stage, params_file, here * _hosts())
+        _check_deepspeed(machine)
     if DVC_STAGE in os.environ:
         # A stage that outlived its dvc would work on beside the one that the next `dvc repro` starts.
         end_with_parent(os.getppid(), signal.SIGTERM)
@@ -95,9 +98,8 @@ def _hosts() -> int:
     return int(os.environ.get("PET_NNODES", "1").split(":")[-1])
 
 
-def _check_batch(script: str, params_file: Path, world_size: int) -> None:
+def _check_batch(stage: str, params_file: Path, world_size: int) -> None:
     """Refuse a batch that cannot be cut before anything starts, and once instead of in every process."""
-    stage = Path(script).stem
     machine = load_params(MACHINE, params_file)
     batch_plan(
         load_params(stage, params_file).global_batch_size, getattr(machine, f"{stage}_micro_batch_size"), world_size
@@ -138,7 +140,17 @@ def _torchrun(here: int, command: list[str]) -> int:
         return TERMINATED
     except ChildFailedError as failed:
         _, failure = failed.get_first_failure()
-        return failure.exitcode if failure.exitcode >= 0 else 128 - failure.exitcode
+        if failure.exitcode >= 0:
+            return failure.exitcode
+        if failure.exitcode != -signal.SIGTERM:
+            # It could say nothing itself.
+            number = -failure.exitcode
+            print(
+                f"error: process {failure.local_rank} of {here} was ended by signal {number} "
+                f"({signal.strsignal(number)}); the same command goes on from what is kept",
+                file=sys.stderr,
+            )
+        return 128 - failure.exitcode
     return 0
 
 

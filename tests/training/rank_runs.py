@@ -25,6 +25,7 @@ from recap.io import read_json, write_json
 from recap.models.loading import DTYPES
 from recap.models.mgm.build import build_mgm
 from recap.params import FinetuneParams, LoraParams, TrainingParams
+from recap.runtime.ranks import is_rank_zero, joined, world_size
 from recap.runtime.seeding import seed_everything
 from recap.training import trainer as trainer_module
 from recap.training.compute import Compute
@@ -32,7 +33,6 @@ from recap.training.connectors import freeze_all_but_connectors
 from recap.training.dataset import caption_examples, conversation_examples
 from recap.training.fit import TrainingResult, fit
 from recap.training.lora import add_lora
-from recap.training.ranks import is_rank_zero, joined, world_size
 from recap.training.replicas import built_once
 from recap.training.trainable import trained
 from recap.training.trainer import ProgressBar, whole_parameters

@@ -7,10 +7,10 @@ into the store whole, so that a kill costs the one in flight.
 
 import logging
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from recap.data.corpus.images import BadImage, open_image
 from recap.data.corpus.index import CorpusIndex, index_of
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
+from recap.runtime.prefetch import prefetch
 from recap.runtime.store import Store, digest_of_text
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ def score_pairs(
     *,
     store: Store,
     batch_size: int,
-    workers: int | None = None,
+    threads: int | None = None,
 ) -> Scores:
     """Score pairs.
 
@@ -113,7 +114,7 @@ def score_pairs(
         pairs: Images and texts.
         store: Where scores are kept.
         batch_size: Pairs that are scored at a time. It changes no score.
-        workers: Threads that decode; by default one per CPU, at most 8.
+        threads: That decode; by default one per CPU, at most 8.
 
     Raises:
         UserError: There is no corpus, or a batch exceeds the device's memory.
@@ -130,7 +131,7 @@ def score_pairs(
     if tasks:
         scorer = _Scorer(load(), folder, tasks, batch_size)
         with tqdm(total=num_pairs, initial=num_pairs - num_missing, unit="pair", desc="align") as progress:
-            for batch, loaded in scorer.loaded(workers or min(8, os.cpu_count() or 1)):
+            for batch, loaded in scorer.loaded(threads or min(8, os.cpu_count() or 1)):
                 results = scorer.score(batch, loaded)
                 store.put(KIND, settings, results)
                 known |= results
@@ -157,23 +158,17 @@ class _Scorer:
         self._left = Counter(text for task in tasks for text in task.texts)
         self._encoded: dict[str, Text] = {}
 
-    def loaded(self, workers: int) -> Iterator[tuple[list[_Task], list[Inputs | Fault]]]:
+    def loaded(self, threads: int) -> Iterator[tuple[list[_Task], list[Inputs | Fault]]]:
         """The tasks in batches, with their pictures, which threads decode ahead."""
-        with ThreadPoolExecutor(workers) as pool:
-            waiting: deque[tuple[list[_Task], list[Future[Inputs | Fault]]]] = deque()
-            for batch in _batches(self.tasks, self.batch_size):
-                waiting.append((batch, [pool.submit(self._load, task.image) for task in batch]))
-                if len(waiting) > AHEAD:
-                    tasks, futures = waiting.popleft()
-                    yield tasks, [future.result() for future in futures]
-            for tasks, futures in waiting:
-                yield tasks, [future.result() for future in futures]
+        pictures = prefetch(self.tasks, self._load, threads=threads, ahead=lambda: AHEAD * self.batch_size)
+        for batch in _batches(self.tasks, self.batch_size):
+            yield batch, list(islice(pictures, len(batch)))
 
-    def _load(self, image: str) -> Inputs | Fault:
+    def _load(self, task: _Task) -> Inputs | Fault:
         try:
-            return self.aligner.inputs(open_image(self.folder, image))
+            return self.aligner.inputs(open_image(self.folder, task.image))
         except BadImage as error:
-            return error.at(image)
+            return error.at(task.image)
 
     def score(self, tasks: Sequence[_Task], loaded: Sequence[Inputs | Fault]) -> dict[str, dict[str, Any]]:
         """A batch's scores by item, as the store keeps them; a task whose picture is a fault has none.

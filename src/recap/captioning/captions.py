@@ -1,184 +1,169 @@
-"""Caption every image of a corpus once, in batches, and lose nothing when the process is killed.
+"""Caption the pictures that the store does not know yet, in batches.
 
-In: the corpus' images and a captioner. Out: for every image, in corpus order, a caption or the reason why there is
-none. Each finished batch is one line of a journal; a later run with the same journal goes on after it.
+In: pictures by digest, a captioner, the store. Out: candidates in the store; returned is why there are none of the
+other pictures. Each finished batch is one transaction, so a kill loses at most the batch that was under way, and what a
+picture's candidates are depends on no other picture, nor on which process gets it.
 """
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import shutil
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-import torch
 from PIL import Image
 from tqdm import tqdm
 
-from recap.captioning.blip2 import Generated
-from recap.captioning.prefetch import prefetch
-from recap.data.corpus.images import BadImage, open_image
-from recap.data.corpus.index import digest_of, index_of
-from recap.data.corpus.records import Record
-from recap.runtime.errors import UserError
-from recap.runtime.faults import Fault, first_of, reasons_of
-from recap.runtime.scratch import Journal
+from recap.captioning.batching import BatchSize
+from recap.captioning.candidates import Candidate
+from recap.captioning.outcomes import KIND, Allowance, junk_fault
+from recap.captioning.pictures import open_picture
+from recap.data.corpus.images import BadImage
+from recap.runtime.faults import Fault
+from recap.runtime.prefetch import prefetch
+from recap.runtime.ranks import is_rank_zero, rank, world_size
 from recap.runtime.seeding import derive_seed
+from recap.runtime.store import Store
 
 log = logging.getLogger(__name__)
 
+# Columns that the bar needs besides the last caption.
+BAR_COLUMNS = 72
+
 
 class Captioner(Protocol):
-    """What `caption_images` asks of a captioner; `recap.captioning.blip2.Blip2Captioner` is one."""
+    """What writes captions."""
 
-    def pixels(self, image: Image.Image) -> torch.Tensor: ...
+    def pixels(self, image: Image.Image) -> Any:
+        """Prepare an image; called from several threads."""
+        ...
 
-    def generate(self, pixels: Sequence[torch.Tensor], seeds: Sequence[int]) -> list[Generated]: ...
-
-
-@dataclass(frozen=True)
-class Caption:
-    """An image's caption; `truncated` when the token limit ended it."""
-
-    image: str
-    caption: str
-    truncated: bool
+    def generate(self, inputs: Sequence[Any], seeds: Sequence[int]) -> list[list[Candidate]]:
+        """The candidates of each of B images; `torch.OutOfMemoryError` where so many do not fit."""
+        ...
 
 
 @dataclass(frozen=True)
-class Captions:
-    """What became of each image, and how many of them an earlier, killed run had finished.
+class Work:
+    """What there is to caption, for all processes of the launch.
 
-    The reason of a fault is one of `BadImage`'s, or empty_caption.
+    Attributes:
+        root: Corpus, or folder of images.
+        names: Of every picture, by digest.
+        missing: Digests that the store lacks.
     """
 
-    outcomes: list[Caption | Fault]
-    num_kept: int
+    root: Path
+    names: Mapping[str, Sequence[str]]
+    missing: Sequence[str]
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    image: str
     digest: str
-    pixels: torch.Tensor
+    image: str
+    inputs: Any
 
 
-def unique_images(records: Iterable[Record]) -> list[str]:
-    """The images of a corpus, each once, in the order of their first rows."""
-    return list(dict.fromkeys(record.image for record in records))
+@dataclass(frozen=True)
+class _Unreadable:
+    faults: list[Fault]
 
 
-def caption_images(
-    captioner: Captioner,
-    root: Path,
-    images: Sequence[str],
+def caption_missing(
+    load_captioner: Callable[[], Captioner],
+    store: Store,
+    settings: Mapping[str, Any],
+    work: Work,
     *,
-    journal: Journal,
     seed: int,
-    batch_size: int,
-    max_failed: float,
-    workers: int | None = None,
-) -> Captions:
-    """Caption images; one outcome for each, in the order of `images`.
-
-    Batches are cut from the whole list at fixed places and journaled whole. A run that goes on after a kill
-    therefore computes the very batches that the undisturbed run would have, and ends with the same bytes.
+    batch_size: BatchSize,
+    threads: int,
+    allowance: Allowance,
+) -> list[Fault]:
+    """Caption this process's part of what is missing; every `world_size`-th picture is its own.
 
     Args:
-        captioner: Its outputs are journaled, so the journal's place must depend on everything that shapes them.
-        root: Folder that the image paths start from.
-        images: Unique relative paths.
-        journal: Finished batches of an earlier, killed run; an image whose bytes have changed since is done again.
-        seed: Of sampling; an image's own is derived from it and the image's path.
-        batch_size: Images per batch.
-        max_failed: Percent of images that may fail.
-        workers: Threads that decode; by default one per CPU, at most 8.
+        load_captioner: Called if there is anything to do.
+        store: Where candidates go.
+        settings: What they are kept under.
+        work: See `Work`.
+        seed: Of sampling; a picture's own is derived from it and from the picture's digest.
+        batch_size: Images at a time.
+        threads: That read and prepare images.
+        allowance: How many images may fail.
+
+    Returns:
+        A fault for each image that cannot be opened.
 
     Raises:
-        UserError: There is no image, more than `max_failed` percent failed, or a batch exceeds the memory.
+        UserError: Too many images failed, one image exceeds the memory, or the store cannot be written.
     """
-    if not images:
-        raise UserError("expected images to caption, found a corpus without rows; run prepare")
-    workers = workers or min(8, os.cpu_count() or 1)
-    outcomes = _journaled(journal, root, set(images), workers)
-    chunks = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
-    batches = [left for chunk in chunks if (left := [image for image in chunk if image not in outcomes])]
-    log.info(
-        "%d unique images: %d kept from an interrupted run, %d to do in %d batches of up to %d, %d decoding threads",
-        len(images), len(outcomes), len(images) - len(outcomes), len(batches), batch_size, workers,
-    )  # fmt: skip
-    failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Fault)]
-    num_kept = len(outcomes)
-    with tqdm(total=len(images), initial=num_kept, unit="image", desc="caption") as progress:
-        for loaded in prefetch(batches, lambda image: _load(captioner, root, image), workers=workers):
-            done = _caption_batch(captioner, [item for item in loaded if isinstance(item, _Loaded)], seed, journal)
-            done += [item for item in loaded if isinstance(item, Fault)]
-            outcomes |= {_image_of(outcome): outcome for outcome in done}
-            failures += [outcome for outcome in done if isinstance(outcome, Fault)]
-            progress.update(len(loaded))
-            _check_failed(failures, len(images), max_failed)
-    return Captions([outcomes[image] for image in images], num_kept)
-
-
-def _image_of(outcome: Caption | Fault) -> str:
-    return outcome.where if isinstance(outcome, Fault) else outcome.image
-
-
-def _load(captioner: Captioner, root: Path, image: str) -> _Loaded | Fault:
-    try:
-        picture = open_image(root, image)
-    except BadImage as error:
-        return error.at(image)
-    return _Loaded(image, _digest(root, image), captioner.pixels(picture))
-
-
-def _digest(root: Path, image: str) -> str:
-    """Digest of a picture's bytes, or "" without a picture. Sizes and dates would miss a re-rendered bitmap."""
-    if (index := index_of(root)) is not None:
-        place = index.place(image)
-        return place.digest if place is not None else ""
-    try:
-        return digest_of((root / image).read_bytes())
-    except OSError:
-        return ""
-
-
-def _caption_batch(captioner: Captioner, batch: list[_Loaded], seed: int, journal: Journal) -> list[Caption | Fault]:
-    if not batch:
-        return []
-    seeds = [derive_seed(seed, "caption", item.image) for item in batch]
-    generated = captioner.generate([item.pixels for item in batch], seeds)
-    rows = [
-        {"image": item.image, "digest": item.digest, "caption": result.caption, "truncated": result.truncated}
-        for item, result in zip(batch, generated, strict=True)
-    ]
-    journal.append([{"batch": rows}])  # one line, so that a kill leaves the whole batch or nothing of it
-    return [_outcome(row) for row in rows]
-
-
-def _outcome(row: dict[str, Any]) -> Caption | Fault:
-    if not row["caption"]:
-        return Fault(row["image"], None, "empty_caption", "the captioner wrote no word")
-    return Caption(row["image"], row["caption"], row["truncated"])
-
-
-def _journaled(journal: Journal, root: Path, images: set[str], workers: int) -> dict[str, Caption | Fault]:
-    """Outcomes of an earlier run whose images still have the same bytes."""
-    rows = [row for line in journal for row in line["batch"] if row["image"] in images]
-    with ThreadPoolExecutor(workers) as pool:
-        digests = pool.map(lambda row: _digest(root, row["image"]), rows)
-        return {
-            row["image"]: _outcome(row) for row, digest in zip(rows, digests, strict=True) if digest == row["digest"]
-        }
-
-
-def _check_failed(failures: Sequence[Fault], total: int, max_failed: float) -> None:
-    """Stop as soon as the allowance is used up, not hours later."""
-    percent = 100 * len(failures) / total
-    if percent > max_failed:
-        raise UserError(
-            f"caption.max_failed: at most {max_failed:g} percent of {total} images may fail, {len(failures)} "
-            f"({percent:.1f} percent) have already: {reasons_of(failures)}{first_of(failures)}; mend the images or "
-            "raise the limit"
+    mine = work.missing[rank() :: world_size()]
+    faults: list[Fault] = []
+    if not mine:
+        return faults
+    captioner = load_captioner()
+    kept = len(work.names) - len(work.missing)
+    with tqdm(
+        total=len(work.names), initial=kept, unit="image", desc="caption", disable=not is_rank_zero()
+    ) as progress:
+        loaded = prefetch(
+            mine,
+            lambda digest: _load(captioner, work, digest),
+            threads=threads,
+            ahead=lambda: 2 * batch_size.now,
         )
+        while batch := list(islice(loaded, batch_size.now)):
+            pictures = [item for item in batch if isinstance(item, _Loaded)]
+            unreadable = [fault for item in batch if isinstance(item, _Unreadable) for fault in item.faults]
+            candidates = batch_size.generate(
+                captioner.generate,
+                [picture.inputs for picture in pictures],
+                [derive_seed(seed, "caption", picture.digest) for picture in pictures],
+            )
+            found = dict(zip(pictures, candidates, strict=True))
+            store.put(KIND, settings, {p.digest: [asdict(c) for c in written] for p, written in found.items()})
+            faults += unreadable
+            for fault in [*unreadable, *_junk(found, work.names)]:
+                allowance.spend(fault)
+            _show(progress, len(batch), candidates)
+        progress.update(progress.total - progress.n)
+    return faults
+
+
+def _load(captioner: Captioner, work: Work, digest: str) -> _Loaded | _Unreadable:
+    """A picture, by the first of its names that can be opened."""
+    faults = []
+    for image in work.names[digest]:
+        try:
+            picture = open_picture(work.root, image, digest)
+        except BadImage as error:
+            faults.append(error.at(image))
+        else:
+            return _Loaded(digest, image, captioner.pixels(picture))
+    return _Unreadable(faults)
+
+
+def _junk(found: Mapping[_Loaded, list[Candidate]], names: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
+    for picture, candidates in found.items():
+        for image in names[picture.digest]:
+            if (fault := junk_fault(image, candidates)) is not None:
+                yield fault
+
+
+def _show(progress: "tqdm[None]", count: int, candidates: Sequence[Sequence[Candidate]]) -> None:
+    """Advance the bar by what all processes have done meanwhile, if they are as fast as this one."""
+    if last := next((c.caption for written in reversed(candidates) for c in written if c.junk is None), None):
+        room = max(20, shutil.get_terminal_size().columns - BAR_COLUMNS)
+        progress.set_postfix_str(textwrap.shorten(last, room, placeholder="…"), refresh=False)
+    progress.update(min(count * world_size(), progress.total - progress.n))
+
+
+def threads_of(setting: Literal["auto"] | int) -> int:
+    """`machine.caption_threads`."""
+    return min(8, os.cpu_count() or 1) if setting == "auto" else setting

@@ -6,7 +6,7 @@ gradients that stay from one micro-batch to the next.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,9 @@ from peft import PeftModel
 from torch import nn
 from transformers import Blip2Config, Blip2ForConditionalGeneration
 
-from recap.captioning.blip2 import Blip2Captioner, Decoding
+from recap.captioning.blip2 import Blip2Captioner
+from recap.captioning.decoding import Decoding
+from recap.captioning.writing import Sampling
 from recap.evaluation.generation.decoding import GreedyDecoder
 from recap.merging.logits import Output
 from recap.models.mgm.configuration_mgm import MGMConfig
@@ -86,7 +88,7 @@ def build_captioner(config: Blip2Config, params: CaptionParams, place: Place, dt
     """
     with place.construction():
         model = Blip2ForConditionalGeneration._from_config(config, dtype=dtype)
-    decoding = Decoding(num_beams=params.num_beams, max_new_tokens=params.max_new_tokens)
+    decoding = replace(Decoding.of(params), prompts=("",), min_new_tokens=0)
     no_processor: Any = None
     captioner = Blip2Captioner(place.settle(model), no_processor, decoding)
     captioner.generation_config.min_new_tokens = params.max_new_tokens
@@ -191,7 +193,11 @@ def answer(model: MGMForConditionalGeneration, batch: Batch, *, new_tokens: int)
 def caption(captioner: Blip2Captioner, pixels: torch.Tensor) -> None:
     """Caption a batch [B, 3, H, W]."""
     with torch.inference_mode():
-        captioner.new_tokens(pixels, seeds=range(len(pixels)))
+        decoding, sampling = captioner.decoding, None
+        if decoding.do_sample:
+            draws = torch.zeros(len(pixels) * decoding.candidates, decoding.max_new_tokens)
+            sampling = Sampling(draws, decoding.temperature, decoding.top_p)
+        captioner.new_tokens(captioner.encode(pixels), copies=decoding.candidates, sampling=sampling)
 
 
 def known_logits(module: nn.Module, args: Any, output: Any) -> Any:

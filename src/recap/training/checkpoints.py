@@ -15,10 +15,10 @@ import recap
 from recap.io import read_json, write_json
 from recap.params import Section
 from recap.runtime.errors import UserError
+from recap.runtime.ranks import is_rank_zero
 from recap.runtime.scratch import fingerprint, scratch_dir
 from recap.training.compute import Compute
 from recap.training.provenance import decisive
-from recap.training.ranks import is_rank_zero
 from recap.training.zero import read_zero_config
 
 MARKER = "complete.json"

@@ -17,12 +17,12 @@ from torch import nn
 from recap.models.loading import dtype_name
 from recap.params import FinetuneParams, TrainingParams
 from recap.runtime.faults import Fault
+from recap.runtime.ranks import from_rank_zero, world_size
 from recap.training.arguments import training_arguments
 from recap.training.batches import batch_plan
 from recap.training.compute import Compute
 from recap.training.dataset import Example, RowEncoder, TrainingSamples
 from recap.training.provenance import provenance
-from recap.training.ranks import from_rank_zero, world_size
 from recap.training.sampling import exposure, group_by_modality_length, row_order
 from recap.training.stability import stability
 from recap.training.trainable import cast_trained, trained

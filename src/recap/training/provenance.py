@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from recap.models.loading import dtype_name
+from recap.runtime.ranks import world_size
 from recap.runtime.versions import library_versions
-from recap.training.ranks import world_size
 
 # Libraries whose version can move a weight.
 LIBRARIES = ("recap", "torch", "transformers", "peft", "accelerate", "tokenizers", "numpy", "pillow", "deepspeed")

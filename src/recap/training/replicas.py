@@ -11,7 +11,7 @@ from torch import distributed, nn
 
 from recap.models.mgm.modeling_mgm import MGMForConditionalGeneration
 from recap.models.mgm.processing_mgm import MGMProcessor
-from recap.training.ranks import from_rank_zero, world_size
+from recap.runtime.ranks import from_rank_zero, world_size
 
 Built = tuple[MGMForConditionalGeneration, MGMProcessor]
 

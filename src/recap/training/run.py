@@ -16,6 +16,7 @@ from recap.models.mgm.start import build_start
 from recap.models.start_kinds import kind_of
 from recap.params import MACHINE, FinetuneParams
 from recap.runtime.holding import held
+from recap.runtime.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
 from recap.runtime.scratch import discard, discard_unheld
 from recap.runtime.seeding import seed_everything
 from recap.runtime.timing import Timing
@@ -25,7 +26,6 @@ from recap.training.curves import CURVES, VALIDATION_CURVES, publish_curves
 from recap.training.dataset import Example, RowEncoder
 from recap.training.drop_path import set_drop_path
 from recap.training.fit import TrainingResult, fit
-from recap.training.ranks import from_rank_zero, is_rank_zero, joined, timing_on_rank_zero, wait_for_all
 from recap.training.replicas import built_once
 from recap.training.sampling import write_samples
 from recap.training.zero import prepare_deepspeed

@@ -15,7 +15,7 @@ import torch
 from torch import distributed
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from recap.training.ranks import TERMINATED, is_rank_zero, world_size
+from recap.runtime.ranks import TERMINATED, is_rank_zero, world_size
 
 logger = logging.getLogger(__name__)
 

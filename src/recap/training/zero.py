@@ -18,8 +18,8 @@ import torch
 from recap.models.loading import dtype_name
 from recap.runtime.errors import UserError
 from recap.runtime.holding import held
+from recap.runtime.ranks import is_first_on_its_host
 from recap.runtime.scratch import SCRATCH_ROOT
-from recap.training.ranks import is_first_on_its_host
 
 logger = logging.getLogger(__name__)
 

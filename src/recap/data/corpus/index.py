@@ -92,6 +92,12 @@ class CorpusIndex:
         """The names of the pictures, in the order of their first rows."""
         return list(self._rows)
 
+    @property
+    def digests(self) -> dict[str, str | None]:
+        """The pictures' digests by name, in that order; None where there is no picture of the name."""
+        digests = self._table["digest"].to_pylist()
+        return {name: digests[row] for name, row in self._rows.items()}
+
     def place(self, name: str) -> Place | None:
         """Where the picture of this name lies; None if there is none."""
         if (row := self._rows.get(name)) is None or self._table["shard"][row].as_py() is None:

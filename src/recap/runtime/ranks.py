@@ -5,13 +5,16 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from recap.runtime.errors import UserError
 from recap.runtime.parentage import end_with_parent
+from recap.runtime.stage import SAY_AFTER_S
 from recap.runtime.timing import Timing, stage_timing
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ PATIENCE = timedelta(hours=2)
 
 def is_rank_zero() -> bool:
     """Whether this process publishes outputs; true in a launch of one."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return rank() == 0
 
 
 def is_first_on_its_host() -> bool:
@@ -40,8 +43,13 @@ def is_first_on_its_host() -> bool:
 
 
 def world_size() -> int:
-    """Number of processes that train together."""
+    """Number of processes that work together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """Number of this process among them, from 0 on."""
+    return int(os.environ.get("RANK", "0"))
 
 
 def timing_on_rank_zero(path: Path, stage: str) -> AbstractContextManager[Timing]:
@@ -50,14 +58,15 @@ def timing_on_rank_zero(path: Path, stage: str) -> AbstractContextManager[Timing
 
 
 @contextmanager
-def joined(device: "torch.device", *, even_alone: bool) -> Iterator[None]:
+def joined(device: "torch.device", *, even_alone: bool, patience: timedelta = PATIENCE) -> Iterator[None]:
     """The processes of this launch as one group of torch.distributed, until the body ends.
 
     A rank ends with its launcher: torchrun's own ranks outlive a launcher that is killed, and keep the GPUs.
 
     Args:
-        device: What they train on; a CUDA device is narrowed to the rank's own.
+        device: What they compute on; a CUDA device is narrowed to the rank's own.
         even_alone: Make a group of one process too. DeepSpeed needs one, and would look for MPI otherwise.
+        patience: How long one waits for the others.
     """
     import torch
     from torch import distributed
@@ -74,9 +83,9 @@ def joined(device: "torch.device", *, even_alone: bool) -> Iterator[None]:
     if world_size() == 1:
         os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
         # No port of the host is needed to meet oneself.
-        distributed.init_process_group(backend, store=distributed.HashStore(), rank=0, world_size=1, timeout=PATIENCE)
+        distributed.init_process_group(backend, store=distributed.HashStore(), rank=0, world_size=1, timeout=patience)
     else:
-        distributed.init_process_group(backend, timeout=PATIENCE)
+        distributed.init_process_group(backend, timeout=patience)
     yield
     # After a failure the others may never come to take leave: the launcher ends them.
     distributed.destroy_process_group()
@@ -100,3 +109,23 @@ def from_rank_zero(find: Callable[[], Found]) -> Found:
 def wait_for_all() -> None:
     """Return once every process has come here."""
     from_rank_zero(lambda: None)
+
+
+def gathered(found: Found) -> list[Found]:
+    """What each process found, on rank 0 in the order of ranks; on the others nothing. Each has to come here.
+
+    Raises:
+        UserError: Another process of the launch has ended.
+    """
+    if world_size() == 1:
+        return [found]
+    from torch import distributed
+
+    boxes: list[Found | None] | None = [None] * world_size() if is_rank_zero() else None
+    try:
+        distributed.gather_object(found, boxes, dst=0)
+    except RuntimeError as error:
+        # The launcher is about to end this process too, and the one that was lost says why, or the launcher does.
+        time.sleep(SAY_AFTER_S)
+        raise UserError("expected every process of this launch to finish its part, found one that has ended") from error
+    return boxes or []  # type: ignore[return-value]

@@ -1,0 +1,121 @@
+"""What a person does with the store: see what is in it, take results out, drop old ones, look for damage.
+
+Everything goes in pages of some thousand results, so that whoever captions meanwhile waits for none of it for long.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from recap.runtime.errors import UserError
+from recap.runtime.store import Store, digest_of_text
+
+PAGE = 5000
+
+
+@dataclass(frozen=True)
+class Held:
+    """The results of one setting.
+
+    Attributes:
+        digest: The settings' name.
+        kind: "caption", "alignment".
+        description: The settings.
+        results: How many there are.
+        size: Bytes of their texts.
+        used: When they were last asked for, in seconds since 1970, to within an hour.
+    """
+
+    digest: str
+    kind: str
+    description: dict[str, Any]
+    results: int
+    size: int
+    used: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """One result as it is stored; `value` is JSON, `digest` was made of it when it was written."""
+
+    item: str
+    value: str
+    digest: str
+
+    @property
+    def is_damaged(self) -> bool:
+        return digest_of_text(self.value) != self.digest
+
+
+def inventory(store: Store) -> list[Held]:
+    """What there is, the last used first."""
+    rows = store.execute(
+        "SELECT s.digest, s.kind, s.description, count(r.item), coalesce(sum(length(CAST(r.value AS BLOB))), 0), "
+        "s.used FROM settings s LEFT JOIN results r ON r.settings = s.id GROUP BY s.id ORDER BY s.used DESC, s.id DESC"
+    )
+    return [Held(digest, kind, json.loads(text), *numbers) for digest, kind, text, *numbers in rows]
+
+
+def chosen(held: list[Held], prefixes: list[str]) -> list[Held]:
+    """Those whose digests begin so.
+
+    Raises:
+        UserError: A prefix fits none, or several.
+    """
+    found = []
+    for prefix in prefixes:
+        fitting = [settings for settings in held if settings.digest.startswith(prefix)]
+        if len(fitting) != 1:
+            raise UserError(
+                f"--settings {prefix}: expected the digest of one setting, or its beginning, found {len(fitting)} that "
+                "fit; `list` prints them"
+            )
+        found += fitting
+    return found
+
+
+def results(store: Store, settings: Held) -> Iterator[Result]:
+    """Its results, by item."""
+    last = ""
+    while page := store.execute(
+        "SELECT item, value, digest FROM results WHERE settings = (SELECT id FROM settings WHERE digest = ?) "
+        "AND item > ? ORDER BY item LIMIT ?",
+        (settings.digest, last, PAGE),
+    ):
+        yield from (Result(*row) for row in page)
+        last = page[-1][0]
+
+
+def drop(store: Store, settings: Held) -> None:
+    """Delete a setting and its results. The file stays as large as it is until `compact`."""
+    number = "(SELECT id FROM settings WHERE digest = ?)"
+    page = f"SELECT item FROM results WHERE settings = {number} LIMIT {PAGE}"
+    while store.execute(page, (settings.digest,)):
+        store.execute(
+            f"DELETE FROM results WHERE settings = {number} AND item IN ({page})", (settings.digest, settings.digest)
+        )
+    with store.transaction():
+        # Whoever uses it at this very moment may have added some.
+        store.execute(f"DELETE FROM results WHERE settings = {number}", (settings.digest,))
+        store.execute("DELETE FROM settings WHERE digest = ?", (settings.digest,))
+
+
+def drop_items(store: Store, settings: Held, items: list[str]) -> None:
+    """Delete some results: they are made anew when they are asked for."""
+    with store.transaction():
+        for item in items:
+            store.execute(
+                "DELETE FROM results WHERE settings = (SELECT id FROM settings WHERE digest = ?) AND item = ?",
+                (settings.digest, item),
+            )
+
+
+def compact(store: Store) -> None:
+    """Give the space of what was dropped back to the disk; needs room for another file, and a moment without writers."""
+    store.execute("VACUUM")
+
+
+def structure_problems(store: Store) -> list[str]:
+    """What SQLite finds wrong with the file itself; nothing where it is sound."""
+    return [text for (text,) in store.execute("PRAGMA integrity_check") if text != "ok"]

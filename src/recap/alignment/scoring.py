@@ -125,7 +125,7 @@ def score_pairs(
     settings = {"engine": ENGINE, **settings}
     items, faults = _items(index, pairs)
     known = store.get(KIND, settings, items.values())
-    tasks = _tasks(items, known, index)
+    tasks = _tasks(items, known)
     num_pairs, num_missing = len(set(items.values())), sum(len(task.texts) for task in tasks)
     log.info("%d pairs: %d in the store, %d to score", num_pairs, num_pairs - num_missing, num_missing)
     if tasks:
@@ -231,7 +231,7 @@ def _items(index: CorpusIndex, pairs: Iterable[Pair]) -> tuple[dict[Pair, str], 
     return items, faults
 
 
-def _tasks(items: Mapping[Pair, str], known: Mapping[str, Any], index: CorpusIndex) -> list[_Task]:
+def _tasks(items: Mapping[Pair, str], known: Mapping[str, Any]) -> list[_Task]:
     """What is left to do, by picture, in the order of the first pairs."""
     tasks: dict[str, _Task] = {}
     seen: set[str] = set()

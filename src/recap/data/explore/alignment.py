@@ -56,10 +56,10 @@ def least_alignment(table: pandas.DataFrame) -> float | None:
 
 
 def badly_aligned(table: pandas.DataFrame, least: float | None) -> Bools:
-    """Rows below it, shape (rows,); those without a cosine are not."""
+    """Rows that do not reach it, shape (rows,), as `alignment_filter` sees them: a row without a cosine does not."""
     if least is None:
         return numpy.zeros(len(table), dtype=bool)
-    return (table[ALIGNMENT] < least).to_numpy()
+    return ~(table[ALIGNMENT] >= least).to_numpy()
 
 
 def describe_alignment(table: pandas.DataFrame) -> dict[str, Any] | None:

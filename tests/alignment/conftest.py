@@ -102,7 +102,12 @@ def build_siglip2(folder: Path) -> Path:
 def build_blip2_itm(folder: Path) -> Path:
     config = Blip2Config(
         vision_config=dict(VISION),
-        qformer_config={**WIDTH, "vocab_size": VOCABULARY + 4, "max_position_embeddings": 64, "use_qformer_text_input": True},
+        qformer_config={
+            **WIDTH,
+            "vocab_size": VOCABULARY + 4,
+            "max_position_embeddings": 64,
+            "use_qformer_text_input": True,
+        },
         text_config={"model_type": "opt", "vocab_size": VOCABULARY + 4, "hidden_size": 32, "num_hidden_layers": 1},
         num_query_tokens=4,
         image_text_hidden_size=16,
@@ -155,7 +160,5 @@ def records(tmp_path: Path) -> list[Record]:
 
 
 @pytest.fixture
-def corpus(
-    records: list[Record], tmp_path: Path, pack_corpus: Callable[[Sequence[Record], Path, Path], Path]
-) -> Path:
+def corpus(records: list[Record], tmp_path: Path, pack_corpus: Callable[[Sequence[Record], Path, Path], Path]) -> Path:
     return pack_corpus(records, tmp_path / "pictures", tmp_path / "corpus")

@@ -28,7 +28,9 @@ def align(
     """Runs the stage on the corpus; gives its rows and its details."""
     monkeypatch.chdir(tmp_path)
 
-    def run(texts: Path, *, model: Path = aligner_folders["clip"], choose: str = "alignment", batch_size: int = 4) -> Any:
+    def run(
+        texts: Path, *, model: Path = aligner_folders["clip"], choose: str = "alignment", batch_size: int = 4
+    ) -> Any:
         params = YAML(typ="safe").load(root / "params.yaml")
         params["device"] |= {"device": "cpu", "dtype": "float32"}
         params["machine"] |= {"align_batch_size": batch_size, "store": str(tmp_path / "store.sqlite")}
@@ -119,7 +121,9 @@ def test_without_an_aligner(align: Stage, corpus: Path, records: list[Record], r
     # One candidate leaves nothing to choose, several do.
     rows, _ = align(candidates(records, tmp_path, 1), model=none)
     assert len(rows) == 12 and all(row["alignment"] is None for row in rows)
-    with pytest.raises(UserError, match="expected a model that aligns at models.aligner.path, found none, and 12 images"):
+    with pytest.raises(
+        UserError, match="expected a model that aligns at models.aligner.path, found none, and 12 images"
+    ):
         align(candidates(records, tmp_path, 2), model=none)
     rows, _ = align(candidates(records, tmp_path, 2), model=none, choose="first")
     assert all(row["caption"] == row["candidates"][0]["caption"] for row in rows)

@@ -70,7 +70,14 @@ def score(counted: Counted, corpus: Path, pairs: Sequence[Pair], store: Path, **
         )
 
 
-PAIRS = [("0.png", "aa"), ("1.png", "aa"), ("0.png", "aa"), ("3.png", "aa"), ("0.png", "bbb"), ("4.png", "a very long text")]
+PAIRS = [
+    ("0.png", "aa"),
+    ("1.png", "aa"),
+    ("0.png", "aa"),
+    ("3.png", "aa"),
+    ("0.png", "bbb"),
+    ("4.png", "a very long text"),
+]
 
 
 def test_equal_pairs_pictures_and_texts_are_done_once(reds: Path, tmp_path: Path) -> None:

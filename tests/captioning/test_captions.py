@@ -94,7 +94,11 @@ def test_a_moved_or_duplicate_image_costs_none(pictures: tuple[Path, list[str]])
     captioner = CountingCaptioner()
     after = caption(captioner, root, ["moved.png", *images[1:], "again.png"])
     assert captioner.batches == []
-    assert after == [Captioned("moved.png", before[0].candidates), *before[1:], Captioned("again.png", before[1].candidates)]
+    assert after == [
+        Captioned("moved.png", before[0].candidates),
+        *before[1:],
+        Captioned("again.png", before[1].candidates),
+    ]
 
 
 def test_duplicates_within_a_corpus_are_captioned_once(pictures: tuple[Path, list[str]]) -> None:

@@ -142,7 +142,9 @@ def test_a_near_miss_is_worded_as_the_text_is() -> None:
     pairs = [text_and_near_miss(scene, rng) for scene in scenes("foundry", 60, 1)]
     words = [(text.split(), miss.split()) for text, miss in pairs]
     # A number with its plural, a side with the other one, an article with its noun.
-    assert all(len(text) == len(miss) and sum(a != b for a, b in zip(text, miss, strict=True)) <= 3 for text, miss in words)
+    assert all(
+        len(text) == len(miss) and sum(a != b for a, b in zip(text, miss, strict=True)) <= 3 for text, miss in words
+    )
     assert sum(text != miss for text, miss in words) > 30
 
 

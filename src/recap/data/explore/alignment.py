@@ -19,8 +19,9 @@ ALIGNMENT, CHANCE = "alignment", "chance"
 
 QUANTILES = {"p01": 0.01, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99}
 
-STRANGER = 0.9
-"""Quantile of the cosines of strangers up to which a caption is taken for one: nine of ten of them are found."""
+STRANGER = 0.75
+"""Quantile of the cosines of strangers up to which a caption is taken for one: three of four of them are found. In the
+street world 0.9 finds 95 % of them, and takes 18 % of the captions that fit as well."""
 
 WORST = 10
 

@@ -175,8 +175,8 @@ def _alignment(facts: Mapping[str, Any] | None, plots: str) -> list[str]:
         "Too few captions were held against other pictures to say how many are about another one."
         if mismatched is None
         else f"About {mismatched:.1f} % of the captions seem to be about another picture: twice the share of those "
-        f"below the median by chance. {facts['below_least_percent']:.1f} % are below {facts['least']:g}, which nine "
-        "of ten captions of other pictures do not reach."
+        f"below the median by chance. {facts['below_least_percent']:.1f} % are below {facts['least']:g}, which three "
+        "of four captions of other pictures do not reach."
     )
     worst = [[row["image"], shortened(row["caption"]), row["alignment"]] for row in facts["worst"]]
     return [

@@ -293,7 +293,7 @@ def test_what_an_author_shares_a_stranger_has(finished: Clone, tmp_path: Path) -
 def test_a_run_killed_in_every_long_stage_ends_the_same(finished: Clone, tmp_path: Path) -> None:
     killed = Clone(tmp_path)
     for stage, sign in (
-        ("caption", ".scratch/caption/*/captions.jsonl"),
+        ("caption", ".dvc/recap-store/store.sqlite"),
         ("pretrain", ".scratch/pretrain/*/checkpoint-*/trainer_state.json"),
         # Of this one dvc alone is killed: the stage saves, and `repro` waits for it.
         ("finetune", ".scratch/finetune/*/checkpoint-*/trainer_state.json"),

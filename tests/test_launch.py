@@ -152,6 +152,18 @@ def test_one_process_is_the_stage_itself(
     assert started == [[sys.executable, "pretrain.py"]]
 
 
+def test_captioning_cuts_no_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What training could not share among three processes is no concern of the stage that captions."""
+    started = []
+    monkeypatch.setattr(launch, "_torchrun", lambda here, command: started.append((here, command)) or 0)
+    set_machine(folder, launcher="torchrun", processes=3)
+    monkeypatch.setattr(sys, "argv", ["launch.py", "stages/caption.py", "--model", "m"])
+    with pytest.raises(SystemExit) as ended:
+        launch.main()
+    assert ended.value.code == 0
+    assert started == [(3, ["stages/caption.py", "--model", "m"])]
+
+
 def test_another_stage_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["launch.py", "stages/merge.py"])
     with pytest.raises(
@@ -229,6 +241,10 @@ def test_a_rank_that_is_killed_ends_the_others(waiting: tuple[subprocess.Popen[s
     os.kill(ranks[1], signal.SIGKILL)
     assert launcher.wait(20) == 128 + signal.SIGKILL
     assert not any(map(is_running, ranks))
+    assert launcher.stderr is not None
+    assert launcher.stderr.read().strip() == (
+        "error: process 1 of 2 was ended by signal 9 (Killed); the same command goes on from what is kept"
+    )
 
 
 @pytest.mark.slow

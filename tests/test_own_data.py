@@ -69,7 +69,7 @@ def test_paths_may_hold_blanks_and_apostrophes(tmp_path: Path) -> None:
     params = params.replace(source, '  source: "data of mine/the user\'s"')
     params = params.replace("path: models/tiny/captioner", f'path: "{odd}/captioner"')
     (clone.root / "params.yaml").write_text(params)
-    outputs = {"prepare": "finetune/train.json", "check": "checks.json", "caption": "captions.jsonl"}
+    outputs = {"prepare": "finetune/train.json", "check": "checks.json", "caption": "candidates.jsonl"}
     for stage, output in outputs.items():
         clone.dvc("repro", "--single-item", stage)
         assert (clone.root / "data" / output).is_file(), stage

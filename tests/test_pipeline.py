@@ -35,6 +35,10 @@ INFRASTRUCTURE = {
     "src/recap/runtime/stage.py",  # logging, and how a stage ends
     "src/recap/runtime/holding.py",  # keeps two runs apart
     "src/recap/runtime/parentage.py",  # ends a process with its parent
+    "src/recap/runtime/prefetch.py",  # loads ahead, in order
+    "src/recap/runtime/ranks.py",  # deals work out to processes; the number of those that train is in the fingerprint
+    "src/recap/runtime/store.py",  # hands back what was put under the same settings
+    "src/recap/runtime/contents.py",  # the digest of a model's folder, which is a dependency
     "src/recap/runtime/scratch.py",  # finds unfinished work again; a resumed run ends with the same bytes
     "src/recap/runtime/timing.py",  # durations, which differ from run to run anyway
     "src/recap/runtime/versions.py",  # looks up what is installed
@@ -288,7 +292,7 @@ def _with_interpolated_machine(stages: Stages) -> None:
 
 
 def _with_persistent_output(stages: Stages) -> None:
-    stages["caption"]["outs"][0] = {"data/captions.jsonl": {"persist": True}}
+    stages["caption"]["outs"][0] = {"data/candidates.jsonl": {"persist": True}}
 
 
 def _with_uncached_output(stages: Stages) -> None:
@@ -369,8 +373,8 @@ def test_every_value_of_the_machine_is_read() -> None:
     assert [name for name in MachineParams.model_fields if f".{name}" not in code and name not in by_stage] == []
 
 
-def test_training_stages_are_started_by_the_launcher_whatever_it_is(stages: Stages) -> None:
-    for name in ("pretrain", "finetune"):
+def test_stages_for_several_processes_are_started_by_the_launcher_whatever_it_is(stages: Stages) -> None:
+    for name in ("caption", "pretrain", "finetune"):
         assert stages[name]["cmd"].startswith(f"python -m recap.launch stages/{name}.py ")
         assert not any("deepspeed" in path for path in paths(stages[name]["deps"]))
 

@@ -143,10 +143,10 @@ def _torchrun(here: int, command: list[str]) -> int:
         if failure.exitcode >= 0:
             return failure.exitcode
         if failure.exitcode != -signal.SIGTERM:
-            # It could say nothing itself.
+            # It could say nothing itself, and the first one's progress bar has left its line open.
             number = -failure.exitcode
             print(
-                f"error: process {failure.local_rank} of {here} was ended by signal {number} "
+                f"\nerror: process {failure.local_rank} of {here} was ended by signal {number} "
                 f"({signal.strsignal(number)}); the same command goes on from what is kept",
                 file=sys.stderr,
             )

@@ -122,7 +122,7 @@ def test_without_an_aligner(align: Stage, corpus: Path, records: list[Record], r
     rows, _ = align(candidates(records, tmp_path, 1), model=none)
     assert len(rows) == 12 and all(row["alignment"] is None for row in rows)
     with pytest.raises(
-        UserError, match="expected a model that aligns at models.aligner.path, found none, and 12 images"
+        UserError, match=r"expected a model that aligns at models\.aligner\.path, found none, and 12 images"
     ):
         align(candidates(records, tmp_path, 2), model=none)
     rows, _ = align(candidates(records, tmp_path, 2), model=none, choose="first")

@@ -85,7 +85,7 @@ def test_what_is_no_aligner_is_one_line(aligner_folders: dict[str, Path], tmp_pa
     captioner = shutil.copytree(aligner_folders["blip2_itm"], tmp_path / "captioner")
     config = json.loads((captioner / "config.json").read_text())
     (captioner / "config.json").write_text(json.dumps(config | {"architectures": ["Blip2ForConditionalGeneration"]}))
-    with pytest.raises(UserError, match="expected a BLIP-2 that matches images and texts .* found one that captions"):
+    with pytest.raises(UserError, match=r"expected a BLIP-2 that matches images and texts .* found one that captions"):
         load_aligner(captioner, **CPU)
 
 

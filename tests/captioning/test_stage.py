@@ -1,9 +1,10 @@
-"""The whole stage, as DVC runs it: photographs, a broken one, kill -9, equal bytes."""
+"""The whole stage, as DVC runs it: photographs, a broken one, kill -9, two processes, equal bytes."""
 
 import json
 import os
 import runpy
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,29 +14,32 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from recap.captioning.blip2 import Decoding
 from recap.data.corpus.records import Record
 from recap.io import read_jsonl, write_jsonl
 from recap.runtime.errors import UserError
 
 from .conftest import paint
 
-OUTPUTS = ("captions.jsonl", "captions_failed.jsonl", "caption.json", "details.json")
+OUTPUTS = ("candidates.jsonl", "captions_failed.jsonl", "caption.json", "details.json")
+STORE = Path(".scratch/recap-store/store.sqlite")
 
 
-def write_params(root: Path, folder: Path, *, batch_size: int = 8, **caption: Any) -> None:
+def write_params(root: Path, folder: Path, machine: dict[str, Any] | None = None, **caption: Any) -> None:
     params = YAML(typ="safe").load(root / "params.yaml")
     params["device"] |= {"device": "cpu", "dtype": "float32"}
-    params["machine"] |= {"caption_batch_size": batch_size}
-    params["caption"] |= caption
+    params["machine"] |= {"caption_batch_size": 8, **(machine or {})}
+    # Random models write until the token limit ends them, which is junk.
+    params["caption"] |= {"max_failed": 100.0, **caption}
     YAML(typ="safe").dump(params, folder / "params.yaml")
 
 
 def command(root: Path, corpus: Path, images: Path, model: Path) -> list[str]:
-    outputs = dict(zip(("--captions", "--failed", "--metrics", "--details"), OUTPUTS, strict=True))
+    outputs = dict(zip(("--candidates", "--failed", "--metrics", "--details"), OUTPUTS, strict=True))
     flags = {"--corpus": corpus, "--images": images, "--model": model, "--timing": "timing.json", **outputs}
     return [
         sys.executable,
+        "-m",
+        "recap.launch",
         str(root / "stages" / "caption.py"),
         *(str(part) for flag in flags.items() for part in flag),
     ]
@@ -47,61 +51,121 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def has_text(folder: Path, name: str) -> bool:
-    return any(path.stat().st_size for path in folder.glob(f".scratch/caption/*/{name}"))
+def kept_in(folder: Path) -> int:
+    """Captions in the folder's store, as another process sees them."""
+    if not (folder / STORE).exists():
+        return 0
+    connection = sqlite3.connect(folder / STORE, timeout=10)
+    try:
+        return int(connection.execute("SELECT count(*) FROM results").fetchone()[0])
+    except sqlite3.OperationalError:  # no table yet
+        return 0
+    finally:
+        connection.close()
 
 
 def has_time(folder: Path) -> bool:
     """Whether the clock of the unfinished work has been written since the stage began."""
-    return any(float(path.read_text()) > 0 for path in folder.glob(".scratch/caption/*/elapsed"))
+    return any(float(path.read_text() or 0) > 0 for path in folder.glob(".scratch/caption/*/elapsed"))
 
 
-def kill_after_first_batch(command: list[str], folder: Path) -> None:
+def started(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    """The stage, once it has kept its first batches."""
     process = subprocess.Popen(
-        command, cwd=folder, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        command, cwd=folder, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
     deadline = time.monotonic() + 120
-    while not (has_text(folder, "captions.jsonl") and has_time(folder)):
-        assert process.poll() is None, "the stage ended before it journaled anything"
+    while not (kept_in(folder) and has_time(folder)):
+        assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    return process
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """150 images, one of them broken and two of them equal."""
+    folder = tmp_path_factory.mktemp("corpus")
+    images = [f"images/{index:03d}.bmp" for index in range(150)]
+    for index, image in enumerate(images):
+        paint(folder / image, index)
+    (folder / images[40]).write_bytes(b"BM")
+    (folder / images[50]).write_bytes((folder / images[51]).read_bytes())
+    write_jsonl(folder / "train.jsonl", [Record(str(i), image, "raw").to_row() for i, image in enumerate(images)])
+    return folder
+
+
+def results(folder: Path) -> list[bytes]:
+    return [(folder / output).read_bytes() for output in OUTPUTS]
+
+
+DECODING = {"max_new_tokens": 24, "do_sample": True, "candidates": 2}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(root: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory, blip2_folder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_params(root, folder, {"caption_batch_size": 2, "caption_threads": 1}, **DECODING)
+    finished = run(command(root, corpus / "train.jsonl", corpus, blip2_folder), folder)
+    assert finished.returncode == 0, finished.stderr
+    assert not list(folder.glob(".scratch/caption/*"))
+    return folder
 
 
 @pytest.mark.slow
-def test_kill_9_loses_nothing_and_changes_nothing(root: Path, tmp_path: Path, blip2_folder: Path) -> None:
-    images = [f"images/{index:03d}.bmp" for index in range(150)]
-    for index, image in enumerate(images):
-        paint(tmp_path / image, index)
-    (tmp_path / images[40]).write_bytes(b"BM")
-    corpus = tmp_path / "train.jsonl"
-    write_jsonl(corpus, [Record(str(i), image, "raw").to_row() for i, image in enumerate(images)])
-    results = {}
-    for name in ("undisturbed", "killed"):
-        folder = tmp_path / name
-        folder.mkdir()
-        write_params(root, folder, batch_size=2, max_new_tokens=24, do_sample=True, max_failed=10.0)
-        stage = command(root, corpus, tmp_path, blip2_folder)
-        if name == "killed":
-            kill_after_first_batch(stage, folder)
-            assert not (folder / "captions.jsonl").exists()
-        finished = run(stage, folder)
-        assert finished.returncode == 0, finished.stderr
-        results[name] = [(folder / output).read_bytes() for output in OUTPUTS]
-        assert not list(folder.glob(".scratch/caption/*"))
-    assert results["killed"] == results["undisturbed"]
-    timing = json.loads((tmp_path / "killed" / "timing.json").read_text())
-    assert timing["items"] == 150 and 2 <= timing["kept"] < 150
+def test_kill_9_loses_a_batch_and_changes_nothing(
+    root: Path, corpus: Path, undisturbed: Path, tmp_path: Path, blip2_folder: Path
+) -> None:
+    write_params(root, tmp_path, {"caption_batch_size": 2}, **DECODING)
+    stage = command(root, corpus / "train.jsonl", corpus, blip2_folder)
+    process = started(stage, tmp_path)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not any((tmp_path / output).exists() for output in OUTPUTS)
+    kept = kept_in(tmp_path)
+    # What goes on has another batch size and other threads.
+    write_params(root, tmp_path, {"caption_batch_size": 7, "caption_threads": 3}, **DECODING)
+    finished = run(stage, tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert results(tmp_path) == results(undisturbed)
+    timing = json.loads((tmp_path / "timing.json").read_text())
+    assert timing["items"] == 149 and 2 <= timing["kept"] == kept < 148
     assert timing["seconds"] > timing["seconds_this_process"] > 0
-    reasons = {row["where"]: row["reason"] for row in read_jsonl(tmp_path / "killed" / "captions_failed.jsonl")}
-    assert reasons.pop(images[40]) == "broken_image"
-    assert set(reasons.values()) <= {"empty_caption"}  # a random model may draw special tokens alone
+    reasons = {row["where"]: row["reason"] for row in read_jsonl(tmp_path / "captions_failed.jsonl")}
+    assert reasons.pop("images/040.bmp") == "broken_image"
+    assert all(reason.startswith("junk_") for reason in reasons.values())
+    assert not list(tmp_path.glob(".scratch/caption/*"))
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_file_of_one_and_a_killed_rank_costs_a_batch(
+    root: Path, corpus: Path, undisturbed: Path, tmp_path: Path, blip2_folder: Path
+) -> None:
+    machine = {"caption_batch_size": 3, "launcher": "torchrun", "processes": 2}
+    write_params(root, tmp_path, machine, **DECODING)
+    stage = command(root, corpus / "train.jsonl", corpus, blip2_folder)
+    launcher = started(stage, tmp_path)
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    ranks = [pid for pid in children if "caption.py" in Path(f"/proc/{pid}/cmdline").read_text()]
+    assert len(ranks) == 2
+    os.kill(int(ranks[-1]), signal.SIGKILL)
+    _, said = launcher.communicate(timeout=60)
+    assert launcher.returncode == 128 + signal.SIGKILL
+    assert [line for line in said.splitlines() if "error" in line.lower()] == [
+        "error: process 1 of 2 was ended by signal 9 (Killed); the same command goes on from what is kept"
+    ]
+    assert "Traceback" not in said
+    kept = kept_in(tmp_path)
+    finished = run(stage, tmp_path)
+    assert finished.returncode == 0, finished.stderr
+    assert results(tmp_path) == results(undisturbed)
+    assert json.loads((tmp_path / "timing.json").read_text())["kept"] == kept < 148
+    assert finished.stderr.count("caption:") >= 1 and "different ones" in finished.stderr
 
 
 def run_here(root: Path, corpus: Path, images: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the stage in this process, which has loaded PyTorch already, in the current folder."""
-    monkeypatch.setattr(sys, "argv", command(root, corpus, images, model)[1:])
+    monkeypatch.setattr(sys, "argv", command(root, corpus, images, model)[3:])
     runpy.run_path(str(root / "stages" / "caption.py"))["main"]()
 
 
@@ -113,7 +177,7 @@ def test_real_photographs(
     corpus = shared / "photos" / "train.jsonl"
     run_here(root, corpus, shared / "photos", blip2_folder, monkeypatch)
     expected = list(dict.fromkeys(row["images"][0] for row in read_jsonl(corpus)))
-    assert [row["image"] for row in read_jsonl("captions.jsonl")] == expected
+    assert [row["image"] for row in read_jsonl("candidates.jsonl")] == expected
     metrics = json.loads(Path("caption.json").read_text())["caption"]
     details = json.loads(Path("details.json").read_text())["caption"]
     assert details["num_images"] == details["num_captioned"] == len(expected) == 20
@@ -130,8 +194,3 @@ def test_too_many_failures_leave_no_output(
     with pytest.raises(UserError, match=r"at most 5 percent of 2 images may fail, 1 \(50\.0 percent\) have already"):
         run_here(root, tmp_path / "train.jsonl", tmp_path, blip2_folder, monkeypatch)
     assert not any(Path(output).exists() for output in OUTPUTS)
-
-
-def test_the_parameters_of_decoding_are_those_of_the_library(root: Path) -> None:
-    caption = YAML(typ="safe").load(root / "params.yaml")["caption"]
-    assert set(caption) - {"seed", "max_failed"} == set(Decoding.__dataclass_fields__)

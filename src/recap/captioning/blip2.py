@@ -8,7 +8,6 @@ does not depend on the pictures beside it.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from PIL import Image
@@ -16,9 +15,13 @@ from transformers import Blip2ForConditionalGeneration, Blip2Processor, LogitsPr
 
 from recap.captioning.candidates import Candidate
 from recap.captioning.decoding import Decoding
-from recap.captioning.generation import engine_settings, generation_config, greedy_tokens, stop_tokens, text_of
+from recap.captioning.generation import generation_config, greedy_tokens, stop_tokens, text_of
+from recap.captioning.preprocessing import Preprocessing
 from recap.captioning.sampling import KeyedSampling
 from recap.captioning.writing import Sampling, Written, write_candidates
+
+CPU_BATCH = 16
+"""Pictures that the vision tower sees at a time on a CPU."""
 
 
 class Blip2Captioner:
@@ -29,15 +32,15 @@ class Blip2Captioner:
     ) -> None:
         self.model = model.eval()
         self.processor = processor
+        self.preprocessing = Preprocessing(processor.image_processor)
         self.decoding = decoding or Decoding()
         self.generation_config = generation_config(model.language_model, self.decoding, fallback=model)
         self.stop_tokens = stop_tokens(self.generation_config)
         self.prompts = [_prompt_ids(model, processor, prompt) for prompt in self.decoding.prompts]
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
-        """Preprocess an RGB picture of any size: float32 [3, H, W], normalised. Safe to call from several threads."""
-        values: torch.Tensor = self.processor.image_processor(image, return_tensors="pt")["pixel_values"][0]
-        return values
+        """Prepare an RGB picture of any size: [3, H, W]. Safe to call from several threads."""
+        return self.preprocessing.prepare(image)
 
     @torch.inference_mode()
     def generate(self, inputs: Sequence[torch.Tensor], seeds: Sequence[int]) -> list[list[Candidate]]:
@@ -58,13 +61,15 @@ class Blip2Captioner:
 
         return write_candidates(continued, self.decoding, seeds)
 
-    def settings(self) -> dict[str, Any]:
-        """What shapes captions besides the weights, for JSON."""
-        return engine_settings(self.model) | self.decoding.settings()
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Prepared or normalised pictures [B, 3, H, W] -> [B, Q, D]: Q query tokens in the language model's width."""
+        device = self.model.device
+        # A CPU is fastest on few enough pictures for its cache to hold what they become on their way.
+        parts = pixels.split(CPU_BATCH if device.type == "cpu" else len(pixels))
+        return torch.cat([self._encode(self.preprocessing.values(part, device)) for part in parts])
 
-    def encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Pictures [B, 3, H, W] -> [B, Q, D]: Q query tokens in the width of the language model."""
-        features: torch.Tensor = self.model.get_image_features(pixel_values.to(self.model.device)).pooler_output
+    def _encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.model.get_image_features(pixel_values).pooler_output
         return features
 
     def new_tokens(

@@ -21,18 +21,6 @@ ENGINE_VERSION = 1
 """Raised by hand when the same model, settings and image would give another caption: kept ones then count no more."""
 
 
-def engine_settings(model: Any) -> dict[str, Any]:
-    """What of a model and its place shapes captions, besides its files; for JSON."""
-    quantized = getattr(model.config, "quantization_config", None)
-    bits = None if quantized is None else 8 if quantized.load_in_8bit else 4
-    return {
-        "engine": ENGINE_VERSION,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "device": model.device.type,
-        "quantization_bits": bits,
-    }
-
-
 def generation_config(model: Any, decoding: Decoding, *, fallback: Any = None, **settings: Any) -> GenerationConfig:
     """A model's own settings with what `decoding` says; sampling is greedy search over sampled logits.
 

@@ -15,7 +15,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from recap.captioning.candidates import Candidate
 from recap.captioning.decoding import Decoding
-from recap.captioning.generation import engine_settings, generation_config, stop_tokens, text_of
+from recap.captioning.generation import generation_config, stop_tokens, text_of
 from recap.captioning.sampling import KeyedSampling
 from recap.captioning.writing import Sampling, Written, write_candidates
 from recap.runtime.errors import UserError
@@ -54,10 +54,6 @@ class ImageTextCaptioner:
             return self._continued([inputs[row][prompt] for row in rows], copies, sampling)
 
         return write_candidates(continued, self.decoding, seeds)
-
-    def settings(self) -> dict[str, Any]:
-        """What shapes captions besides the weights, for JSON."""
-        return engine_settings(self.model) | self.decoding.settings()
 
     def _text(self, prompt: str) -> str | None:
         """The text that goes with an image: the prompt in the model's chat, or behind its image token."""

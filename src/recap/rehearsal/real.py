@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText
 
+from recap.captioning.batching import BatchSize
 from recap.merging.merge import merge
 from recap.rehearsal import steps
 from recap.rehearsal.budget import GIB
@@ -160,7 +161,7 @@ class Rehearsal:
     def caption(self) -> Rehearsed:
         """One batch of captions, as long as they may be."""
         profile, params = self.profile, self.profile.params
-        rows = self.rows or params.machine.caption_batch_size
+        rows = self.rows or BatchSize(params.machine.caption_batch_size, None).now
         captioner = steps.build_captioner(profile.captioner, params.caption, self.place, profile.dtype)
         reset_peak(self.device)
         pixels = steps.captioner_pixels(profile.captioner, self.place, rows)

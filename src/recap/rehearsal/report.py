@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from recap.captioning.batching import BatchSize
 from recap.models.loading import dtype_name
 from recap.rehearsal.budget import GIB, smallest_card, usable
 from recap.rehearsal.count import Parts, count_answer, count_caption, count_merge, count_training
@@ -43,7 +44,8 @@ def own_counts(profile: Profile) -> Iterator[Count]:
             yield training_count(profile, stage, micro_batch, tokens, checkpointing=machine.gradient_checkpointing)
     tokens = profile.longest_tokens
     yield Count("merge", f"one probe of {tokens} tokens, float32", count_merge(profile, tokens))
-    batch = machine.caption_batch_size
+    # What `auto` begins with; it goes on to what fits.
+    batch = BatchSize(machine.caption_batch_size, None).now
     yield Count("caption", f"{batch} images", count_caption(profile, batch))
     batch, tokens = machine.answer_batch_size, profile.answer_tokens
     yield Count("answer", f"{batch} questions of {tokens} tokens", count_answer(profile, batch, tokens))

@@ -17,6 +17,7 @@ DOCUMENTS = (".md", ".pdf", ".png", ".jpg", ".dvc")
 DOCUMENT_NAMES = ("license", "notice", "readme")
 
 BLOCK = 8 * 2**20
+WORTH_TELLING = 10**9
 # A file that was just written may be written again with the same date: the clocks of file systems are coarse.
 SETTLED_NS = 2 * 10**9
 
@@ -36,7 +37,8 @@ def folder_digest(folder: Path, store: Store) -> str:
     unread = sorted(set(known) - set(digests))
     if unread:
         sizes = sum(path.stat().st_size for path in unread)
-        log.info("reading the %.3g GB of %s, to know what was made with it again; once", sizes / 1e9, folder)
+        if sizes > WORTH_TELLING:
+            log.info("reading the %.3g GB of %s, to know what was made with it again; once", sizes / 1e9, folder)
         with tqdm(total=sizes, unit="B", unit_scale=True, desc="digest", delay=1.0) as progress:
             for path in unread:
                 identity = _identity(path)

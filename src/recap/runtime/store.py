@@ -51,6 +51,7 @@ CREATE TABLE files (
 ) WITHOUT ROWID;
 """
 
+HEADER = b"SQLite format 3\0"
 # SQLite's marks of a file: whose it is, and which of its owner's formats. A newer format is refused, not guessed at.
 APPLICATION = int.from_bytes(b"Rcap", "big")
 FORMAT = 1
@@ -269,6 +270,9 @@ def _dvc_cache() -> Path | None:
 def _make(path: Path) -> None:
     """An empty file, which SQLite takes for a new database, with the permissions of the folder that it comes into."""
     if path.exists():
+        # SQLite would take a short text for an empty database, and write over it.
+        if path.is_file() and path.stat().st_size and not _begins_with_header(path):
+            raise sqlite3.DatabaseError("file is not a database")
         return
     for folder in [*reversed(path.parent.parents), path.parent]:
         if not folder.exists():
@@ -277,6 +281,11 @@ def _make(path: Path) -> None:
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR))
         _share_like_its_folder(path)
+
+
+def _begins_with_header(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(HEADER)) == HEADER
 
 
 def _share_like_its_folder(path: Path) -> None:

@@ -112,7 +112,7 @@ def drop_items(store: Store, settings: Held, items: list[str]) -> None:
 
 
 def compact(store: Store) -> None:
-    """Give the space of what was dropped back to the disk; needs room for another file, and a moment without writers."""
+    """Give the space of what was dropped back to the disk. It needs room for another file, and waits for writers."""
     store.execute("VACUUM")
 
 

@@ -41,13 +41,12 @@ def main() -> None:
     args = parse_args()
     params, device_params, machine = (load_params(name, args.params) for name in ("align", "device", "machine"))
 
-    from recap.runtime.contents import folder_digest
-
     from recap.alignment.aligners import load_aligner
     from recap.alignment.scoring import Scores, no_scores, score_pairs
     from recap.io import write_jsonl, write_metrics
     from recap.models.loading import dtype_name, pick_device, pick_dtype, readable_model
     from recap.models.presence import is_aligner, require_model
+    from recap.runtime.contents import folder_digest
     from recap.runtime.store import Store, store_path
     from recap.runtime.timing import stage_timing
 
@@ -87,7 +86,7 @@ def main() -> None:
 
 def align_corpus(index: Path, score: "Score") -> tuple[list[dict[str, Any]], "Scores", dict[str, Any]]:
     """The corpus's own captions, and what other rows' captions would be worth."""
-    from recap.alignment.chance import captions_by_chance
+    from recap.alignment.chance import captions_by_chance, scored_rows
     from recap.alignment.summary import describe_alignment, describe_scores
     from recap.data.corpus.records import read_corpus
 
@@ -97,16 +96,7 @@ def align_corpus(index: Path, score: "Score") -> tuple[list[dict[str, Any]], "Sc
         [(record.image, record.caption) for record in records]
         + [(records[number].image, other) for number, other in others.items()]
     )
-    rows: list[dict[str, Any]] = [
-        {
-            "id": record.id,
-            "image": record.image,
-            "caption": record.caption,
-            "alignment": scores.alignment(record.image, record.caption),
-            "chance": scores.alignment(record.image, others[number]) if number in others else None,
-        }
-        for number, record in enumerate(records)
-    ]
+    rows = scored_rows(records, others, scores)
     facts = {
         **describe_scores(scores),
         "alignment": describe_alignment(row["alignment"] for row in rows),
@@ -119,14 +109,14 @@ def align_candidates(
     candidates: Path, corpus: Path, score: "Score", choose: str
 ) -> tuple[list[dict[str, Any]], "Scores", dict[str, Any]]:
     """Every image's candidates, and which of them is its caption."""
-    from recap.alignment.choosing import chosen_captions, require_scores, usable
+    from recap.alignment.choosing import chosen_captions, pairs_of, require_scores
     from recap.alignment.summary import describe_alignment, describe_choices, describe_scores
     from recap.data.corpus.index import INDEX
     from recap.data.corpus.records import read_corpus
     from recap.io import read_jsonl
 
     images = list(read_jsonl(candidates))
-    scores = score([(row["image"], candidate["caption"]) for row in images for candidate in usable(row)])
+    scores = score(pairs_of(images))
     require_scores(images, choose, scores.by_pair)
     raw = [record.caption for record in read_corpus(corpus / INDEX)]
     rows = list(chosen_captions(images, scores.by_pair, choose=choose, corpus=raw))

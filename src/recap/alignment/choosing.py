@@ -46,6 +46,11 @@ def usable(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [candidate for candidate in row["candidates"] if candidate["junk"] is None]
 
 
+def pairs_of(rows: Iterable[Mapping[str, Any]]) -> list[Pair]:
+    """The images and captions of rows of data/candidates.jsonl, without junk."""
+    return [(row["image"], candidate["caption"]) for row in rows for candidate in usable(row)]
+
+
 def require_scores(rows: Iterable[Mapping[str, Any]], choose: str, scores: Mapping[Pair, Scored]) -> None:
     """Refuse to choose by a score that nothing has. Where there is one candidate, there is nothing to choose.
 

@@ -73,7 +73,7 @@ bench: $(READY)  ## time the reading of corpora, captioning, a training step, it
 	OMP_NUM_THREADS=1 python bench/loading.py
 	OMP_NUM_THREADS=1 python bench/preprocessing.py
 
-foundry: $(READY)  ## retrain the models of models/tiny from nothing (about an hour)
+foundry: $(READY)  ## retrain the models of models/tiny from nothing (a good hour)
 	cd foundry && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" dvc repro
 	rm -rf models/tiny && cp -RL foundry/models models/tiny && chmod -R u+w models/tiny
 

@@ -13,13 +13,16 @@ from recap.runtime.stage import run
 
 logger = logging.getLogger("check")
 
-SOUND = "captioner, model, finetune rows, benchmarks"
+SOUND = "captioner, aligner, model, finetune rows, benchmarks"
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prepared", type=Path, required=True, help="what prepare says of the data (JSON)")
     parser.add_argument("--captioner", type=Path, required=True, help="BLIP-2 folder")
+    parser.add_argument(
+        "--aligner", type=Path, required=True, help="CLIP, SigLIP, BLIP-2 with ITM; or the marker for none"
+    )
     parser.add_argument("--start-from", type=Path, required=True, help="what training starts from")
     parser.add_argument("--language-model", type=Path, required=True, help="Gemma")
     parser.add_argument("--vision-tower", type=Path, required=True, help="CLIP")
@@ -38,12 +41,13 @@ def main() -> None:
     names = ("finetune", "lora", "mgm", "device", "benchmarks")
     finetune, lora, mgm, device, chosen = (load_params(name, args.params) for name in names)
 
+    from recap.alignment.aligners import check_aligner
     from recap.captioning.loading import check_captioner
     from recap.data.benchmarks.registry import BENCHMARKS
     from recap.io import read_json, write_json
     from recap.models.loading import pick_device, pick_dtype, readable_model
     from recap.models.mgm.start import build_start
-    from recap.models.presence import only_tests_wiring
+    from recap.models.presence import is_aligner, only_tests_wiring
     from recap.runtime.timing import stage_timing
     from recap.training.dataset import RowEncoder, conversation_examples
     from recap.training.lora import add_lora
@@ -52,6 +56,9 @@ def main() -> None:
         folders = (args.start_from, args.language_model, args.vision_tower, args.vision_tower_aux)
         with readable_model(args.captioner, "captioner"):
             check_captioner(args.captioner, trust_remote_code=device.trust_remote_code)
+        if is_aligner(args.aligner):
+            with readable_model(args.aligner, "CLIP-like model"):
+                check_aligner(args.aligner)
         with readable_model(args.start_from, "model to train"):
             model, processor = build_start(
                 *folders,
@@ -70,7 +77,7 @@ def main() -> None:
         timing["items"] = len(rows) + len(left_out)
 
     is_embedded = "user" not in read_json(args.prepared)["prepare"]["sources"].values()
-    wiring_only = only_tests_wiring([args.captioner, *folders], source_is_world=is_embedded)
+    wiring_only = only_tests_wiring([args.captioner, args.aligner, *folders], source_is_world=is_embedded)
     if wiring_only:
         logger.warning(
             "warning: the tiny models know nothing but the embedded street world, so on your data this run only tests "

@@ -1,7 +1,7 @@
 """Look at the corpus as it comes: what is wrong with it, how much of it, and a recipe that mends it.
 
-In: corpus, what is known of its pictures, the rejected rows, the benchmarks. Out: numbers, charts, a Markdown report,
-the suggested recipe, and the list of pictures that a benchmark asks about.
+In: corpus, what is known of its pictures, its captions' alignment, the rejected rows, the benchmarks. Out: numbers,
+charts, a Markdown report, the suggested recipe, and the list of pictures that a benchmark asks about.
 """
 
 import argparse
@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--images", required=True, help="the folder that image paths start from")
     parser.add_argument("--rejected", required=True)
+    parser.add_argument("--raw-captions", required=True, help="captions with their alignment (JSONL)")
     parser.add_argument("--benchmarks", required=True, help="the folder with a folder per benchmark")
     parser.add_argument("--report", required=True)
     parser.add_argument("--recipe", required=True, help="output: the suggested recipe")
@@ -30,6 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     quality = load_params("quality", args.params)
 
+    from recap.data.explore.alignment import with_alignment
     from recap.data.explore.exploration import explore_corpus
     from recap.data.explore.leaks import benchmark_pictures, find_leaks
     from recap.data.explore.markdown import exploration_report
@@ -40,7 +42,8 @@ def main() -> None:
     from recap.runtime.timing import stage_timing
 
     with stage_timing(args.timing, "explore") as timing:
-        table, rejected = read_index(args.corpus), list(read_jsonl(args.rejected))
+        table = with_alignment(read_index(args.corpus), args.raw_captions)
+        rejected = list(read_jsonl(args.rejected))
         timing["items"] = len(table)
         leaks = find_leaks(distinct_pictures(table), benchmark_pictures(args.benchmarks), args.images, args.benchmarks)
         found = explore_corpus(table, rejected, leaks, leaked_path=args.leaked, quality=quality)

@@ -97,14 +97,15 @@ def main() -> None:
 
 def require_models(models: ModelsParams) -> None:
     """No model is read here; but a run that would miss one an hour later should stop before a corpus is read."""
-    from recap.models.presence import require_model, require_whole
+    from recap.models.presence import is_aligner, require_model, require_whole
     from recap.models.start_kinds import PARTS, kind_of
 
     start = kind_of(Path(models.start.path))
     for name in type(models).model_fields:
         folder = require_model(getattr(models, name).path, name)
-        if (name, start) != ("start", PARTS):
-            require_whole(folder, name.replace("_", " "), tokenizer=name in ("captioner", "language_model"))
+        is_marker = start == PARTS if name == "start" else name == "aligner" and not is_aligner(folder)
+        if not is_marker:
+            require_whole(folder, name.replace("_", " "), tokenizer=name in ("captioner", "aligner", "language_model"))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def folder(root: Path, tmp_path: Path) -> Path:
 
 
 FLAGS = (
-    "--prepared details/prepare.json --captioner models/captioner --start-from start/parts "
+    "--prepared details/prepare.json --captioner models/captioner --aligner models/aligner --start-from start/parts "
     "--language-model models/language_model --vision-tower models/vision_tower "
     "--vision-tower-aux models/vision_tower_aux --finetune finetune --benchmarks benchmarks "
     "--checks checks.json --details details/check.json --timing timing.json"
@@ -64,7 +64,7 @@ def test_what_is_sound_is_always_the_same_file(
 ) -> None:
     caplog.set_level(logging.INFO)
     check_here()
-    assert "sound: captioner, model, finetune rows, benchmarks" in caplog.text and "warning" not in caplog.text
+    assert "sound: captioner, aligner, model, finetune rows, benchmarks" in caplog.text and "warning" not in caplog.text
     first = (folder / "checks.json").read_bytes()
     conversations = json.loads((folder / "finetune" / "train.json").read_text())
     (folder / "finetune" / "train.json").write_text(json.dumps(conversations[:20]))
@@ -122,6 +122,9 @@ def _unknown_layers(folder: Path) -> None:
     [
         (_truncated("captioner"), "models/captioner: expected a captioner that can be loaded"),
         (_config("captioner", model_type="llama"), "expected a BLIP-2 model"),
+        (_truncated("aligner"), "models/aligner: expected a CLIP-like model that can be loaded"),
+        (_config("aligner", model_type="bert"), "expected"),
+        (_without_tokenizer("aligner"), "expected"),
         (_truncated("language_model"), "expected a model to train that can be loaded"),
         (_config("language_model", hidden_size=24), "expected a model to train that can be loaded"),
         (_config("vision_tower", model_type="bert"), "expected a model of type clip"),

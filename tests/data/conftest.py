@@ -55,7 +55,7 @@ def run_stage(root: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None
     """Run stages/<name>.py with flags, as its `main`."""
 
     def run(name: str, **flags: Path | str) -> None:
-        arguments = [part for flag, value in flags.items() for part in (f"--{flag}", str(value))]
+        arguments = [part for flag, value in flags.items() for part in (f"--{flag.replace('_', '-')}", str(value))]
         monkeypatch.setattr(sys, "argv", [name, *arguments, "--params", str(root / "params.yaml")])
         runpy.run_path(str(root / "stages" / f"{name}.py"))["main"]()
 

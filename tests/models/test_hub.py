@@ -154,7 +154,7 @@ def test_every_model_of_the_parameter_file(
     tmp_path: Path, pretend: Any, root: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
     text = (root / "params.yaml").read_text()
-    for name in ("captioner", "language_model", "vision_tower", "vision_tower_aux"):
+    for name in ("captioner", "aligner", "language_model", "vision_tower", "vision_tower_aux"):
         folder = tmp_path / name
         folder.mkdir()
         (folder / "config.json").write_text("{}")

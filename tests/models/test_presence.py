@@ -8,7 +8,7 @@ import numpy
 import pytest
 from safetensors.numpy import save_file
 
-from recap.models.presence import require_model, require_whole
+from recap.models.presence import is_aligner, require_model, require_whole
 from recap.runtime.errors import UserError
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 5000000000\n"
@@ -36,11 +36,15 @@ def problem(folder: Path, **options) -> str:
 
 
 def test_the_models_of_the_project_are_whole(root, model) -> None:
-    for name in ("captioner", "language_model"):
+    for name in ("captioner", "aligner", "language_model"):
         require_whole(root / "models/tiny" / name, name, tokenizer=True)
     for name in ("vision_tower", "vision_tower_aux"):
         require_whole(root / "models/tiny" / name, name)
     require_whole(model, "language model", tokenizer=True)
+
+
+def test_the_marker_for_no_aligner_is_told_from_one(root) -> None:
+    assert is_aligner(root / "models/tiny/aligner") and not is_aligner(root / "configs/aligner/none")
 
 
 def test_a_missing_shard_is_named(model) -> None:

@@ -74,11 +74,30 @@ class CaptionerParams(Section):
     query_tokens: PositiveInt
 
 
+class AlignerParams(Section):
+    scenes: PositiveInt
+    heldout_scenes: PositiveInt
+    steps: PositiveInt
+    review_steps: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    review_learning_rate: PositiveFloat
+    vocabulary_size: PositiveInt
+    image_size: PositiveInt
+    patch_size: PositiveInt
+    hidden_size: PositiveInt
+    vision_layers: PositiveInt
+    text_layers: PositiveInt
+    heads: PositiveInt
+    projection: PositiveInt
+
+
 class FoundryParams(Section):
     seed: int
     vision: VisionParams
     language: LanguageParams
     captioner: CaptionerParams
+    aligner: AlignerParams
 
 
 def load_foundry_params(path: Path) -> FoundryParams:

@@ -35,6 +35,11 @@ def require_model(path: str | Path, what: str) -> Path:
     return folder
 
 
+def is_aligner(folder: Path) -> bool:
+    """Whether `models.aligner` is a model; the marker configs/aligner/none stands for none."""
+    return read_object(folder / "config.json").get("aligner") != "none"
+
+
 def only_tests_wiring(models: Iterable[str | Path], *, source_is_world: bool) -> bool:
     """Whether a run can show no more than that its stages work: own data, and a model that comes with the project.
 

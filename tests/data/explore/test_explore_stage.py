@@ -4,11 +4,28 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from recap.data.corpus.records import Record, read_corpus
+from recap.io import write_jsonl
 
 
-def explore(run_stage: Callable[..., None], corpus: Path, folder: Path) -> None:
+def raw_captions(corpus: Path, folder: Path, alignments: Sequence[float | None]) -> Path:
+    """What `align@raw` writes, with these cosines, over and over; strangers have half of them."""
+    rows = []
+    for number, record in enumerate(read_corpus(corpus / "index.parquet")):
+        cosine = alignments[number % len(alignments)]
+        stranger = None if cosine is None else cosine / 2
+        rows.append(
+            {"id": record.id, "image": record.image, "caption": record.caption, "alignment": cosine, "chance": stranger}
+        )
+    write_jsonl(folder / "raw_captions.jsonl", rows)
+    return folder / "raw_captions.jsonl"
+
+
+def explore(
+    run_stage: Callable[..., None], corpus: Path, folder: Path, alignments: Sequence[float | None] = (None,)
+) -> None:
     run_stage(
         "explore", corpus=corpus / "index.parquet", images=corpus, rejected=corpus / "rejected.jsonl",
+        raw_captions=raw_captions(corpus, folder.parent, alignments),
         benchmarks=corpus.parent / "benchmarks", report=folder / "data/explore/report.md",
         recipe=folder / "data/explore/suggested_recipe.yaml", leaked=folder.parent / "leaked.jsonl",
         plots=folder / "plots/explore", metrics=folder / "explore.json", details=folder / "details.json",
@@ -34,9 +51,36 @@ def test_explore_twice_is_the_same(corpus: Path, tmp_path: Path, run_stage: Call
     for name in ("one", "two"):
         explore(run_stage, corpus, tmp_path / name)
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
-    assert len(files) == 16
+    assert len(files) == 18
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_alignment_is_in_report_chart_and_details(
+    corpus: Path, tmp_path: Path, run_stage: Callable[..., None], read: Callable[[Path], dict]
+) -> None:
+    explore(run_stage, corpus, tmp_path / "one", [0.31, 0.11, 0.21])
+    found = read(tmp_path / "one/details.json")["explore"]["alignment"]
+    assert (found["scored_rows"], found["mean"]) == (6, 0.21)
+    assert (found["quantiles"]["p50"], found["chance_quantiles"]["p50"]) == (0.21, 0.105)
+    assert found["least"] is None and found["mismatched_percent"] is None  # six strangers are too few
+    assert [row["alignment"] for row in found["worst"]] == [0.11, 0.11, 0.21, 0.21, 0.31, 0.31]
+    report = (tmp_path / "one/data/explore/report.md").read_text()
+    assert "## How well captions fit their pictures" in report and "plots/explore/alignment.png" in report
+    chart = (tmp_path / "one/plots/explore/alignment.csv").read_text().splitlines()
+    # Bars of 0.02: strangers from 0.055 on, a third each; captions from 0.11 to 0.31.
+    assert chart[0] == "cosine,captions,by_chance" and chart[1] == "0.05,0.0,33.333333"
+    assert len(chart) == 15
+
+
+def test_without_an_aligner_the_report_says_so(
+    corpus: Path, tmp_path: Path, run_stage: Callable[..., None], read: Callable[[Path], dict]
+) -> None:
+    explore(run_stage, corpus, tmp_path / "one")
+    assert read(tmp_path / "one/details.json")["explore"]["alignment"] is None
+    assert "Not known: no model scored them" in (tmp_path / "one/data/explore/report.md").read_text()
+    assert (tmp_path / "one/plots/explore/alignment.csv").read_text() == "cosine,captions,by_chance\n"
+    assert (tmp_path / "one/plots/explore/alignment.png").is_file()
 
 
 def test_explore_photographs(
@@ -51,6 +95,7 @@ def test_explore_photographs(
     corpus = pack_corpus(read_corpus(photos / "train.jsonl"), photos, tmp_path / "corpus")
     run_stage(
         "explore", corpus=corpus / "index.parquet", images=corpus, rejected=tmp_path / "rejected.jsonl",
+        raw_captions=raw_captions(corpus, tmp_path, (None,)),
         benchmarks=tmp_path / "benchmarks", report=tmp_path / "report.md", recipe=tmp_path / "recipe.yaml",
         leaked=tmp_path / "leaked.jsonl", plots=tmp_path / "plots", metrics=tmp_path / "explore.json",
         details=tmp_path / "details.json", timing=tmp_path / "timing.json",

@@ -117,6 +117,10 @@ BY_RULE = {
     "image_shape_filter": ("small_picture", "pictures that are small", "drop"),
     "image_aspect_ratio_filter": ("strip_picture", "pictures that are strips", "drop"),
     "leaked_image_filter": ("leaked_picture", "pictures that a benchmark asks about", "drop"),
+    "alignment_filter": (
+        "badly_aligned", "captions that fit no better than other pictures' do",
+        "drop, or recaption them: recipe `selective`",
+    ),
     "document_deduplicator": ("duplicate_caption", "captions that an earlier row has", "drop, or recaption"),
 }  # fmt: skip
 """For each operator that judges the corpus as it is: the defect that it finds, its title, and what to do."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas
 
+from recap.data.explore.alignment import describe_alignment
 from recap.data.explore.boilerplate import PATTERNS, boilerplate
 from recap.data.explore.completeness import completeness
 from recap.data.explore.diagnosis import Finding, defects_of, diagnose
@@ -46,6 +47,7 @@ class Exploration:
         growth: (tokens read, different ones among them).
         captions_by_copies, pictures_by_copies: How many different ones there are, by how many rows have them.
         pictures: The pictures of the corpus, each once.
+        cosines: Those of "captions" with their pictures, and "by chance" with others'; empty without an aligner.
     """
 
     facts: dict[str, Any]
@@ -58,6 +60,7 @@ class Exploration:
     captions_by_copies: pandas.Series
     pictures_by_copies: pandas.Series
     pictures: pandas.DataFrame
+    cosines: dict[str, pandas.Series]
 
 
 def explore_corpus(
@@ -71,7 +74,7 @@ def explore_corpus(
     """Look at a corpus.
 
     Args:
-        table: Its rows (`recap.data.explore.table`).
+        table: Its rows (`recap.data.explore.table`), with the columns of `recap.data.explore.alignment` if known.
         rejected: What `prepare` left out: rows with `reason` and `detail`.
         leaks: Pictures that a benchmark shows too (`recap.data.explore.leaks`).
         leaked_path: Where the list of them is written.
@@ -96,6 +99,7 @@ def explore_corpus(
     )  # fmt: skip
     text = read_text(shuffled_captions(records_of(table), quality.seed))
     vocabulary = _vocabulary_facts(text)
+    aligned = describe_alignment(table)
     findings = diagnose(table, defects, rejected)
     facts = {
         **_row_facts(table, rejected),
@@ -103,6 +107,7 @@ def explore_corpus(
         "vocabulary": vocabulary,
         **_diversity_facts(table, quality),
         "images": _image_facts(pictures, files, looks),
+        "alignment": aligned,
         **_leak_facts(leaks),
         "findings": {finding.name: finding.to_facts() for finding in findings},
         "suggested_recipe": {"rows_kept": kept(rules, len(table)), "operators": _rule_facts(rules)},
@@ -118,6 +123,7 @@ def explore_corpus(
         captions_by_copies=copies(hashes),
         pictures_by_copies=copies(looks),
         pictures=pictures,
+        cosines={"captions": table["alignment"].dropna(), "by chance": table["chance"].dropna()} if aligned else {},
     )
 
 

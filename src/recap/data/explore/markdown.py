@@ -89,6 +89,7 @@ def exploration_report(found: Exploration, *, recipe: str, plots: str) -> str:
                 "`recipes/suggested.yaml`, change what you know better, and run `dvc exp run -S recipe=suggested`.\n\n"
                 f"```yaml\n{recipe}```",
                 *_captions(facts, plots),
+                *_alignment(facts["alignment"], plots),
                 *_pictures(facts, plots),
                 *_rows(facts),
             ]
@@ -162,6 +163,31 @@ def _captions(facts: Mapping[str, Any], plots: str) -> list[str]:
         f"### Diversity\n\nOn {facts['sample_rows']} captions and {facts['sample_tokens']} tokens. `ttr`, `maas`, "
         "`distinct_n`, `self_bleu` and `compression_ratio` depend on the size of the sample: compare them only "
         "with figures from samples of the same size.\n\n" + table(["index", "value"], list(facts["diversity"].items())),
+    ]
+
+
+def _alignment(facts: Mapping[str, Any] | None, plots: str) -> list[str]:
+    title = "## How well captions fit their pictures\n\n"
+    if facts is None:
+        return [f"{title}Not known: no model scored them (`models.aligner` of params.yaml)."]
+    mismatched = facts["mismatched_percent"]
+    estimate = (
+        "Too few captions were held against other pictures to say how many are about another one."
+        if mismatched is None
+        else f"About {mismatched:.1f} % of the captions seem to be about another picture: twice the share of those "
+        f"below the median by chance. {facts['below_least_percent']:.1f} % are below {facts['least']:g}, which three "
+        "of four captions of other pictures do not reach."
+    )
+    worst = [[row["image"], shortened(row["caption"]), row["alignment"]] for row in facts["worst"]]
+    return [
+        f"{title}The cosine of a caption and its picture by the model of `models.aligner`, from -1 to 1, for "
+        f"{facts['scored_rows']:,} rows; and, by chance, of a caption and another row's picture. Only cosines of one "
+        f"model compare. {estimate}\n\n![alignment]({plots}/alignment.png)",
+        table(
+            ["quantile", "captions", "by chance"],
+            [[name, value, facts["chance_quantiles"][name]] for name, value in facts["quantiles"].items()],
+        ),
+        "The worst:\n\n" + table(["picture", "caption", "cosine"], worst),
     ]
 
 

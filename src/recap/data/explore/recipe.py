@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 import pandas
 
+from recap.data.explore.alignment import badly_aligned, least_alignment
 from recap.data.explore.boilerplate import HTML
 from recap.data.explore.rules import REPETITION_LENGTH, Bools, caption_hashes, dropped_by, mapped, text_statistics
 from recap.data.explore.sizes import SMALL_BELOW_PX
@@ -71,7 +72,7 @@ def suggest(
     """The rules for a corpus, in the order in which they run.
 
     Args:
-        table: The corpus.
+        table: The corpus; a rule for alignment needs its cosines.
         statistics: Of its captions and pictures, row by row (`recap.data.explore.rules`).
         leaked: Rows whose picture a benchmark shows, shape (rows,).
         leaked_path: The list of such pictures, for the operator that drops them.
@@ -86,6 +87,11 @@ def suggest(
         arguments = {"leaked_path": leaked_path}
         reason = "the picture is in a benchmark"
         left = _add(rules, Rule("leaked_image_filter", arguments, reason, leaked, leaked & left, True), left)
+    if (least := least_alignment(table)) is not None:
+        arguments = {"min_score": least}
+        reason = "fits its picture no better than captions of other pictures do"
+        alone = badly_aligned(table, least)
+        left = _add(rules, Rule("alignment_filter", arguments, reason, alone, alone & left, _is_cleaning(alone)), left)
     hashes = caption_hashes(table["caption"], DEDUPLICATION)
     alone = hashes.duplicated().to_numpy()
     new = numpy.zeros(len(table), dtype=bool)

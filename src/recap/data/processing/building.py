@@ -103,14 +103,14 @@ def _complete(operator: Operator, supplied: Supplied) -> dict[str, Any]:
     given: dict[str, Any] = {"auto_op_parallelism": False, "num_proc": None, "skip_op_error": False}
     if operator.name in OWN:
         values = {**asdict(supplied), "seed": derive_seed(supplied.seed, operator.label)}
-        asked = _arguments(OWN[operator.name])
+        asked = argument_names(OWN[operator.name])
         given |= {name: value for name, value in values.items() if name in asked}
     if operator.name in NEED_MARKERS:
         given["text_key"] = MARKED_TEXT
     return {**given, **operator.arguments}
 
 
-def _arguments(operator: type) -> set[str]:
+def argument_names(operator: type) -> set[str]:
     """The names of what an operator, or a class that it is made from, can be given."""
     constructors = [vars(cls)["__init__"] for cls in operator.__mro__ if "__init__" in vars(cls)]
     return {name for constructor in constructors for name in inspect.signature(constructor).parameters}

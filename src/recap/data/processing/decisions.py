@@ -25,7 +25,7 @@ class Decision:
         after: Of those that it returned.
         reasons: How many rows it dropped by "NAME low", "NAME high" or "NAME unknown", where NAME is a statistic; by
             the operator's name where no statistic tells.
-        facts: By a dropped row's id the statistics that it was judged by.
+        facts: By row id the statistics that it was judged by: of rows that were dropped, or may have been changed.
     """
 
     statistic: str | None = None
@@ -54,9 +54,10 @@ def decide(
     kept = [row for row, row_id in enumerate(before) if row_id in remaining]
     dropped = [row for row, row_id in enumerate(before) if row_id not in remaining]
     bounds = {name: _bounds([values[row] for row in kept]) for name, values in given.items()}
-    facts = {row: {name: values[row] for name, values in given.items()} for row in dropped}
+    told = dropped if returned is None else range(len(before))
+    facts = {row: {name: values[row] for name, values in given.items()} for row in told}
     reasons = Counter(_reason(operator, facts[row], bounds) for row in dropped)
-    dropped_by = Counter({name: 0 for name in given})
+    dropped_by = Counter(dict.fromkeys(given, 0))
     for (name, _), count in reasons.items():
         if name in given:
             dropped_by[name] += count
@@ -67,7 +68,7 @@ def decide(
         before=None if statistic is None else _quantiles(given[statistic]),
         after=None if statistic is None else _quantiles(left[statistic]),
         reasons={f"{name} {side}".strip(): count for (name, side), count in reasons.most_common()},
-        facts={before[row]: facts[row] for row in dropped},
+        facts={before[row]: facts[row] for row in facts},
     )
 
 

@@ -29,7 +29,7 @@ def funnel_metrics(processed: Processed, rows_in: int) -> dict[str, Any]:
 def step_facts(step: Step) -> dict[str, Any]:
     """What one operator did to how many rows, why, and how the statistic that it decided by lay before and after.
 
-    `share_percent` is of the rows that it was given; `reasons` are of the rows that it dropped.
+    `share_percent` and `reasons` are of the rows that it dropped.
     """
     decision = step.decision
     return {
@@ -38,7 +38,7 @@ def step_facts(step: Step) -> dict[str, Any]:
         "dropped": len(step.dropped),
         "changed": len(step.changed),
         "added": len(step.added),
-        "share_percent": 100 * step.rows_out / step.rows_in,
+        "share_percent": 100 * len(step.dropped) / step.rows_in,
         "reasons": decision.reasons,
         "statistic": decision.statistic,
         "before": decision.before,

@@ -2,7 +2,7 @@
 
 What `make placebo` does. Each recipe becomes the DVC experiment of its name, further seeds <recipe>-s<seed>, as `make`
 and `make seeds` leave them: runs that are up to date cost nothing, and what was interrupted goes on. Ends with one
-table of all recipes, with words on each against baseline from three seeds on; `--show` prints it again, running nothing.
+table of all recipes, with words on each against baseline from three seeds on; `--show` prints it again without a run.
 """
 
 import argparse

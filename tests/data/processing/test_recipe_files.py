@@ -97,6 +97,10 @@ def test_unknown_recipe_names_the_closest(root: Path) -> None:
         ("process: [{a: {}, b: {}}]", "process item 1"),
         ("process: [{text_length_filter: 3}]", "expected arguments of text_length_filter, found 3"),
         ("process: []\nnp: 4\ndataset_path: x", "found np, dataset_path"),
+        (
+            "process: []\ncustom_operator_paths: one.py",
+            "custom_operator_paths: expected a list of files, found 'one.py'",
+        ),
         ("process: [{text_length_filter: {skip_op_error: true}}]", "skip_op_error loses"),
         ("process: [", "recipe.yaml"),
     ],

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recap.data.processing.captions import read_alignments, read_captions
+from recap.data.processing.custom import load_operators
 from recap.data.processing.juicer import (
     OPERATORS,
     Deduplicator,
@@ -68,6 +69,7 @@ def build_operators(recipe: Recipe, supplied: Supplied) -> list[Any]:
     Raises:
         UserError: An operator or an argument is unknown, ill-typed or refused, or what it reads is not there.
     """
+    load_operators(recipe.name, recipe.custom_operator_paths)
     try:
         pre_instantiation_check([{operator.name: operator.arguments} for operator in recipe.operators])
     except PipelineConfigError as error:

@@ -67,6 +67,8 @@ def columns_of_statistics(table: pyarrow.Table, wanted: Callable[[str], bool]) -
     # One row's dict at a time: those of all would be the largest thing in memory.
     for number, text in enumerate(table[Fields.stats].to_pylist()):
         for name, value in (json.loads(text) if isinstance(text, str) else text or {}).items():
-            if wanted(name):
-                columns.setdefault(name, [None] * len(table))[number] = value
+            if name not in columns and wanted(name):
+                columns[name] = [None] * len(table)
+            if name in columns:
+                columns[name][number] = value
     return columns

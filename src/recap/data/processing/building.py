@@ -31,8 +31,11 @@ NEED_MARKERS = frozenset(
 )  # fmt: skip
 """Data-Juicer's operators that look in the text for the place of each image, and pass over a text without one.
 
-A recipe says `text_key: marked_text` for an operator of its own that does so.
+So do those made from them. A recipe says `text_key: marked_text` for another operator of its own that does so.
 """
+
+CAPTIONER = "image_captioning_mapper"
+"""Data-Juicer's operator that captions images while a recipe runs; what is made from it does so too."""
 
 # What operators raise on rows that they cannot handle, and constructors on arguments that they refuse.
 OPERATOR_ERRORS = (
@@ -107,9 +110,14 @@ def _complete(operator: Operator, supplied: Supplied) -> dict[str, Any]:
         values = {**asdict(supplied), "seed": derive_seed(supplied.seed, operator.label)}
         asked = argument_names(OWN[operator.name])
         given |= {name: value for name, value in values.items() if name in asked}
-    if operator.name in NEED_MARKERS:
+    if NEED_MARKERS & names_of(OPERATORS.modules[operator.name]):
         given["text_key"] = MARKED_TEXT
     return {**given, **operator.arguments}
+
+
+def names_of(operator: type) -> set[str]:
+    """The registered names of an operator and of those that it is made from."""
+    return {vars(cls)["_name"] for cls in operator.__mro__ if "_name" in vars(cls)}
 
 
 def argument_names(operator: type) -> set[str]:

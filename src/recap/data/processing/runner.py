@@ -23,11 +23,12 @@ from recap.data.corpus.index import INDEX
 from recap.data.corpus.records import Record, caption_of, dj_text
 from recap.data.processing import batches
 from recap.data.processing.accounting import Row, Rows, Step, account, check_rows, derived_ids
-from recap.data.processing.building import OPERATOR_ERRORS, Supplied, build_operators, told
-from recap.data.processing.captions import alignment_of, read_alignments, read_captions
+from recap.data.processing.building import CAPTIONER, OPERATOR_ERRORS, Supplied, build_operators, names_of, told
+from recap.data.processing.captions import RAW, alignment_of, read_alignments, read_captions
 from recap.data.processing.columns import as_dataset, as_table, columns_of_statistics, statistics_of, with_column
 from recap.data.processing.decisions import Decision, decide
 from recap.data.processing.juicer import Fields, Filter, Mapper, sampling, start_workers_by
+from recap.data.processing.ops.corpus_mapper import SOURCE
 from recap.data.processing.pictures import reads_pictures, with_measures
 from recap.data.processing.recipe import Operator, Recipe
 from recap.data.processing.rows import MARKED_TEXT, ROW, KnownCaptions, computed_columns, corpus_rows, to_dataset
@@ -163,6 +164,8 @@ class _Run:
         )  # fmt: skip
         self.sources |= {new: self.sources[old] for old, new in zip(after.ids, new_ids, strict=True) if old != new}
         self.table = with_column(after_table, "id", pyarrow.array(new_ids, pyarrow.string()))
+        if CAPTIONER in names_of(type(op)):
+            self.table = _with_source(self.table, operator.name, {row["id"] for row in [*step.changed, *step.added]})
         self.steps.append(step)
         return step
 
@@ -207,6 +210,13 @@ class _Run:
         return [
             alignment_of(image, text, self.captions.alignments) for image, text in zip(images, rows.texts, strict=True)
         ]
+
+
+def _with_source(table: pyarrow.Table, source: str, new: set[str]) -> pyarrow.Table:
+    """Say of some rows, by their ids, where their captions come from."""
+    old = table[SOURCE].to_pylist() if SOURCE in table.column_names else [RAW] * len(table)
+    said = [source if row_id in new else was for row_id, was in zip(table["id"].to_pylist(), old, strict=True)]
+    return with_column(table, SOURCE, pyarrow.array(said, pyarrow.string()))
 
 
 def _rows(table: pyarrow.Table) -> Rows:

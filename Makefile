@@ -11,7 +11,7 @@ A ?= baseline
 B ?= blip2
 N ?= 3
 
-.PHONY: experiment venv models profile rehearse compare seeds results test unit lint format bench foundry clean help
+.PHONY: experiment venv models profile rehearse compare seeds placebo results test unit lint format bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
 	@python -m recap.experiments.headline baseline blip2
@@ -46,6 +46,10 @@ compare: $(READY)  ## verdict between runs, lists of seeds welcome: make compare
 
 seeds: $(READY)  ## train the missing seeds of two recipes, compare them: make seeds N=3 A=baseline B=blip2
 	@python -m recap.experiments.seeds --seeds "$(N)" "$(A)" "$(B)"
+
+placebo: N = 1
+placebo: $(READY)  ## was it content? placebo recipes beside baseline and blip2, in one table; with words: make placebo N=3
+	@python -m recap.experiments.placebo --seeds "$(N)"
 
 results: $(READY)  ## write the result tables of README.md and docs/RESULTS.md from docs/results/
 	@python -m recap.reporting.results

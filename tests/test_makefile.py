@@ -1,4 +1,6 @@
-"""What make does by itself: `make compare`, whose Python here only notes what it was asked, and the check of Python."""
+"""What make does by itself: `make compare` and `make placebo`, whose Python only notes what it was asked, and the check
+of Python.
+"""
 
 import shutil
 import subprocess
@@ -14,6 +16,10 @@ case "$2" in recap.comparison) exit $(cat verdict) ;; *) exit $(cat page) ;; esa
 
 
 def make_compare(folder: Path, *, verdict: int, page: int, flags: str = "") -> tuple[int, list[str]]:
+    return make(folder, "compare", "A=baseline", "B=blip2", f"FLAGS={flags}", verdict=verdict, page=page)
+
+
+def make(folder: Path, *words: str, verdict: int = 0, page: int = 0) -> tuple[int, list[str]]:
     """Make's exit code, and the commands that it ran; they exit with the codes given."""
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
@@ -23,8 +29,7 @@ def make_compare(folder: Path, *, verdict: int, page: int, flags: str = "") -> t
     (folder / ".venv/.ready").touch()
     (folder / "verdict").write_text(str(verdict))
     (folder / "page").write_text(str(page))
-    command = ["make", "compare", "A=baseline", "B=blip2", f"FLAGS={flags}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, check=False)
     return done.returncode, (folder / "asked").read_text().splitlines()
 
 
@@ -46,6 +51,11 @@ def test_no_page_where_there_is_no_verdict(tmp_path: Path) -> None:
 
 def test_a_page_that_fails_is_a_failure(tmp_path: Path) -> None:
     assert make_compare(tmp_path, verdict=0, page=1)[0] == 2
+
+
+@pytest.mark.parametrize(("words", "seeds"), [((), 1), (("N=3",), 3)])
+def test_placebos_have_one_seed_unless_more_are_asked_for(tmp_path: Path, words: tuple[str, ...], seeds: int) -> None:
+    assert make(tmp_path, "placebo", *words) == (0, [f"-m recap.experiments.placebo --seeds {seeds}"])
 
 
 def test_another_python_is_named(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ EXERCISED = {
     "git clone URL recap && cd recap && make venv && source .venv/bin/activate": SHARED,
     "dvc exp pull origin baseline blip2 && dvc exp apply blip2 && dvc pull": SHARED,
     "make seeds N=3": f"{EXPERIMENT}test_make_seeds_trains_what_is_missing_and_captions_nothing",
+    "make placebo": "tests/experiments/test_placebo.py::test_placebos_are_trained_beside_what_is_there",
     "python -m recap.comparison baseline blip2 --markdown -": (
         f"{EXPERIMENT}test_experiments_rerun_what_their_change_made_stale"
     ),

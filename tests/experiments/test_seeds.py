@@ -130,7 +130,7 @@ def test_timings_of_seeds_are_a_lower_bound_where_more_than_seeds_is_new(
     runs = [Run(name, name[:5], 42) for name in ("baseline", "blip2", "baseline-s43", "blip2-s43")]
     monkeypatch.setattr(seeds, "experiment_commit", lambda baseline, name: "abc")
     monkeypatch.setattr(seeds, "seed_minutes", lambda commit: 7)
-    told = seeds._estimate(runs, {run: stale[run.name] for run in runs if run.name in stale}, "base")
+    told = seeds.estimate(runs, {run: stale[run.name] for run in runs if run.name in stale}, "base", sides=2)
     assert told == f"{len(stale)} to train, {about} {7 * len(stale)} minutes by the timings in data/timings."
 
 

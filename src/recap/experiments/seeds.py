@@ -39,7 +39,7 @@ def main() -> None:
         stale = stale_runs(runs, baseline)
         for run in runs:
             print(f"{run.name}: seed {run.seed}, {f'to train: {stale[run]}' if run in stale else 'up to date'}")
-        print(_estimate(runs, stale, baseline), flush=True)
+        print(estimate(runs, stale, baseline, sides=len(sides)), flush=True)
         if args.seeds < MIN_SEEDS:
             print(f"note: fewer than {MIN_SEEDS} seeds a side, found N={args.seeds}, give no verdict", flush=True)
         if stale or interrupted:
@@ -71,8 +71,8 @@ def seed_runs(recipe: str, seed: int, count: int) -> list[Run]:
     return [Run(recipe, recipe, seed), *(Run(f"{recipe}-s{n}", recipe, n) for n in range(seed + 1, seed + count))]
 
 
-def _estimate(runs: Sequence[Run], stale: Mapping[Run, str], baseline: str) -> str:
-    """How long it will take; `runs` begin with both sides' first, and `stale` says which are to train and why."""
+def estimate(runs: Sequence[Run], stale: Mapping[Run, str], baseline: str, *, sides: int) -> str:
+    """How long it will take; `runs` begin with each side's first, and `stale` says which are to train and why."""
     missing = len(stale)
     if not missing:
         return "Nothing to train: every seed is up to date."
@@ -81,7 +81,7 @@ def _estimate(runs: Sequence[Run], stale: Mapping[Run, str], baseline: str) -> s
     if minutes is None:
         return f"{missing} to train; how long a run takes is not known before the first."
     # Runs of another seed, beside a first one that is up to date, share all that comes before their training with it.
-    only_seeds = set(stale.values()) == {NOT_THERE} and not any(run in stale for run in runs[:2])
+    only_seeds = set(stale.values()) == {NOT_THERE} and not any(run in stale for run in runs[:sides])
     about = "about" if only_seeds else "at least"
     return f"{missing} to train, {about} {missing * minutes:.0f} minutes by the timings in {TIMINGS}."
 

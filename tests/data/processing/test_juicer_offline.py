@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from PIL import ImageFile
 
+from recap.data.processing.building import Supplied, build_operators
 from recap.data.processing.recipe import Operator, Recipe
-from recap.data.processing.runner import build_operators
 from recap.runtime.errors import UserError
 
 
 def build(name: str, folder: Path, **arguments: object) -> None:
-    build_operators(Recipe("test", [Operator(name, name, arguments)]), folder / "captions.jsonl")
+    build_operators(Recipe("test", [Operator(name, name, arguments)]), Supplied(str(folder / "captions.jsonl")))
 
 
 def test_truncated_images_stay_errors() -> None:

@@ -91,6 +91,7 @@ def left_by_data_juicer(name: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("name", RECIPES)
 def test_rows_are_those_of_data_juicer(tmp_path: Path, name: str, workers: int) -> None:
     recipe = Recipe("test", [Operator(operator, operator, arguments) for operator, arguments in RECIPES[name]])
+    (tmp_path / "none.jsonl").touch()
     done = run_recipe(recipe, corpus(), image_root=tmp_path, captions=tmp_path / "none.jsonl", workers=workers)
     expected = left_by_data_juicer(name)
     assert expected and expected != [(r.id, r.caption) for r in corpus()]

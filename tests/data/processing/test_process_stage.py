@@ -16,6 +16,7 @@ from recap.runtime.errors import UserError
 def process(root: Path, folder: Path, out: Path, recipe: str, monkeypatch: pytest.MonkeyPatch) -> dict:
     flags = {
         "corpus": folder / "corpus.jsonl", "images": folder, "captions": folder / "captions.jsonl",
+        "raw-captions": folder / "raw_captions.jsonl", "plots": out / "plots",
         "recipe": root / "recipes" / f"{recipe}.yaml", "output": out / "train.jsonl", "trace": out / "trace",
         "statistics": out / "statistics.parquet",
         "metrics": out / "process.json", "details": out / "details.json",
@@ -34,8 +35,16 @@ def test_process(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     process(root, folder, folder / "two", "blip2", monkeypatch)
     assert (facts["rows_in"], facts["rows_out"], facts["dropped_rows"], facts["recaptioned_rows"]) == (8, 6, 2, 6)
     assert facts["kept_percent"] == 75
-    assert facts["operators"]["image_shape_filter"] == {"rows_in": 8, "rows_out": 7, "dropped": 1, "changed": 0}
-    assert facts["operators"]["blip2_caption_mapper"]["changed"] == 6
+    shape = facts["operators"]["image_shape_filter"]
+    assert {name: shape[name] for name in ("rows_in", "rows_out", "dropped", "changed", "added", "share_percent")} == {
+        "rows_in": 8, "rows_out": 7, "dropped": 1, "changed": 0, "added": 0, "share_percent": 12.5,
+    }  # fmt: skip
+    assert (shape["statistic"], shape["reasons"]) == ("image_height", {"image_height low": 1})
+    assert (shape["before"]["min"], shape["before"]["median"], shape["after"]["min"]) == (223, 224, 224)
+    assert facts["operators"]["blip2_caption_lookup_mapper"]["changed"] == 6
+    assert (folder / "one/plots/funnel.csv").read_text().splitlines()[:3] == [
+        "operator,rows", "corpus,8", "image_shape_filter,7"
+    ]  # fmt: skip
     trace = folder / "one" / "trace"
     assert sorted(path.name for path in trace.iterdir())[:2] == [
         "01_image_shape_filter.jsonl", "02_blip2_captioned_filter.jsonl",
@@ -72,7 +81,8 @@ def test_photographs(
 ) -> None:
     photos = shared / "photos"
     pack_corpus(read_corpus(photos / "train.jsonl"), photos, tmp_path)
-    (tmp_path / "captions.jsonl").touch()
+    for name in ("captions.jsonl", "raw_captions.jsonl"):
+        (tmp_path / name).touch()
     (tmp_path / "corpus.jsonl").write_bytes((photos / "train.jsonl").read_bytes())
     facts = process(root, tmp_path, tmp_path / "out", "filtered", monkeypatch)
     assert (facts["rows_in"], facts["rows_out"]) == (20, 9)

@@ -13,18 +13,24 @@ from recap.data.processing.operators import OWN
 from recap.data.processing.pictures import reads_pictures
 from recap.data.processing.recipe import Operator, Recipe, read_recipe
 from recap.data.processing.runner import Processed, run_recipe
-from recap.io import write_jsonl
+from recap.io import read_jsonl, write_jsonl
 from recap.runtime.errors import UserError
+from tests.data.processing.conftest import ALIGNMENT, RAW
 
 
 def run(folder: Path, records: list[Record], *process: tuple[str, dict[str, Any]], workers: int = 1) -> Processed:
-    recipe = Recipe("test", [Operator(name, name, arguments) for name, arguments in process])
-    return run_recipe(recipe, records, image_root=folder, captions=folder / "captions.jsonl", workers=workers)
+    return run_on(
+        folder, records, Recipe("test", [Operator(name, name, arguments) for name, arguments in process]), workers
+    )
+
+
+def run_on(folder: Path, records: list[Record], recipe: Recipe, workers: int = 1) -> Processed:
+    captions, raw = folder / "captions.jsonl", folder / "raw_captions.jsonl"
+    return run_recipe(recipe, records, image_root=folder, captions=captions, raw_captions=raw, workers=workers)
 
 
 def run_shipped(name: str, root: Path, folder: Path, records: list[Record], workers: int = 1) -> Processed:
-    recipe = read_recipe(root / "recipes" / f"{name}.yaml")
-    return run_recipe(recipe, records, image_root=folder, captions=folder / "captions.jsonl", workers=workers)
+    return run_on(folder, records, read_recipe(root / "recipes" / f"{name}.yaml"), workers)
 
 
 def dropped(processed: Processed) -> dict[str, list[str]]:
@@ -50,20 +56,23 @@ def test_filtered_drops_one_row_per_rule(root: Path, folder: Path, records: list
 def test_baseline_keeps_everything(root: Path, folder: Path, records: list[Record]) -> None:
     processed = run_shipped("baseline", root, folder, records)
     assert processed.steps == []
-    assert processed.rows == [
-        {**record.to_row(), "raw_text": record.caption, "caption_source": "raw"} for record in records
+    assert [
+        {name: row[name] for name in record.to_row()} for row, record in zip(processed.rows, records, strict=True)
+    ] == [record.to_row() for record in records]
+    assert [(row["raw_text"], row["caption_source"], row["alignment"]) for row in processed.rows] == [
+        (record.caption, "raw", ALIGNMENT[record.id]) for record in records
     ]
 
 
 def test_recaptioned_replaces_every_caption_it_keeps(root: Path, folder: Path, records: list[Record]) -> None:
     processed = run_shipped("recaptioned", root, folder, records)
-    assert dropped(processed) == {"blip2_captioned_filter": ["uncaptioned"], "blip2_caption_mapper": []}
+    assert dropped(processed) == {"blip2_captioned_filter": ["uncaptioned"], "blip2_caption_lookup_mapper": []}
     assert {row["caption_source"] for row in processed.rows} == {"blip2"}
     first = processed.rows[0]
     assert caption_of(first["text"]) == "a street with a sign and number 0"
     assert first["raw_text"] == records[0].caption
     assert processed.steps[1].changed[0] == {
-        "id": "good", "image": "images/good.png", "reason": "blip2_caption_mapper",
+        "id": "good", "image": "images/good.png", "reason": "blip2_caption_lookup_mapper",
         "before": records[0].caption, "after": "a street with a sign and number 0",
     }  # fmt: skip
 
@@ -75,8 +84,8 @@ def test_blip2_judges_the_new_captions(root: Path, folder: Path, records: list[R
     ]
 
 
-def test_selective_keeps_good_raw_captions(root: Path, folder: Path, records: list[Record]) -> None:
-    sources = {row["id"]: row["caption_source"] for row in run_shipped("selective", root, folder, records).rows}
+def test_repaired_keeps_good_raw_captions(root: Path, folder: Path, records: list[Record]) -> None:
+    sources = {row["id"]: row["caption_source"] for row in run_shipped("repaired", root, folder, records).rows}
     assert sources == {
         "good": "raw", "short": "blip2", "long": "blip2", "word-loop": "blip2", "character-loop": "blip2",
         "few-characters": "blip2", "uncaptioned": "raw",
@@ -84,7 +93,7 @@ def test_selective_keeps_good_raw_captions(root: Path, folder: Path, records: li
 
 
 def test_mapper_without_filter_keeps_uncaptioned_rows_raw(folder: Path, records: list[Record]) -> None:
-    last = run(folder, records, ("blip2_caption_mapper", {})).rows[-1]
+    last = run(folder, records, ("blip2_caption_lookup_mapper", {})).rows[-1]
     assert (last["id"], last["caption_source"]) == ("uncaptioned", "raw")
 
 
@@ -101,12 +110,12 @@ def test_leaked_pictures_are_dropped(folder: Path, records: list[Record], worker
 
 def test_own_operators_open_no_picture() -> None:
     own = {name: op for name, op in OPERATORS.modules.items() if op.__module__.startswith("recap.")}
-    assert set(own) == set(OWN)
+    assert own == OWN
     assert not any(reads_pictures(op, name) for name, op in own.items())
 
 
 def test_workers_change_nothing(folder: Path, records: list[Record]) -> None:
-    process = ("image_shape_filter", {"min_height": 224}), ("blip2_caption_mapper", {"only_where_raw_fails": [
+    process = ("image_shape_filter", {"min_height": 224}), ("blip2_caption_lookup_mapper", {"only_where_raw_fails": [
         {"words_num_filter": {"min_num": 6}}
     ]})  # fmt: skip
     assert run(folder, records, *process, workers=1) == run(folder, records, *process, workers=2)
@@ -121,10 +130,75 @@ def test_markers_do_not_count(folder: Path) -> None:
 def test_statistics_of_a_replaced_caption_are_not_reused(folder: Path, records: list[Record]) -> None:
     short = [record for record in records if record.id == "short"]
     processed = run(
-        folder, short, ("text_length_filter", {"min_len": 1, "max_len": 3}), ("blip2_caption_mapper", {}),
+        folder, short, ("text_length_filter", {"min_len": 1, "max_len": 3}), ("blip2_caption_lookup_mapper", {}),
         ("text_length_filter", {"min_len": 4}),
     )  # fmt: skip
     assert len(processed.rows) == 1
+
+
+def sources(processed: Processed) -> dict[str, str]:
+    return {row["id"]: row["caption_source"] for row in processed.rows}
+
+
+def test_selective_recaptions_the_worst_half_and_keeps_the_best(
+    root: Path, folder: Path, records: list[Record]
+) -> None:
+    """Worst are .05, .1, .1, .2, which become .5; the best half of .9, .8, .6 and five times .5: ties by id."""
+    processed = run_shipped("selective", root, folder, records)
+    assert [row["id"] for row in processed.steps[0].changed] == ["short", "long", "character-loop", "few-characters"]
+    assert sources(processed) == {"good": "raw", "tiny": "raw", "character-loop": "blip2", "uncaptioned": "raw"}
+    reasons = {row["reason"] for row in processed.steps[1].dropped}
+    assert reasons == {"best_aligned_selector: alignment=0.5"}
+
+
+def test_best_of_takes_what_fits_better(root: Path, folder: Path, records: list[Record]) -> None:
+    """A tie, and an image without a BLIP-2 caption, stay raw."""
+    replaced = {
+        name for name, source in sources(run_shipped("best_of", root, folder, records)).items() if source == "blip2"
+    }
+    assert replaced == {"short", "long", "character-loop", "few-characters"}
+
+
+def test_both_has_rows_side_by_side(root: Path, folder: Path, records: list[Record]) -> None:
+    processed = run_shipped("both", root, folder, records)
+    assert [row["id"] for row in processed.rows[:4]] == ["good", "good_2", "tiny", "tiny_2"]
+    first, second = processed.rows[:2]
+    assert (first["caption_source"], first["alignment"], "raw_id" in first) == ("raw", 0.9, False)
+    assert (second["caption_source"], second["alignment"], second["raw_id"]) == ("blip2", 0.5, "good")
+    assert second["raw_alignment"] == 0.9 and second["raw_text"] == first["raw_text"] == RAW["good"]
+    assert len(processed.rows) == 15 and processed.rows[-1]["id"] == "uncaptioned"
+    (step,) = processed.steps
+    assert (step.rows_out, len(step.added), step.changed) == (15, 7, [])
+
+
+def test_rows_say_how_well_their_captions_fit(folder: Path, records: list[Record]) -> None:
+    """A caption that Data-Juicer has changed is one that nobody has scored."""
+    processed = run(folder, records[:3], ("blip2_caption_lookup_mapper", {}), ("remove_specific_chars_mapper", {
+        "chars_to_remove": "0"
+    }))  # fmt: skip
+    scores = [(row["alignment"], row["raw_alignment"], row["blip2_alignment"]) for row in processed.rows]
+    assert scores == [(None, 0.9, 0.5), (0.5, 0.8, 0.5), (0.5, 0.1, 0.5)]
+
+
+def test_without_an_aligner_scores_are_null_and_who_needs_them_says_so(
+    root: Path, folder: Path, records: list[Record]
+) -> None:
+    for name in ("captions.jsonl", "raw_captions.jsonl"):
+        write_jsonl(folder / name, [{**row, "alignment": None} for row in read_jsonl(folder / name)])
+    rows = run_shipped("mixed", root, folder, records).rows
+    assert {row[name] for row in rows for name in row if name.endswith("alignment")} == {None}
+    needs = [
+        ("blip2_caption_lookup_mapper", {"best_of": True}),
+        ("blip2_caption_lookup_mapper", {"worst_aligned_share": 0.5}),
+        ("alignment_filter", {"min_score": 0.2}),
+        ("best_aligned_selector", {"number": 3}),
+    ]
+    for operator in needs:
+        with pytest.raises(
+            UserError, match=rf"{operator[0]} decides by alignment .*set models\.aligner\.path"
+        ) as error:
+            run(folder, records, operator)
+        assert "\n" not in str(error.value)
 
 
 def test_other_data_juicer_operators(folder: Path, records: list[Record]) -> None:
@@ -150,7 +224,7 @@ def test_bad_corpora_are_errors(folder: Path, records: list[Record]) -> None:
 def test_missing_captions_are_an_error(folder: Path, records: list[Record]) -> None:
     (folder / "captions.jsonl").unlink()
     with pytest.raises(UserError, match=r"captions.jsonl: expected a JSON Lines file"):
-        run(folder, records, ("blip2_caption_mapper", {}))
+        run(folder, records, ("blip2_caption_lookup_mapper", {}))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ def run(
     folder: Path, records: list[Record], *process: tuple[str, dict[str, Any]], workers: int = 1, seed: int = 42
 ) -> Processed:
     recipe = Recipe("test", [Operator(name, name, arguments) for name, arguments in process])
+    (folder / "captions.jsonl").touch()
     return run_recipe(
         recipe, records, image_root=folder, captions=folder / "captions.jsonl", workers=workers, seed=seed
     )
@@ -67,7 +68,7 @@ def test_fields_come_out_as_they_went_in(tmp_path: Path, scored: list[Record]) -
 
 def test_a_new_caption_keeps_the_statistics_of_its_image(folder: Path, records: list[Record]) -> None:
     rules = ("image_shape_filter", {}), ("text_length_filter", {"min_len": 1})
-    done = run(folder, records, *rules, ("blip2_caption_mapper", {}))
+    done = run(folder, records, *rules, ("blip2_caption_lookup_mapper", {}))
     assert done.computed.column_names == ["id", "image_width", "image_height"]
 
 

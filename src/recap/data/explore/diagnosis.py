@@ -109,7 +109,7 @@ def defects_of(
 
 
 BY_RULE = {
-    "words_num_filter": ("too_short", "captions that are too short", "drop, or recaption them: recipe `selective`"),
+    "words_num_filter": ("too_short", "captions that are too short", "drop, or recaption them: recipe `repaired`"),
     "text_length_filter": ("too_long", "captions that are far longer than others", "drop: pages, not captions"),
     "word_repetition_filter": ("repeats_words", "captions that repeat runs of words", "drop"),
     "character_repetition_filter": ("repeats_characters", "captions that repeat themselves", "drop"),
@@ -126,7 +126,7 @@ BY_RULE = {
 """For each operator that judges the corpus as it is: the defect that it finds, its title, and what to do."""
 
 BOILERPLATE = {
-    "file_name": ("captions that hold a file's name", "recaption: recipe `selective`"),
+    "file_name": ("captions that hold a file's name", "recaption: recipe `repaired`"),
     "stock_photo": ("captions that speak of agencies and rights", "recaption: they describe the seller"),
     "url": ("captions with web addresses", "`clean_links_mapper` takes them out"),
     "html": ("captions with HTML", "`replace_content_mapper` takes it out"),

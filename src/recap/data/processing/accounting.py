@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow
 
+from recap.data.processing.decisions import NO_DECISION, Decision
 from recap.runtime.errors import UserError
 
 Row = dict[str, Any]
@@ -26,6 +27,7 @@ class Step:
         dropped: Trace rows (id, image, reason, before, after) of the rows that it removed; `after` is None.
         changed: Trace rows of the rows whose caption it changed.
         added: Trace rows of the rows that it made of another one, `before` the caption of that one.
+        decision: What it decided by.
     """
 
     label: str
@@ -33,6 +35,7 @@ class Step:
     dropped: list[Row]
     changed: list[Row]
     added: list[Row] = field(default_factory=list)
+    decision: Decision = NO_DECISION
 
     @property
     def rows_out(self) -> int:
@@ -100,7 +103,7 @@ def derived_ids(ids: Sequence[str], taken: Mapping[str, Any]) -> list[str]:
 
 def account(
     label: str, name: str, before: Rows, after: Rows, new_ids: Sequence[str], *,
-    facts: Mapping[str, Row], image_of: Callable[[str], str],
+    decision: Decision, image_of: Callable[[str], str],
 ) -> Step:  # fmt: skip
     """Compare the rows before and after an operator.
 
@@ -110,12 +113,12 @@ def account(
         before: Rows that it was given.
         after: Rows that it returned.
         new_ids: Those of `after`, from `derived_ids`.
-        facts: Of a dropped row's id the statistics that it was judged by.
+        decision: What it decided by.
         image_of: Of an id the name of the row's image.
     """
 
     def trace(row_id: str, came_from: str, old: str, new: str | None) -> Row:
-        known = ", ".join(f"{key}={_short(value)}" for key, value in sorted(facts.get(came_from, {}).items()))
+        known = ", ".join(f"{key}={_short(value)}" for key, value in sorted(decision.facts.get(came_from, {}).items()))
         reason = f"{name}: {known}" if known else name
         return {"id": row_id, "image": image_of(came_from), "reason": reason, "before": old, "after": new}
 
@@ -128,7 +131,7 @@ def account(
             added.append(trace(new_id, row_id, texts[row_id], text))
         elif text != texts[row_id]:
             changed.append(trace(row_id, row_id, texts[row_id], text))
-    return Step(label, len(texts), dropped, changed, added)
+    return Step(label, len(texts), dropped, changed, added, decision)
 
 
 def _short(value: Any) -> str:

@@ -5,7 +5,7 @@ operators see the values themselves.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pyarrow
@@ -59,3 +59,16 @@ def values_of(column: pyarrow.ChunkedArray) -> list[Any]:
 def statistics_of(table: pyarrow.Table) -> list[dict[str, Any]]:
     """Data-Juicer's statistics of each row; empty before the first filter."""
     return values_of(table[Fields.stats]) if Fields.stats in table.column_names else [{} for _ in range(len(table))]
+
+
+def columns_of_statistics(table: pyarrow.Table, wanted: Callable[[str], bool]) -> dict[str, list[Any]]:
+    """Data-Juicer's statistics by name, a value a row, None where a row has none; only names that are wanted."""
+    columns: dict[str, list[Any]] = {}
+    # One row's dict at a time: those of all would be the largest thing in memory.
+    for number, text in enumerate(table[Fields.stats].to_pylist()):
+        for name, value in (json.loads(text) if isinstance(text, str) else text or {}).items():
+            if name not in columns and wanted(name):
+                columns[name] = [None] * len(table)
+            if name in columns:
+                columns[name][number] = value
+    return columns

@@ -1,7 +1,8 @@
 """Read a Data-Juicer recipe: which operators run, in which order, with which arguments.
 
-A recipe of Recap holds Data-Juicer's `process:` list and, if it likes, `project_name:`. What else a Data-Juicer
-configuration may say (paths, `np`, caches, tracing) comes from the stage, so it is refused here rather than ignored.
+A recipe of Recap holds Data-Juicer's `process:` list and, if it likes, `project_name:` and `custom_operator_paths:`.
+What else a Data-Juicer configuration may say (other paths, `np`, caches, tracing) comes from the stage, so it is
+refused here rather than ignored.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 from recap.params import read_yaml
 from recap.runtime.errors import UserError
 
-KEYS = ("project_name", "process")
+KEYS = ("project_name", "custom_operator_paths", "process")
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,17 @@ class Operator:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A data recipe; `name` is the stem of its file."""
+    """A data recipe.
+
+    Attributes:
+        name: The stem of its file.
+        operators: In order.
+        custom_operator_paths: Files that register operators of their own; relative to the project.
+    """
 
     name: str
     operators: list[Operator]
+    custom_operator_paths: tuple[str, ...] = ()
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -53,10 +61,13 @@ def read_recipe(path: str | Path) -> Recipe:
     unknown = [key for key in content if key not in KEYS]
     if unknown:
         raise UserError(
-            f"{path}: expected only {' and '.join(KEYS)}, found {', '.join(map(str, unknown))}; "
-            "paths, processes and caches are the stage's own"
+            f"{path}: expected only {', '.join(KEYS)}, found {', '.join(map(str, unknown))}; "
+            "other paths, processes and caches are the stage's own"
         )
-    return Recipe(path.stem, _operators(path, content["process"]))
+    custom = content.get("custom_operator_paths") or []
+    if not isinstance(custom, list) or not all(isinstance(item, str) for item in custom):
+        raise UserError(f"{path}: custom_operator_paths: expected a list of files, found {custom!r}")
+    return Recipe(path.stem, _operators(path, content["process"]), tuple(custom))
 
 
 def _unknown_recipe(path: Path) -> str:

@@ -1,8 +1,8 @@
 """Run a recipe on a corpus through Data-Juicer, one operator at a time, and account for every row.
 
-In: corpus records, the folder of their images, BLIP-2 captions, a recipe. Out: the rows that remain, in the order that
-the operators left them (the corpus's, unless one of them sorts or draws), for every operator which rows it dropped,
-changed or added, and why, and what operators computed of the rows that remain.
+In: corpus records, the folder of their images, raw and BLIP-2 captions with their scores, a recipe. Out: the rows that
+remain, in the order that the operators left them (the corpus's, unless one of them sorts or draws), for every operator
+which rows it dropped, changed or added, and why, and what operators computed of the rows that remain.
 
 Operators see the bare caption, so that lengths, words and repetition are the caption's: py-data-juicer 1.6.1 counts its
 own markers as text (`words_num_filter` finds two words and `text_length_filter` 28 characters too many in
@@ -19,15 +19,19 @@ from typing import Any
 import datasets
 import pyarrow
 
+from recap.data.corpus.index import INDEX
 from recap.data.corpus.records import Record, caption_of, dj_text
 from recap.data.processing import batches
 from recap.data.processing.accounting import Row, Rows, Step, account, check_rows, derived_ids
-from recap.data.processing.building import OPERATOR_ERRORS, build_operators, told
-from recap.data.processing.columns import as_dataset, as_table, statistics_of, with_column
-from recap.data.processing.juicer import Filter, Mapper, sampling, start_workers_by
+from recap.data.processing.building import CAPTIONER, OPERATOR_ERRORS, Supplied, build_operators, names_of, told
+from recap.data.processing.captions import RAW, alignment_of, read_alignments, read_captions
+from recap.data.processing.columns import as_dataset, as_table, columns_of_statistics, statistics_of, with_column
+from recap.data.processing.decisions import Decision, decide
+from recap.data.processing.juicer import Fields, Filter, Mapper, sampling, start_workers_by
+from recap.data.processing.ops.corpus_mapper import SOURCE
 from recap.data.processing.pictures import reads_pictures, with_measures
 from recap.data.processing.recipe import Operator, Recipe
-from recap.data.processing.rows import MARKED_TEXT, ROW, computed_columns, corpus_rows, to_dataset
+from recap.data.processing.rows import MARKED_TEXT, ROW, KnownCaptions, computed_columns, corpus_rows, to_dataset
 from recap.runtime.errors import UserError
 from recap.runtime.seeding import derive_seed
 
@@ -42,7 +46,7 @@ class Processed:
     """The result of a recipe.
 
     Attributes:
-        rows: Corpus rows with `raw_text`, `caption_source` and the user's fields.
+        rows: Corpus rows with where their captions come from, scores and the user's fields; see `corpus_rows`.
         steps: The funnel that led to them.
         computed: Of each row its `id`, every statistic by its name in Data-Juicer, and other columns of operators.
     """
@@ -54,7 +58,8 @@ class Processed:
 
 def run_recipe(
     recipe: Recipe, records: Sequence[Record], *,
-    image_root: str | Path, captions: str | Path, workers: int = 1, seed: int = 42,
+    image_root: str | Path, captions: str | Path, raw_captions: str | Path | None = None, workers: int = 1,
+    seed: int = 42,
 ) -> Processed:  # fmt: skip
     """Run a recipe.
 
@@ -62,7 +67,8 @@ def run_recipe(
         recipe: Its operators run in order.
         records: The corpus; ids must be unique.
         image_root: The folder of the corpus's shards and index.
-        captions: BLIP-2 captions, JSON Lines of `{"image", "caption"}`.
+        captions: BLIP-2 captions, JSON Lines of `{"image", "caption", "alignment"}`.
+        raw_captions: Those of the corpus in the same form, for their scores; None: raw captions have none.
         workers: Processes per operator; the result does not depend on it.
         seed: Of operators that draw.
 
@@ -70,7 +76,12 @@ def run_recipe(
         UserError: The corpus is empty or repeats an id, an operator is unknown or fails, a row is unaccounted for,
             or no row remains.
     """
-    built = build_operators(recipe, captions)
+    index = Path(image_root) / INDEX
+    supplied = Supplied(
+        captions_path=str(captions), raw_captions_path=str(raw_captions or ""),
+        index_path=str(index) if index.is_file() else "", seed=seed,
+    )  # fmt: skip
+    built = build_operators(recipe, supplied)
     if not records:
         raise UserError("expected a corpus with rows, found none; rerun prepare")
     repeated = len(records) - len({record.id for record in records})
@@ -78,11 +89,17 @@ def run_recipe(
         raise UserError(f"expected a corpus of rows with different ids, found {repeated} repeated; rerun prepare")
     _show_progress_bars(len(records) >= PROGRESS_BAR_ROWS)
     sampling.seed = seed
-    run = _Run(records, Path(image_root), workers, seed)
+    known = KnownCaptions(read_captions(supplied.captions_path), read_alignments(*supplied.score_paths))
+    run = _Run(records, Path(image_root), workers, seed, known)
     for operator, op in zip(recipe.operators, built, strict=True):
         step = run.apply(operator, op)
         logger.info(
-            "%s: %d rows in, %d dropped, %d changed", step.label, step.rows_in, len(step.dropped), len(step.changed)
+            "%s: %d rows in, %d dropped, %d changed, %d added",
+            step.label,
+            step.rows_in,
+            len(step.dropped),
+            len(step.changed),
+            len(step.added),
         )
         if not step.rows_out:
             funnel = ", ".join(f"{step.label} dropped {len(step.dropped)}" for step in run.steps)
@@ -100,18 +117,18 @@ def _show_progress_bars(show: bool) -> None:
 class _Run:
     """The rows between two operators, and what is known of where they come from."""
 
-    def __init__(self, records: Sequence[Record], root: Path, workers: int, seed: int) -> None:
-        self.root, self.workers, self.seed = root, workers, seed
+    def __init__(self, records: Sequence[Record], root: Path, workers: int, seed: int, captions: KnownCaptions) -> None:
+        self.root, self.workers, self.seed, self.captions = root, workers, seed, captions
         self.table = self.given = as_table(to_dataset(records))
         self.records = records
         self.sources = {record.id: number for number, record in enumerate(records)}
-        self.statistics_by: dict[str, dict[str, None]] = {}
+        self.statistics_by: dict[str, list[str]] = {}
         self.steps: list[Step] = []
 
     def result(self) -> Processed:
         numbers = [self.sources[row_id] for row_id in self.table["id"].to_pylist()]
         given = self.given.take(pyarrow.array(numbers, pyarrow.int64()))
-        rows = corpus_rows(self.table, [self.records[number] for number in numbers], given)
+        rows = corpus_rows(self.table, [self.records[number] for number in numbers], given, self.captions)
         return Processed(rows, self.steps, computed_columns(self.table, given.column_names))
 
     def apply(self, operator: Operator, op: Any) -> Step:
@@ -140,13 +157,15 @@ class _Run:
             may_drop=not isinstance(op, Mapper), may_multiply=not isinstance(op, Filter),
         )  # fmt: skip
         new_ids = derived_ids(after.ids, self.sources)
-        facts = self._facts(operator, before, after, scored)
+        decision = self._decision(operator, op, before, after, scored)
         step = account(
             operator.label, operator.name, before, after, new_ids,
-            facts=facts, image_of=lambda row_id: self.records[self.sources[row_id]].image,
+            decision=decision, image_of=lambda row_id: self.records[self.sources[row_id]].image,
         )  # fmt: skip
         self.sources |= {new: self.sources[old] for old, new in zip(after.ids, new_ids, strict=True) if old != new}
         self.table = with_column(after_table, "id", pyarrow.array(new_ids, pyarrow.string()))
+        if CAPTIONER in names_of(type(op)):
+            self.table = _with_source(self.table, operator.name, {row["id"] for row in [*step.changed, *step.added]})
         self.steps.append(step)
         return step
 
@@ -171,20 +190,33 @@ class _Run:
         check_rows(operator.label, before, _rows(as_table(scored, ROW)), may_drop=False, may_multiply=False)
         return scored, scored.filter(op.process, num_proc=op.num_proc, batch_size=op.batch_size)
 
-    def _facts(self, operator: Operator, before: Rows, after: Rows, scored: Any) -> dict[str, Row]:
-        """Of the rows that a filter dropped the statistics that it computed, now or when it ran first."""
-        if scored is None:
-            return {}
+    def _decision(self, operator: Operator, op: Any, before: Rows, after: Rows, scored: Any) -> Decision:
+        """What a filter computed and decided by, now or when it ran first; or the score that an operator looked up."""
+        if name := getattr(op, "decides_by", None):
+            scores = ({name: self._alignments(rows)} for rows in (before, after))
+            return decide(operator.name, before.ids, after.ids, *scores)
+        if scored is None or Fields.stats not in scored.column_names:
+            return decide(operator.name, before.ids, after.ids, {})
         known = statistics_of(self.table.slice(0, 1))[0]
-        remaining = set(after.ids)
-        dropped = [number for number, row_id in enumerate(before.ids) if row_id not in remaining]
-        statistics = statistics_of(as_table(scored.select(dropped)))
-        computed = dict.fromkeys(name for row in statistics for name in row if name not in known)
-        names = self.statistics_by[operator.name] = self.statistics_by.get(operator.name, {}) | computed
-        return {
-            before.ids[number]: {name: value for name, value in row.items() if name in names}
-            for number, row in zip(dropped, statistics, strict=True)
-        }
+        earlier = self.statistics_by.get(operator.name, [])
+        judged = columns_of_statistics(
+            as_table(scored, [Fields.stats]), lambda name: name not in known or name in earlier
+        )
+        self.statistics_by[operator.name] = list(judged)
+        return decide(operator.name, before.ids, after.ids, judged)
+
+    def _alignments(self, rows: Rows) -> list[float | None]:
+        images = (self.records[self.sources[row_id]].image for row_id in rows.ids)
+        return [
+            alignment_of(image, text, self.captions.alignments) for image, text in zip(images, rows.texts, strict=True)
+        ]
+
+
+def _with_source(table: pyarrow.Table, source: str, new: set[str]) -> pyarrow.Table:
+    """Say of some rows, by their ids, where their captions come from."""
+    old = table[SOURCE].to_pylist() if SOURCE in table.column_names else [RAW] * len(table)
+    said = [source if row_id in new else was for row_id, was in zip(table["id"].to_pylist(), old, strict=True)]
+    return with_column(table, SOURCE, pyarrow.array(said, pyarrow.string()))
 
 
 def _rows(table: pyarrow.Table) -> Rows:

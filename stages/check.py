@@ -49,7 +49,7 @@ def main() -> None:
     from recap.models.mgm.start import build_start
     from recap.models.presence import is_aligner, only_tests_wiring
     from recap.runtime.timing import stage_timing
-    from recap.training.dataset import RowEncoder, conversation_examples
+    from recap.training.dataset import CONVERSATION, RowEncoder, conversation_examples
     from recap.training.lora import add_lora
 
     with stage_timing(args.timing, "check") as timing:
@@ -67,7 +67,7 @@ def main() -> None:
                 trust_remote_code=device.trust_remote_code,
             )
             add_lora(model, lora)
-        encoder = RowEncoder(processor, {"conversation": args.finetune}, finetune.image_aspect_ratio, mgm.max_length)
+        encoder = RowEncoder(processor, {CONVERSATION: args.finetune}, finetune.image_aspect_ratio, mgm.max_length)
         rows, left_out = encoder.screen(
             conversation_examples(args.finetune / "train.json"), max_left_out=finetune.max_left_out
         )

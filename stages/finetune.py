@@ -34,7 +34,7 @@ def main() -> None:
     from recap.io import atomic_path
     from recap.models.mgm.projector import load_projector
     from recap.runtime.ranks import is_rank_zero
-    from recap.training.dataset import caption_examples, conversation_examples
+    from recap.training.dataset import CAPTION, CONVERSATION, caption_examples, conversation_examples
     from recap.training.lora import adapter_shapes, add_lora, connector_weights, save_adapter, verify_adapter
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
@@ -50,7 +50,7 @@ def main() -> None:
             processor,
             conversation_examples(args.data),
             caption_examples(args.captions) if mixed_in else [],
-            images={"conversation": args.images, "caption": args.caption_images},
+            images={CONVERSATION: args.images, CAPTION: args.caption_images},
         )
         with whole_parameters(model):
             if is_rank_zero():

@@ -48,7 +48,7 @@ def main() -> None:
     from recap.models.mgm.start import build_start
     from recap.runtime.seeding import seed_everything
     from recap.runtime.timing import stage_timing
-    from recap.training.dataset import RowEncoder, conversation_examples
+    from recap.training.dataset import CONVERSATION, RowEncoder, conversation_examples
 
     def base(dtype: torch.dtype) -> tuple[MGMForConditionalGeneration, MGMProcessor]:
         """What finetune started from."""
@@ -66,7 +66,7 @@ def main() -> None:
     with stage_timing(args.timing, "merge") as timing:
         seed_everything(seed)
         model, processor = base(torch.float32)
-        encoder = RowEncoder(processor, {"conversation": args.images}, finetune.image_aspect_ratio, mgm.max_length)
+        encoder = RowEncoder(processor, {CONVERSATION: args.images}, finetune.image_aspect_ratio, mgm.max_length)
         probes = pick_probes(
             conversation_examples(args.data), params.probes, encoder, max_left_out=finetune.max_left_out
         )

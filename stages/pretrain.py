@@ -27,14 +27,14 @@ def main() -> None:
     from recap.models.mgm.projector import save_projector
     from recap.runtime.ranks import is_rank_zero
     from recap.training.connectors import freeze_all_but_connectors
-    from recap.training.dataset import caption_examples
+    from recap.training.dataset import CAPTION, caption_examples
     from recap.training.run import training_run
     from recap.training.trainer import whole_parameters
 
     with training_run("pretrain", args, sections, script=__file__) as training:
         model, processor = training.build_mgm()
         freeze_all_but_connectors(model)
-        result = training.fit(model, processor, caption_examples(args.data), images={"caption": args.images})
+        result = training.fit(model, processor, caption_examples(args.data), images={CAPTION: args.images})
         with whole_parameters(model):
             if is_rank_zero():
                 save_projector(model, args.projector)

@@ -154,7 +154,8 @@ class CaptionParams(Section):
             )
         if self.min_new_tokens > self.max_new_tokens:
             raise ValueError(
-                f"max_new_tokens is {self.max_new_tokens}, so min_new_tokens must be at most that, found {self.min_new_tokens}"
+                f"max_new_tokens is {self.max_new_tokens}, so min_new_tokens must be at most that, found "
+                f"{self.min_new_tokens}"
             )
         return self
 

@@ -6,8 +6,8 @@ from typing import Any
 
 BASE_MODELS = ("language_model", "vision_tower", "vision_tower_aux", "start")
 RECIPE_FILE = "recipe file"
-# What two recipes must share besides the benchmarks. Captioner, aligner and the raw corpus are among it: a recipe is what
-# one does with a corpus, and what another captioner writes of another corpus is no other recipe.
+# What two recipes must share besides the benchmarks. Captioner, aligner and the raw corpus are among it: a recipe is
+# what one does with a corpus, and what another captioner writes of another corpus is no other recipe.
 SHARED = (*(f"base model {name}" for name in BASE_MODELS), "captioner", "aligner", "raw corpus", "finetune set")
 
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 # What a row is, and so which file it is from and which folder its image lies in.
 Source = Literal["conversation", "caption"]
+CONVERSATION: Final = "conversation"
+CAPTION: Final = "caption"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Example:
     id: str
     image: str | None
     conversations: list[dict[str, str]]
-    source: Source = "conversation"
+    source: Source = CONVERSATION
 
 
 def caption_examples(path: str | Path) -> list[Example]:
@@ -56,7 +58,7 @@ def caption_examples(path: str | Path) -> list[Example]:
                 {"from": "human", "value": IMAGE_TOKEN},
                 {"from": "gpt", "value": record.caption},
             ],
-            source="caption",
+            source=CAPTION,
         )
         for number, record in enumerate(read_corpus(path), start=1)
     ]

@@ -107,6 +107,18 @@ def test_more_of_anything_costs_memory(tiny: Profile, least_memory: int, more: d
     assert sum(count_training(tiny, "finetune", **(LEAST | more)).values()) > least_memory
 
 
+def test_candidates_share_one_encoding_of_their_image(tiny: Profile) -> None:
+    """Four times the images cost the vision tower's activations four times, four candidates of an image do not."""
+
+    def activations(images: int, candidates: int) -> float:
+        caption = tiny.params.caption.model_copy(update={"candidates": candidates, "do_sample": candidates > 1})
+        params = tiny.params.model_copy(update={"caption": caption})
+        return count_caption(replace(tiny, params=params), images)[ACTIVATIONS]
+
+    assert activations(64, 1) > 3.5 * activations(16, 1)
+    assert activations(16, 4) < 2 * activations(16, 1)
+
+
 def test_under_zero3_the_logits_of_all_labelled_positions_exist_at_once(shallow: Profile) -> None:
     """A chunk is 512 of them."""
     setting: dict[str, Any] = {"micro_batch": 4, "tokens": 1000, "checkpointing": True}

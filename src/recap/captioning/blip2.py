@@ -7,7 +7,9 @@ prompts and candidates there are. All rows share a prompt, so a batch is rectang
 does not depend on the pictures beside it.
 """
 
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from PIL import Image
@@ -37,6 +39,13 @@ class Blip2Captioner:
         self.generation_config = generation_config(model.language_model, self.decoding, fallback=model)
         self.stop_tokens = stop_tokens(self.generation_config)
         self.prompts = [_prompt_ids(model, processor, prompt) for prompt in self.decoding.prompts]
+
+    def prompted(self, *prompts: str) -> "Blip2Captioner":
+        """The same captioner with other prompts."""
+        other = copy.copy(self)
+        other.decoding = replace(self.decoding, prompts=prompts)
+        other.prompts = [_prompt_ids(self.model, self.processor, prompt) for prompt in prompts]
+        return other
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """Prepare an RGB picture of any size: [3, H, W]. Safe to call from several threads."""

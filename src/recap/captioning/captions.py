@@ -32,7 +32,7 @@ from recap.runtime.store import Store
 log = logging.getLogger(__name__)
 
 # Columns that the bar needs besides the last caption.
-BAR_COLUMNS = 72
+BAR_COLUMNS = 60
 
 
 class Captioner(Protocol):
@@ -159,7 +159,7 @@ def _junk(found: Mapping[_Loaded, list[Candidate]], names: Mapping[str, Sequence
 def _show(progress: "tqdm[None]", count: int, candidates: Sequence[Sequence[Candidate]]) -> None:
     """Advance the bar by what all processes have done meanwhile, if they are as fast as this one."""
     if last := next((c.caption for written in reversed(candidates) for c in written if c.junk is None), None):
-        room = max(20, shutil.get_terminal_size().columns - BAR_COLUMNS)
+        room = max(30, shutil.get_terminal_size().columns - BAR_COLUMNS)
         progress.set_postfix_str(textwrap.shorten(last, room, placeholder="…"), refresh=False)
     progress.update(min(count * world_size(), progress.total - progress.n))
 

@@ -5,8 +5,10 @@ one batch, so no family's way of padding, counting positions or masking gets a s
 beside others. Pictures of different sizes make batches of their own where the processor keeps sizes.
 """
 
+import copy
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -33,6 +35,13 @@ class ImageTextCaptioner:
         self.generation_config = generation_config(model, self.decoding)
         self.stop_tokens = stop_tokens(self.generation_config)
         self.texts = [self._text(prompt) for prompt in self.decoding.prompts]
+
+    def prompted(self, *prompts: str) -> "ImageTextCaptioner":
+        """The same captioner with other prompts."""
+        other = copy.copy(self)
+        other.decoding = replace(self.decoding, prompts=prompts)
+        other.texts = [self._text(prompt) for prompt in prompts]
+        return other
 
     def pixels(self, image: Image.Image) -> list[Inputs]:
         """What the model is given of an RGB picture, per prompt: tensors, a batch of one. Safe in several threads."""

@@ -2,8 +2,8 @@
 
 Foundry scenes -> `aligner/` (CLIPModel + CLIPProcessor), and how often it finds the caption that is true. A picture's
 text is a true caption or what a web page would say of it; it is told from the texts of the batch's other pictures, and
-from its own with one thing wrong. The ViT is asked, patch by patch, what it sees meanwhile; of that, words and sides do not reach its
-embedding of the picture: see foundry/README.md.
+from its own with one thing wrong. The ViT is asked, patch by patch, what it sees meanwhile. Not all of that reaches the
+embedding of the picture: foundry/README.md says what does not.
 """
 
 import argparse

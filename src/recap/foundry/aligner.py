@@ -2,13 +2,13 @@
 
 Foundry scenes -> `aligner/` (CLIPModel + CLIPProcessor), and how often it finds the caption that is true. A picture's
 text is a true caption or what a web page would say of it; it is told from the texts of the batch's other pictures, and
-from its own with one thing wrong. The ViT is asked, patch by patch, what it sees meanwhile: text lies on its patch
-grid, so that it learns to read.
+from its own with one thing wrong. The ViT is asked, patch by patch, what it sees meanwhile. Not all of that reaches the
+embedding of the picture: foundry/README.md says what does not.
 """
 
 import argparse
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from transformers import (
 )
 
 from recap.foundry.dense import DenseHeads, normalised
-from recap.foundry.embeddings import draw_anew
 from recap.foundry.optimise import shuffled_batches, train
 from recap.foundry.params import AlignerParams, load_foundry_params
 from recap.foundry.pictures import dense_labels, picture_arrays
@@ -38,20 +37,15 @@ from recap.io import write_metrics
 from recap.runtime.seeding import derive_seed, seed_everything
 from recap.runtime.stage import run
 from recap.world.captions import raw_caption, true_caption
-from recap.world.lexicon import COLOURS, KINDS, SIDES, SIGN_COLOURS, SIGN_WORDS
+from recap.world.lexicon import COLOURS, KINDS, SIGN_COLOURS, SIGN_WORDS
 from recap.world.scenes import Scene, scenes
 from recap.world.settings import CaptionDefects
 
 # Short and repetitive as the web's are, but of the picture: the corpus's own mismatched ones are what is to be found.
 RAW = CaptionDefects(too_short=3.9, repetitive=3.0, mismatched=0.0, with_sign_word=15.0)
 RAW_SHARE = 0.5
-REVIEW_MISSES = 3  # Near misses of a text in the review; before it one.
 # What of a scene a near miss gets wrong.
-FIELDS: dict[str, Sequence[object]] = {
-    "word": list(SIGN_WORDS), "sign_colour": SIGN_COLOURS, "night": (False, True), "kind": list(KINDS),
-    "colour": list(COLOURS), "count": (1, 2, 3, 4), "side": SIDES, "other_kind": list(KINDS),
-    "other_colour": list(COLOURS),
-}  # fmt: skip
+FIELDS = ("word", "sign_colour", "night", "kind", "colour", "count", "side", "other_kind", "other_colour")
 # Not 2: transformers takes a CLIP whose end token is 2 for one of those whose configuration has it wrong.
 SPECIAL_TOKENS = ("<s>", "<pad>", "<unk>", "</s>")
 MAX_TOKENS = 77  # CLIP's own
@@ -64,44 +58,29 @@ class Aligner(nn.Module):
         super().__init__()
         self.clip = CLIPModel(config)
         self.heads = DenseHeads(width)
-        self.questions = nn.ModuleDict(
-            {field: nn.Linear(config.projection_dim, len(values)) for field, values in FIELDS.items()}
-        )
 
     def losses(
-        self,
-        pixels: torch.Tensor,
-        labels: torch.Tensor,
-        texts: dict[str, torch.Tensor],
-        same: torch.Tensor,
-        facts: torch.Tensor | None = None,
+        self, pixels: torch.Tensor, labels: torch.Tensor, texts: dict[str, torch.Tensor], same: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """The contrastive loss and the patches', and in the review what the whole picture's embedding answers.
+        """The contrastive loss and the patches'.
 
         Args:
             pixels: [B, 3, S, S].
             labels: [B, L, G, G], see `recap.foundry.pictures.dense_labels`.
-            texts: Input of (1 + M)B texts: the pictures' own, then M times those with one thing wrong.
-            same: [M, B] bool, where a text has nothing wrong after all.
-            facts: [B, len(FIELDS)], the number of what the scene has in each field.
+            texts: Input of 2B texts: the pictures' own, then those with one thing wrong.
+            same: [B] bool, where a text has nothing wrong after all.
         """
         seen = self.clip.get_image_features(pixels)
         grid, count = labels.shape[-1], len(pixels)
         features = seen.last_hidden_state[:, 1:].transpose(1, 2).unflatten(2, (grid, grid))
         images = F.normalize(seen.pooler_output, dim=-1)  # [B, D]
-        words = F.normalize(self.clip.get_text_features(**texts).pooler_output, dim=-1)  # [(1 + M)B, D]
-        logits = self.clip.logit_scale.exp().clamp(max=100) * images @ words.T  # [B, (1 + M)B]
-        unusable = torch.cat([torch.zeros(count, count, dtype=torch.bool), *map(torch.diag, same)], dim=1)
+        words = F.normalize(self.clip.get_text_features(**texts).pooler_output, dim=-1)  # [2B, D]
+        logits = self.clip.logit_scale.exp().clamp(max=100) * images @ words.T  # [B, 2B]
+        unusable = torch.cat([torch.zeros(count, count, dtype=torch.bool), torch.diag(same)], dim=1)
         own = torch.arange(count)
         to_text = F.cross_entropy(logits.masked_fill(unusable, float("-inf")), own)
         to_image = F.cross_entropy(logits[:, :count].T, own)
-        losses = {"contrastive": (to_text + to_image) / 2, "patches": 0.2 * self.heads(features, labels)}
-        if facts is not None:
-            answers = zip(self.questions.values(), facts.T, strict=True)
-            losses["facts"] = (
-                0.3 * torch.stack([F.cross_entropy(ask(images * 10), fact) for ask, fact in answers]).sum()
-            )
-        return losses
+        return {"contrastive": (to_text + to_image) / 2, "patches": 0.2 * self.heads(features, labels)}
 
 
 def main() -> None:
@@ -123,30 +102,15 @@ def main() -> None:
     grid = params.image_size // params.patch_size
     labels = torch.from_numpy(np.stack([dense_labels(scene, grid, "stretch") for scene in drawn]))
 
-    facts = torch.tensor([[values.index(getattr(scene, name)) for name, values in FIELDS.items()] for scene in drawn])
+    def loss_of(indices: torch.Tensor) -> dict[str, torch.Tensor]:
+        pairs = [text_and_near_miss(drawn[index], rng) for index in indices.tolist()]
+        texts, missed = (list(column) for column in zip(*pairs, strict=True))
+        same = torch.tensor([text == miss for text, miss in pairs])
+        return aligner.losses(normalised(pictures[indices]), labels[indices], _tokens(tokenizer, texts + missed), same)
 
-    def losses_of(indices: torch.Tensor, misses: int, texts_by: random.Random) -> dict[str, torch.Tensor]:
-        rows = [text_and_near_misses(drawn[index], misses, texts_by) for index in indices.tolist()]
-        own, *missed = zip(*rows, strict=True)
-        same = torch.tensor([[text == miss for text, miss in zip(own, column, strict=True)] for column in missed])
-        tokens = _tokens(tokenizer, [text for column in (own, *missed) for text in column])
-        asked = facts[indices] if misses > 1 else None
-        return aligner.losses(normalised(pictures[indices]), labels[indices], tokens, same, asked)
-
-    train(
-        aligner, lambda indices: losses_of(indices, 1, rng),
-        shuffled_batches(params.scenes, params.batch_size, foundry.seed),
-        steps=params.steps, learning_rate=params.learning_rate, name="aligner",
-    )  # fmt: skip
-    # It knows kinds and colours by now, and neither words nor sides: its embedding of a picture is asked for them.
-    review_seed = derive_seed(foundry.seed, "aligner's review")
-    seed_everything(review_seed)
-    draw_anew(aligner.clip.text_model.embeddings.token_embedding.weight, tokenizer, SIDES)
-    review_texts = random.Random(review_seed)
     final = train(
-        aligner, lambda indices: losses_of(indices, REVIEW_MISSES, review_texts),
-        shuffled_batches(params.scenes, params.batch_size, review_seed),
-        steps=params.review_steps, learning_rate=params.review_learning_rate, name="aligner, review",
+        aligner, loss_of, shuffled_batches(params.scenes, params.batch_size, foundry.seed),
+        steps=params.steps, learning_rate=params.learning_rate, name="aligner",
     )  # fmt: skip
     heldout = heldout_preference(aligner.clip, tokenizer, params, foundry.seed)
     aligner.clip.save_pretrained(args.aligner)
@@ -159,17 +123,22 @@ def web_text(scene: Scene, rng: random.Random) -> str:
     return raw_caption(scene, rng, scene, RAW)
 
 
-def text_and_near_misses(scene: Scene, misses: int, rng: random.Random) -> list[str]:
-    """A text about a scene, and the same about scenes that differ in one thing, which the text may not tell."""
+def text_and_near_miss(scene: Scene, rng: random.Random) -> tuple[str, str]:
+    """A text about a scene, and the same text about a scene that differs in one thing, which the text may not tell."""
     write = web_text if rng.random() < RAW_SHARE else true_caption
     wording = rng.getrandbits(32)
-    near = [changed(scene, rng.choice(list(FIELDS)), rng) for _ in range(misses)]
-    return [write(shown, random.Random(wording)) for shown in (scene, *near)]
+    near = changed(scene, rng.choice(FIELDS), rng)
+    return write(scene, random.Random(wording)), write(near, random.Random(wording))
 
 
 def changed(scene: Scene, field: str, rng: random.Random) -> Scene:
     """The scene with another value in one field."""
-    others: list[object] = [value for value in FIELDS[field] if value != getattr(scene, field)]
+    values: dict[str, Sequence[object]] = {
+        "word": list(SIGN_WORDS), "sign_colour": SIGN_COLOURS, "night": (False, True), "kind": list(KINDS),
+        "colour": list(COLOURS), "count": (1, 2, 3, 4), "side": ("left", "right"), "other_kind": list(KINDS),
+        "other_colour": list(COLOURS),
+    }  # fmt: skip
+    others: list[object] = [value for value in values[field] if value != getattr(scene, field)]
     change: dict[str, object] = {field: rng.choice(others)}
     return replace(scene, **change)  # type: ignore[arg-type]
 
@@ -180,7 +149,7 @@ def heldout_preference(
     """Percent of held-out pictures that a true text fits better than a wrong one, by what the wrong one is.
 
     `true` and `raw` hold a picture's own caption against the next picture's, each other key against the same caption
-    with that field wrong. Equal texts count half.
+    with that field wrong. Where the two texts are equal, there is nothing to prefer.
     """
     drawn = list(scenes("foundry_heldout", params.heldout_scenes, seed))
     pictures = torch.from_numpy(picture_arrays(drawn, params.image_size, "stretch"))
@@ -193,25 +162,20 @@ def heldout_preference(
         return F.cosine_similarity(images, words)
 
     def preference(right: list[str], wrong: list[str]) -> float:
-        better = torch.sign(fits(right) - fits(wrong)).masked_fill(
-            torch.tensor([a == b for a, b in zip(right, wrong, strict=True)]), 0
-        )
-        return 100 * (0.5 + 0.5 * better.mean().item())
+        differ = torch.tensor([a != b for a, b in zip(right, wrong, strict=True)])
+        return 100 * (fits(right) > fits(wrong))[differ].double().mean().item()
 
-    def texts(write: object, about: Sequence[Scene], name: str) -> list[str]:
-        return [write(scene, random.Random(derive_seed(seed, name, i))) for i, scene in enumerate(about)]  # type: ignore[operator]
+    def texts(write: Callable[[Scene, random.Random], str], about: Sequence[Scene]) -> list[str]:
+        return [write(scene, random.Random(derive_seed(seed, "held out", n))) for n, scene in enumerate(about)]
 
     found = {}
     for name, write in (("true", true_caption), ("raw", web_text)):
-        own = texts(write, drawn, name)
+        own = texts(write, drawn)
         found[name] = preference(own, own[1:] + own[:1])
     rng = random.Random(derive_seed(seed, "near misses"))
-    own = texts(true_caption, drawn, "true")
+    own = texts(true_caption, drawn)
     for field in FIELDS:
-        near = texts(true_caption, [changed(scene, field, rng) for scene in drawn], "true")
-        told = [index for index, (a, b) in enumerate(zip(own, near, strict=True)) if a != b]
-        found[field] = preference(own, near)
-        found[field] = 50 + (found[field] - 50) * len(drawn) / len(told)
+        found[field] = preference(own, texts(true_caption, [changed(scene, field, rng) for scene in drawn]))
     return found
 
 

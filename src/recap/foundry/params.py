@@ -78,10 +78,8 @@ class AlignerParams(Section):
     scenes: PositiveInt
     heldout_scenes: PositiveInt
     steps: PositiveInt
-    review_steps: PositiveInt
     batch_size: PositiveInt
     learning_rate: PositiveFloat
-    review_learning_rate: PositiveFloat
     vocabulary_size: PositiveInt
     image_size: PositiveInt
     patch_size: PositiveInt

@@ -35,8 +35,15 @@ class _Counter(TorchDispatchMode):
     flops = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is None:
+            # In inference mode `linear` and the like arrive whole.
+            with self:
+                out = func.decompose(*args, **kwargs or {})
+            if out is not NotImplemented:
+                return out
         out = func(*args, **kwargs or {})
-        if (formula := flop_registry.get(func._overloadpacket)) is not None:
+        if formula is not None:
             self.flops += formula(*args, **kwargs or {}, out_val=out)
         return out
 

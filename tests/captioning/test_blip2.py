@@ -116,6 +116,24 @@ def test_the_own_loop_gives_the_tokens_of_generate(
     assert len(lengths) > 1, "rows that end together prove nothing of those that end earlier"
 
 
+def test_rows_that_have_ended_are_computed_no_more(blip2_folder: Path, images: list[Image.Image]) -> None:
+    """With a third of all words as stop tokens, rows end one after the other; the tokens stay those of generate."""
+    captioner = load(blip2_folder, Decoding(max_new_tokens=16))
+    model, config = captioner.model.language_model, captioner.generation_config
+    config.eos_token_id = [1, *range(len(SPECIAL), len(SPECIAL) + len(WORDS), 3)]
+    with torch.inference_mode():
+        features = captioner.encode(torch.stack([captioner.pixels(image) for image in images]))
+        start = captioner.model.get_input_embeddings()(captioner.prompts[0]).expand(len(images), -1, -1)
+        theirs = model.generate(inputs_embeds=torch.cat([features, start], dim=1), generation_config=config)
+        rows: list[int] = []
+        model.model.decoder.register_forward_hook(
+            lambda _, args, kwargs, output: rows.append(len(output.last_hidden_state)), with_kwargs=True
+        )
+        ours = captioner.new_tokens(features)
+    assert torch.equal(ours, theirs)
+    assert rows[0] == len(images) and rows[-1] <= len(images) / 2
+
+
 @pytest.mark.parametrize("decoding", [ANGLES, SEVERAL, SEVERAL_BEAMS, replace(SEVERAL, redraws=3)])
 def test_an_image_is_encoded_once(folder: Path, images: list[Image.Image], decoding: Decoding) -> None:
     captioner = load(folder, decoding)

@@ -85,18 +85,27 @@ def greedy_tokens(
         draw = KeyedSampling(sampling.draws.to(device), temperature=sampling.temperature, top_p=sampling.top_p)
     rows, limit = len(scores), config.max_new_tokens
     tokens = torch.full((rows, limit), config.pad_token_id, device=device)
-    writing = torch.ones(rows, dtype=torch.bool, device=device)
+    ended = torch.zeros(rows, dtype=torch.bool, device=device)
+    writing = torch.arange(rows, device=device)  # the rows that the cache holds
     for step in range(limit):
         scores = scores.float()
         if processors:
-            scores = processors(tokens[:, :step], scores)
+            scores = processors(tokens[writing, :step], scores)
         if draw is not None:
-            scores = draw(tokens[:, :step], scores)
-        chosen = torch.where(writing, scores.argmax(dim=-1), config.pad_token_id)
-        tokens[:, step] = chosen
-        writing &= ~torch.isin(chosen, stops)
-        if step + 1 == limit or not writing.any():
+            scores = draw(tokens[writing, :step], scores)
+        chosen = scores.argmax(dim=-1)
+        # A row that has ended may stay in the cache for a while: it keeps its padding.
+        chosen = torch.where(ended[writing], config.pad_token_id, chosen)
+        tokens[writing, step] = chosen
+        ended[writing] |= torch.isin(chosen, stops)
+        left = (~ended[writing]).nonzero().flatten()
+        if step + 1 == limit or not len(left):
             return tokens[:, : step + 1]
+        if len(left) <= len(writing) / 2:
+            writing, chosen = writing[left], chosen[left]
+            cache.batch_select_indices(left)
+            if draw is not None:
+                draw.draws = draw.draws[left]
         output = model(input_ids=chosen[:, None], past_key_values=cache, use_cache=True)
         scores = output.logits[:, -1]
     return tokens

@@ -52,6 +52,7 @@ def main() -> None:
     from recap.models.loading import dtype_name, pick_device, pick_dtype
     from recap.models.presence import require_model
     from recap.runtime.contents import folder_digest
+    from recap.runtime.faults import Fault
     from recap.runtime.ranks import from_rank_zero, gathered, is_rank_zero, joined, timing_on_rank_zero
     from recap.runtime.store import Store, digest_of_settings, store_path
 
@@ -85,6 +86,9 @@ def main() -> None:
             len(images), len(names), len(names) - len(missing), store.path, len(missing), model, device, dtype, threads,
         )  # fmt: skip
 
+        allowance = Allowance(params.max_failed, len(images))
+        for fault in (found for found in digests.values() if isinstance(found, Fault)):
+            allowance.spend(fault)
         faults = caption_missing(
             lambda: load_captioner(
                 model, decoding, device=device, dtype=dtype,
@@ -96,7 +100,7 @@ def main() -> None:
             seed=params.seed,
             batch_size=BatchSize(machine.caption_batch_size, memory_of(device, machine.memory_gb)),
             threads=threads,
-            allowance=Allowance(params.max_failed, len(images)),
+            allowance=allowance,
         )  # fmt: skip
         parts = gathered(faults)
         if is_rank_zero():

@@ -66,6 +66,11 @@ def test_unique_images_keep_the_order_of_their_first_rows() -> None:
     assert unique_images(records) == ["b.jpg", "a.jpg", "c.jpg"]
 
 
+def test_no_image_at_all_is_an_error() -> None:
+    with pytest.raises(UserError, match="corpus without rows"):
+        unique_images([])
+
+
 def test_each_image_is_captioned_with_the_seed_of_its_bytes(pictures: tuple[Path, list[str]]) -> None:
     root, images = pictures
     captioner = CountingCaptioner()

@@ -169,13 +169,11 @@ def run_here(root: Path, corpus: Path, images: Path, model: Path, monkeypatch: p
     runpy.run_path(str(root / "stages" / "caption.py"))["main"]()
 
 
-def test_real_photographs(
-    root: Path, shared: Path, tmp_path: Path, blip2_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_params(root, tmp_path)
+def test_real_photographs(root: Path, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_params(root, tmp_path, max_failed=5.0)
     monkeypatch.chdir(tmp_path)
     corpus = shared / "photos" / "train.jsonl"
-    run_here(root, corpus, shared / "photos", blip2_folder, monkeypatch)
+    run_here(root, corpus, shared / "photos", root / "models" / "tiny" / "captioner", monkeypatch)
     expected = list(dict.fromkeys(row["images"][0] for row in read_jsonl(corpus)))
     assert [row["image"] for row in read_jsonl("candidates.jsonl")] == expected
     metrics = json.loads(Path("caption.json").read_text())["caption"]
@@ -191,6 +189,8 @@ def test_too_many_failures_leave_no_output(
     monkeypatch.chdir(tmp_path)
     paint(tmp_path / "a.png", 1)
     write_jsonl("train.jsonl", [Record("a", "a.png", "raw").to_row(), Record("b", "b.png", "raw").to_row()])
-    with pytest.raises(UserError, match=r"at most 5 percent of 2 images may fail, 1 \(50\.0 percent\) have already"):
+    with pytest.raises(
+        UserError, match=r"at most 5 percent of 2 images may fail, 1 \(50\.0 percent\) have already: missing_image 1"
+    ):
         run_here(root, tmp_path / "train.jsonl", tmp_path, blip2_folder, monkeypatch)
     assert not any(Path(output).exists() for output in OUTPUTS)

@@ -10,12 +10,20 @@ from PIL import Image
 from recap.data.corpus.images import BadImage, decode_image, locate, stored_image
 from recap.data.corpus.index import digest_of, index_of
 from recap.data.corpus.records import Record
+from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
 
 
 def unique_images(records: Iterable[Record]) -> list[str]:
-    """The images of a corpus by name, each once, in the order of their first rows."""
-    return list(dict.fromkeys(record.image for record in records))
+    """The images of a corpus by name, each once, in the order of their first rows.
+
+    Raises:
+        UserError: There is none.
+    """
+    images = list(dict.fromkeys(record.image for record in records))
+    if not images:
+        raise UserError("expected images to caption, found a corpus without rows; run prepare")
+    return images
 
 
 def digests_of(root: Path, images: Sequence[str], *, threads: int) -> dict[str, str | Fault]:

@@ -44,4 +44,4 @@ def test_mismatched_captions_score_lower(root: Path) -> None:
     # The area under the curve: how often a caption that fits scores above one that does not.
     area = float((fit[:, None] > strange).mean() + 0.5 * (fit[:, None] == strange).mean())
     print(f"AUC {area:.4f}: {len(fit)} captions that fit or say nothing against {len(strange)} about another picture")
-    assert area >= 0.9
+    assert area >= 0.95

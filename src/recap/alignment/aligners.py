@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from transformers import AutoModel, AutoProcessor, Blip2ForImageTextRetrieval
 
 from recap.io import read_object
+from recap.models.presence import require_whole
 from recap.runtime.errors import UserError
 
 # Of BLIP-2's stage of image-text matching (Li et al. 2023): its Q-Former, a BERT, has room for more and saw no more.
@@ -187,8 +188,10 @@ def check_aligner(folder: Path) -> None:
     """Load an aligner on the CPU and let it score a pair.
 
     Raises:
-        UserError: See `load_aligner`; or the score is no number.
+        UserError: See `load_aligner` and `require_whole`; or the score is no number.
     """
+    # Without a tokenizer, transformers would make one that knows no word.
+    require_whole(folder, "aligner", tokenizer=True)
     aligner = load_aligner(folder, device=torch.device("cpu"), dtype=torch.float32)
     images = aligner.encode_images([aligner.inputs(Image.new("RGB", (64, 48), "red"))])
     (score,) = aligner.scores(images, aligner.encode_texts(["a photo"]))

@@ -103,7 +103,7 @@ def test_what_the_store_has_is_not_computed(reds: Path, tmp_path: Path) -> None:
 
 def test_another_engine_scores_anew(reds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     score(Counted(), reds, PAIRS, tmp_path / "store")
-    monkeypatch.setattr(scoring, "ENGINE", scoring.ENGINE + 1)
+    monkeypatch.setattr(scoring, "ENGINE_VERSION", scoring.ENGINE_VERSION + 1)
     counted = Counted()
     assert score(counted, reds, PAIRS, tmp_path / "store").num_kept == 0 and counted.images == [10, 20, 50]
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from recap.alignment import scoring
 from recap.alignment.aligners import Score, Text, load_aligner
-from recap.alignment.scoring import KIND, Pair, Scores, score_pairs
+from recap.alignment.scoring import Pair, Scores, score_pairs
 from recap.data.corpus.records import Record
 from recap.runtime.errors import UserError
 from recap.runtime.store import Store
@@ -218,7 +218,8 @@ def test_kill_9_loses_the_batch_in_flight(
     assert resumed.by_pair == scored(tmp_path / "another").by_pair
 
 
-def test_the_kind_of_results(reds: Path, tmp_path: Path) -> None:
+def test_what_the_store_calls_them(reds: Path, tmp_path: Path) -> None:
+    """By this name `python -m recap.captioning.store export --kind alignment` finds them."""
     score(Counted(), reds, PAIRS[:1], tmp_path / "store")
     with Store(tmp_path / "store") as store:
-        assert store.execute("SELECT DISTINCT kind FROM settings") == [(KIND,)]
+        assert store.execute("SELECT DISTINCT kind FROM settings") == [("alignment",)]

@@ -65,9 +65,7 @@ def reds(tmp_path: Path, pack_corpus: Callable[[Sequence[Record], Path, Path], P
 
 def score(counted: Counted, corpus: Path, pairs: Sequence[Pair], store: Path, **settings: Any) -> Scores:
     with Store(store) as opened:
-        return score_pairs(
-            counted.load, {"model": "m", **settings}, corpus, pairs, store=opened, batch_size=3, threads=2
-        )
+        return score_pairs(counted.load, {"model": "m", **settings}, corpus, pairs, store=opened, batch_size=3)
 
 
 PAIRS = [

@@ -102,7 +102,6 @@ def score_pairs(
     *,
     store: Store,
     batch_size: int,
-    threads: int | None = None,
 ) -> Scores:
     """Score pairs.
 
@@ -113,7 +112,6 @@ def score_pairs(
         pairs: Images and texts.
         store: Where scores are kept.
         batch_size: Pairs that are scored at a time. It changes no score.
-        threads: That decode; None: see `loading_threads`.
 
     Raises:
         UserError: There is no corpus, or a batch exceeds the device's memory.
@@ -130,7 +128,7 @@ def score_pairs(
     if tasks:
         scorer = _Scorer(load(), folder, tasks, batch_size)
         with tqdm(total=num_pairs, initial=num_pairs - num_missing, unit="pair", desc="align") as progress:
-            for batch, loaded in scorer.loaded(threads or loading_threads()):
+            for batch, loaded in scorer.loaded(loading_threads()):
                 results = scorer.score(batch, loaded)
                 store.put(KIND, settings, results)
                 known |= results

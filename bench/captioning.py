@@ -9,7 +9,6 @@ are left out. bench/README.md explains systems and columns.
 
 import argparse
 import gc
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +32,7 @@ from recap.io import write_json
 from recap.models.loading import DTYPES, pick_device
 from recap.models.presence import require_model
 from recap.runtime.errors import UserError
+from recap.runtime.prefetch import loading_threads
 from recap.runtime.stage import run
 from recap.runtime.timing import hardware
 
@@ -128,7 +128,7 @@ def timed(
             loaded, dtype = load(args, device, DTYPES[cell.dtype]), cell.dtype
         if (cell.system, cell.dtype) in failed:
             continue
-        task = Task(root, decoding_of(cell, args), cell.batch_size, min(8, os.cpu_count() or 1))
+        task = Task(root, decoding_of(cell, args), cell.batch_size, loading_threads())
         chosen = pictures_of(cell, names, args)
         row = vars(cell) | {"images": len(chosen)}
         earlier = seen.setdefault((cell.system, *(row[name] for name in SAME_TASK)), {})

@@ -8,7 +8,6 @@ there is computed.
 
 import argparse
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ from recap.runtime.stage import run
 
 if TYPE_CHECKING:
     from recap.alignment.scoring import Pair, Scores
-
-    Score = Callable[[list[Pair]], Scores]
 
 log = logging.getLogger("align")
 
@@ -42,7 +39,9 @@ def main() -> None:
     params, device_params, machine = (load_params(name, args.params) for name in ("align", "device", "machine"))
 
     from recap.alignment.aligners import load_aligner
+    from recap.alignment.outputs import align_candidates, align_corpus
     from recap.alignment.scoring import Scores, no_scores, score_pairs
+    from recap.data.corpus.index import INDEX
     from recap.io import write_jsonl, write_metrics
     from recap.models.loading import dtype_name, pick_device, pick_dtype, readable_model
     from recap.models.presence import is_aligner, require_model
@@ -70,63 +69,18 @@ def main() -> None:
                 )
 
         if args.texts.suffix == ".parquet":
-            rows, scores, facts = align_corpus(args.texts, score)
+            aligned = align_corpus(args.texts, score)
         else:
-            rows, scores, facts = align_candidates(args.texts, args.images, score, params.choose)
-        write_jsonl(args.aligned, rows)
-        write_metrics(args.details, args.details.stem, {"aligner": is_aligner(model), **facts})
-        warn(scores)
+            aligned = align_candidates(args.texts, args.images / INDEX, score, choose=params.choose)
+        write_jsonl(args.aligned, aligned.rows)
+        write_metrics(args.details, args.details.stem, {"aligner": is_aligner(model), **aligned.facts})
+        warn(aligned.scores)
         timing |= {
-            "items": scores.num_pairs,
-            "kept": scores.num_kept,
+            "items": aligned.scores.num_pairs,
+            "kept": aligned.scores.num_kept,
             "device": str(device),
             "dtype": dtype_name(dtype),
         }
-
-
-def align_corpus(index: Path, score: "Score") -> tuple[list[dict[str, Any]], "Scores", dict[str, Any]]:
-    """The corpus's own captions, and what other rows' captions would be worth."""
-    from recap.alignment.chance import captions_by_chance, scored_rows
-    from recap.alignment.summary import describe_alignment, describe_scores
-    from recap.data.corpus.records import read_corpus
-
-    records = read_corpus(index)
-    others = captions_by_chance(records)
-    scores = score(
-        [(record.image, record.caption) for record in records]
-        + [(records[number].image, other) for number, other in others.items()]
-    )
-    rows = scored_rows(records, others, scores)
-    facts = {
-        **describe_scores(scores),
-        "alignment": describe_alignment(row["alignment"] for row in rows),
-        "chance": describe_alignment(row["chance"] for row in rows),
-    }
-    return rows, scores, facts
-
-
-def align_candidates(
-    candidates: Path, corpus: Path, score: "Score", choose: str
-) -> tuple[list[dict[str, Any]], "Scores", dict[str, Any]]:
-    """Every image's candidates, and which of them is its caption."""
-    from recap.alignment.choosing import chosen_captions, pairs_of, require_scores
-    from recap.alignment.summary import describe_alignment, describe_choices, describe_scores
-    from recap.data.corpus.index import INDEX
-    from recap.data.corpus.records import read_corpus
-    from recap.io import read_jsonl
-
-    images = list(read_jsonl(candidates))
-    scores = score(pairs_of(images))
-    require_scores(images, choose, scores.by_pair)
-    raw = [record.caption for record in read_corpus(corpus / INDEX)]
-    rows = list(chosen_captions(images, scores.by_pair, choose=choose, corpus=raw))
-    facts = {
-        **describe_scores(scores),
-        "choose": choose,
-        "choices": describe_choices(rows),
-        "alignment": describe_alignment(row["alignment"] for row in rows),
-    }
-    return rows, scores, facts
 
 
 def warn(scores: "Scores") -> None:

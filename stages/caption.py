@@ -42,7 +42,7 @@ def main() -> None:
     params, device_params, machine = (load_params(section, args.params) for section in sections)
 
     from recap.captioning.batching import BatchSize, memory_of
-    from recap.captioning.captions import Work, caption_missing, threads_of
+    from recap.captioning.captions import Work, caption_missing
     from recap.captioning.decoding import Decoding
     from recap.captioning.keys import caption_settings
     from recap.captioning.loading import load_captioner
@@ -53,13 +53,14 @@ def main() -> None:
     from recap.models.presence import require_model
     from recap.runtime.contents import folder_digest
     from recap.runtime.faults import Fault
+    from recap.runtime.prefetch import loading_threads
     from recap.runtime.ranks import from_rank_zero, gathered, is_rank_zero, joined, timing_on_rank_zero
     from recap.runtime.store import Store, digest_of_settings, store_path
 
     device = pick_device(device_params.device)
     dtype = pick_dtype(device_params.dtype, device)
     decoding = Decoding.of(params)
-    threads = threads_of(machine.caption_threads)
+    threads = loading_threads(machine.caption_threads)
     with (
         joined(device, even_alone=False, patience=PATIENCE),
         timing_on_rank_zero(args.timing, "caption") as timing,

@@ -6,8 +6,8 @@ import pytest
 
 from recap.alignment.chance import MOST, captions_by_chance
 from recap.alignment.choosing import chosen_captions, ngrams, require_scores
+from recap.alignment.outputs import describe_alignment, describe_choices
 from recap.alignment.scoring import Scored, Scores
-from recap.alignment.summary import describe_alignment, describe_choices
 from recap.data.corpus.records import Record
 from recap.runtime.errors import UserError
 

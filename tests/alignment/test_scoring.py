@@ -15,7 +15,7 @@ from PIL import Image
 
 from recap.alignment import scoring
 from recap.alignment.aligners import Score, Text, load_aligner
-from recap.alignment.scoring import KIND, Pair, Scores, score_pairs
+from recap.alignment.scoring import Pair, Scores, score_pairs
 from recap.data.corpus.records import Record
 from recap.runtime.errors import UserError
 from recap.runtime.store import Store
@@ -65,9 +65,7 @@ def reds(tmp_path: Path, pack_corpus: Callable[[Sequence[Record], Path, Path], P
 
 def score(counted: Counted, corpus: Path, pairs: Sequence[Pair], store: Path, **settings: Any) -> Scores:
     with Store(store) as opened:
-        return score_pairs(
-            counted.load, {"model": "m", **settings}, corpus, pairs, store=opened, batch_size=3, threads=2
-        )
+        return score_pairs(counted.load, {"model": "m", **settings}, corpus, pairs, store=opened, batch_size=3)
 
 
 PAIRS = [
@@ -103,7 +101,7 @@ def test_what_the_store_has_is_not_computed(reds: Path, tmp_path: Path) -> None:
 
 def test_another_engine_scores_anew(reds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     score(Counted(), reds, PAIRS, tmp_path / "store")
-    monkeypatch.setattr(scoring, "ENGINE", scoring.ENGINE + 1)
+    monkeypatch.setattr(scoring, "ENGINE_VERSION", scoring.ENGINE_VERSION + 1)
     counted = Counted()
     assert score(counted, reds, PAIRS, tmp_path / "store").num_kept == 0 and counted.images == [10, 20, 50]
 
@@ -218,7 +216,8 @@ def test_kill_9_loses_the_batch_in_flight(
     assert resumed.by_pair == scored(tmp_path / "another").by_pair
 
 
-def test_the_kind_of_results(reds: Path, tmp_path: Path) -> None:
+def test_what_the_store_calls_them(reds: Path, tmp_path: Path) -> None:
+    """By this name `python -m recap.captioning.store export --kind alignment` finds them."""
     score(Counted(), reds, PAIRS[:1], tmp_path / "store")
     with Store(tmp_path / "store") as store:
-        assert store.execute("SELECT DISTINCT kind FROM settings") == [(KIND,)]
+        assert store.execute("SELECT DISTINCT kind FROM settings") == [("alignment",)]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoProcessor
 
+from recap.captioning import keys
 from recap.captioning.decoding import Decoding
 from recap.captioning.loading import check_captioner, load_captioner
 from recap.runtime.errors import UserError
@@ -59,3 +60,12 @@ def test_settings_that_cannot_change_a_caption_are_none_of_it() -> None:
     assert {"temperature", "top_p"} <= set(drawn.settings()) and "top_p" in redrawn.settings()
     assert json.loads(json.dumps(greedy.settings())) == greedy.settings()
     assert not greedy.samples and drawn.samples and redrawn.samples
+
+
+def test_captions_judged_by_language_and_by_script_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    def settings(told_by: str, language: str | None) -> dict[str, object]:
+        monkeypatch.setattr(keys, "languages_told_by", lambda: told_by)
+        return keys.caption_settings("digest", Decoding(language=language), **CPU, quantization="none", seed=1)
+
+    assert settings("script", "en") != settings("language", "en")
+    assert settings("script", None) == settings("language", None)

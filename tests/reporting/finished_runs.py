@@ -121,8 +121,8 @@ def write_trace(trace: Path, rows) -> None:
         trace / "01_image_shape_filter.jsonl",
         [drop(row, "image_shape_filter: image_height=180, image_width=200", row["raw_text"]) for row in rows[14:17]],
     )
-    changed = [{**drop(row, "blip2_caption_mapper", row["raw_text"]), "after": row["text"]} for row in rows]
-    write_jsonl(trace / "02_blip2_caption_mapper.jsonl", changed)
+    changed = [{**drop(row, "blip2_caption_lookup_mapper", row["raw_text"]), "after": row["text"]} for row in rows]
+    write_jsonl(trace / "02_blip2_caption_lookup_mapper.jsonl", changed)
     write_jsonl(
         trace / "03_words_num_filter.jsonl",
         [drop(row, "words_num_filter: num_words=3", row["text"]) for row in rows[17:]],
@@ -143,7 +143,7 @@ def funnel(recipe: str) -> dict:
     counts = [
         ("image_shape_filter", 2400, 2310, 0),
         ("blip2_captioned_filter", 2310, 2308, 0),
-        ("blip2_caption_mapper", 2308, 2308, 2304),
+        ("blip2_caption_lookup_mapper", 2308, 2308, 2304),
         ("words_num_filter", 2308, 2190, 0),
         ("word_repetition_filter", 2190, 2190, 0),
         ("character_repetition_filter", 2190, 2161, 0),

@@ -6,7 +6,6 @@ into the store whole, so that a kill costs the one in flight.
 """
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +21,13 @@ from recap.data.corpus.images import BadImage, open_image
 from recap.data.corpus.index import CorpusIndex, index_of
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
-from recap.runtime.prefetch import prefetch
+from recap.runtime.prefetch import loading_threads, prefetch
 from recap.runtime.store import Store, digest_of_text
 
 log = logging.getLogger(__name__)
 
-ENGINE = 1
-"""Raise it when the same model would give the same pair another score: what the store has is then computed anew."""
+ENGINE_VERSION = 1
+"""Raised by hand when the same model would give the same pair another score: what the store has then counts no more."""
 
 KIND = "alignment"
 DECIMALS = 6
@@ -103,7 +102,6 @@ def score_pairs(
     *,
     store: Store,
     batch_size: int,
-    threads: int | None = None,
 ) -> Scores:
     """Score pairs.
 
@@ -114,7 +112,6 @@ def score_pairs(
         pairs: Images and texts.
         store: Where scores are kept.
         batch_size: Pairs that are scored at a time. It changes no score.
-        threads: That decode; by default one per CPU, at most 8.
 
     Raises:
         UserError: There is no corpus, or a batch exceeds the device's memory.
@@ -122,7 +119,7 @@ def score_pairs(
     index = index_of(folder)
     if index is None:
         raise UserError(f"{folder}: expected a corpus with an index, found none; run prepare")
-    settings = {"engine": ENGINE, **settings}
+    settings = {"engine": ENGINE_VERSION, **settings}
     items, faults = _items(index, pairs)
     known = store.get(KIND, settings, items.values())
     tasks = _tasks(items, known)
@@ -131,7 +128,7 @@ def score_pairs(
     if tasks:
         scorer = _Scorer(load(), folder, tasks, batch_size)
         with tqdm(total=num_pairs, initial=num_pairs - num_missing, unit="pair", desc="align") as progress:
-            for batch, loaded in scorer.loaded(threads or min(8, os.cpu_count() or 1)):
+            for batch, loaded in scorer.loaded(loading_threads()):
                 results = scorer.score(batch, loaded)
                 store.put(KIND, settings, results)
                 known |= results

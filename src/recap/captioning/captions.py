@@ -6,14 +6,13 @@ picture's candidates are depends on no other picture, nor on which process gets 
 """
 
 import logging
-import os
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from PIL import Image
 from tqdm import tqdm
@@ -162,8 +161,3 @@ def _show(progress: "tqdm[None]", count: int, candidates: Sequence[Sequence[Cand
         room = max(30, shutil.get_terminal_size().columns - BAR_COLUMNS)
         progress.set_postfix_str(textwrap.shorten(last, room, placeholder="…"), refresh=False)
     progress.update(min(count * world_size(), progress.total - progress.n))
-
-
-def threads_of(setting: Literal["auto"] | int) -> int:
-    """`machine.caption_threads`."""
-    return min(8, os.cpu_count() or 1) if setting == "auto" else setting

@@ -18,7 +18,8 @@ from recap.captioning.sampling import KeyedSampling
 from recap.captioning.writing import Sampling, Written
 
 ENGINE_VERSION = 1
-"""Raised by hand when the same model, settings and image would give another caption: kept ones then count no more."""
+"""Raised by hand when the same model, settings and image would give another caption, or another judgement whether it is
+junk: kept ones then count no more."""
 
 
 def generation_config(model: Any, decoding: Decoding, *, fallback: Any = None, **settings: Any) -> GenerationConfig:

@@ -38,7 +38,8 @@ def junk_reason(text: str, prompt: str = "", *, truncated: bool = False, languag
         text: What the captioner wrote after the prompt.
         prompt: What it was to continue.
         truncated: Whether the token limit ended it.
-        language: The language asked for, such as "en"; None for any."""
+        language: The language asked for, such as "en"; None for any.
+    """
     words = _words(text)
     if not words:
         return "empty"
@@ -85,13 +86,20 @@ def is_boilerplate(words: list[str]) -> bool:
     return all(map(CONTENTLESS.fullmatch, words))
 
 
+def languages_told_by() -> str:
+    """What `is_foreign` goes by on this machine: "language" where Data-Juicer's model is there, else "script"."""
+    from recap.data.explore.languages import languages
+
+    return languages([])[0]
+
+
 def is_foreign(text: str, language: str) -> bool:
     """Whether a text is in another language than the one asked for.
 
     The script decides for a language with one of its own. Among languages of one script Data-Juicer's model does, for
     texts of some words, where it is installed and fetched.
     """
-    from recap.data.explore.languages import NO_LETTERS, languages, script_of
+    from recap.data.explore.languages import LANGUAGE, NO_LETTERS, languages, script_of
 
     script = script_of(text)
     if script == NO_LETTERS:
@@ -101,4 +109,4 @@ def is_foreign(text: str, language: str) -> bool:
     if len(_words(text)) < WORDS_FOR_A_LANGUAGE:
         return False
     kind, (found,) = languages([text])
-    return kind == "language" and found != language
+    return kind == LANGUAGE and found != language

@@ -10,6 +10,7 @@ import torch
 
 from recap.captioning.decoding import Decoding
 from recap.captioning.generation import ENGINE_VERSION
+from recap.captioning.junk import languages_told_by
 from recap.models.loading import dtype_name
 
 
@@ -34,4 +35,9 @@ def caption_settings(
         "quantization": quantization,
         **decoding.settings(),
     }
-    return settings | {"seed": seed} if decoding.samples else settings
+    if decoding.samples:
+        settings["seed"] = seed
+    if decoding.language is not None:
+        # A candidate is kept with its judgement, which another machine may not be able to make.
+        settings["languages_told_by"] = languages_told_by()
+    return settings

@@ -13,13 +13,11 @@ from recap.captioning.image_text import ImageTextCaptioner
 from recap.io import read_object
 from recap.runtime.errors import UserError
 
-Captioner = Blip2Captioner | ImageTextCaptioner
-
 
 def load_captioner(
     folder: Path, decoding: Decoding, *,
     device: torch.device, dtype: torch.dtype, quantization: str = "none", trust_remote_code: bool = False,
-) -> Captioner:  # fmt: skip
+) -> Blip2Captioner | ImageTextCaptioner:  # fmt: skip
     """Load a `from_pretrained` folder of any image-text-to-text model; nothing is downloaded.
 
     In float16 BLIP-2's Q-Former stays in float32, as in LAVIS; in bfloat16 everything is bfloat16.

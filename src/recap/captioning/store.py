@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 DAY_S = 86400
 # Digits of a digest that tell settings apart for a person.
 SHORT = 12
-DAMAGED_SHOWN = 20
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,4 +1,8 @@
-"""The digest of what a model's folder holds, weights in full. It is remembered in the store: 15 GB are read once."""
+"""The digest of what a model's folder holds, weights in full. It is remembered in the store: 15 GB are read once.
+
+Results are kept under it for ever and by others, so nothing is sampled, as `recap.runtime.scratch.fingerprint` does for
+work that one run takes up again.
+"""
 
 import hashlib
 import logging

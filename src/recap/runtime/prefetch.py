@@ -1,12 +1,21 @@
 """Load items in threads, ahead of whoever uses them, in order: decoding images keeps no device waiting."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
+
+MOST_THREADS = 8
+"""More than these wait for one another, and for the disk."""
+
+
+def loading_threads(setting: Literal["auto"] | int = "auto") -> int:
+    """How many threads load: what a parameter says, or one per CPU up to `MOST_THREADS`."""
+    return min(MOST_THREADS, os.cpu_count() or 1) if setting == "auto" else setting
 
 
 def prefetch(

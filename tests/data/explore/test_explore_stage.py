@@ -68,8 +68,8 @@ def test_alignment_is_in_report_chart_and_details(
     report = (tmp_path / "one/data/explore/report.md").read_text()
     assert "## How well captions fit their pictures" in report and "plots/explore/alignment.png" in report
     chart = (tmp_path / "one/plots/explore/alignment.csv").read_text().splitlines()
-    # Bars of 0.02: strangers from 0.055 on, a third each; captions from 0.11 to 0.31.
-    assert chart[0] == "cosine,captions,by_chance" and chart[1] == "0.05,0.0,33.333333"
+    # Bins of 0.02 by their lower ends: strangers from 0.055 on, a third each; captions from 0.11 to 0.31.
+    assert chart[0] == "cosine,captions,by_chance" and chart[1] == "0.04,0.0,33.333333"
     assert len(chart) == 15
 
 
@@ -79,7 +79,9 @@ def test_without_an_aligner_the_report_says_so(
     explore(run_stage, corpus, tmp_path / "one")
     assert read(tmp_path / "one/details.json")["explore"]["alignment"] is None
     assert "Not known: no model scored them" in (tmp_path / "one/data/explore/report.md").read_text()
-    assert (tmp_path / "one/plots/explore/alignment.csv").read_text() == "cosine,captions,by_chance\n"
+    assert (
+        tmp_path / "one/plots/explore/alignment.csv"
+    ).read_text() == "cosine,captions,by_chance\nno aligner,0.0,0.0\n"
     assert (tmp_path / "one/plots/explore/alignment.png").is_file()
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from recap.data.explore.markdown import shortened, table
@@ -14,7 +15,7 @@ from recap.data.statistics.charts import (
     overlaid_chart,
     word_chart,
 )
-from recap.data.statistics.plots import write_word_histograms
+from recap.data.statistics.plots import cosine_histogram, write_word_histograms
 
 NONE = {"value": None, "low": None, "high": None}
 MEASURES = {
@@ -65,6 +66,13 @@ def test_charts_of_nothing(tmp_path: Path) -> None:
 def test_word_histograms_fill_gaps(tmp_path: Path) -> None:
     write_word_histograms(tmp_path / "words.csv", {"before": [0.0, 25.0, 75.0], "after": [100.0]})
     assert (tmp_path / "words.csv").read_text() == "words,before,after\n0,0.0,100.0\n1,25.0,0.0\n2,75.0,0.0\n"
+
+
+def test_a_cosine_on_the_edge_of_a_bin_is_in_it() -> None:
+    # In binary 0.58 / 0.02 is less than 29.
+    edges, shares = cosine_histogram({"one": np.array([0.58, np.nan]), "two": np.array([0.54, 0.6])})
+    assert edges == [0.54, 0.56, 0.58, 0.6, 0.62]
+    assert shares == {"one": [0, 0, 100, 0], "two": [50, 0, 0, 50]}
 
 
 def test_table() -> None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import pandas
 
-from recap.data.explore.alignment import describe_alignment
+from recap.data.explore.alignment import ALIGNMENT, CHANCE, describe_alignment
 from recap.data.explore.boilerplate import PATTERNS, boilerplate
 from recap.data.explore.completeness import completeness
 from recap.data.explore.diagnosis import Finding, defects_of, diagnose
@@ -27,7 +28,7 @@ from recap.data.explore.vocabulary import Text, frequent_bigrams, frequent_words
 from recap.data.statistics.diversity import describe_diversity
 from recap.data.statistics.duplicates import nearly_the_same
 from recap.data.statistics.sampling import equal_samples, shuffled_captions
-from recap.data.statistics.text import describe_captions, mean_and_sd, percent
+from recap.data.statistics.text import Floats, describe_captions, mean_and_sd, percent
 from recap.params import QualityParams
 
 QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
@@ -47,7 +48,8 @@ class Exploration:
         growth: (tokens read, different ones among them).
         captions_by_copies, pictures_by_copies: How many different ones there are, by how many rows have them.
         pictures: The pictures of the corpus, each once.
-        cosines: Those of "captions" with their pictures, and "by chance" with others'; empty without an aligner.
+        cosines: Those of "captions" with their pictures, and "by_chance" of captions with other rows' pictures, NaN
+            where there is none; both empty without an aligner.
     """
 
     facts: dict[str, Any]
@@ -60,7 +62,7 @@ class Exploration:
     captions_by_copies: pandas.Series
     pictures_by_copies: pandas.Series
     pictures: pandas.DataFrame
-    cosines: dict[str, pandas.Series]
+    cosines: dict[str, Floats]
 
 
 def explore_corpus(
@@ -123,7 +125,10 @@ def explore_corpus(
         captions_by_copies=copies(hashes),
         pictures_by_copies=copies(looks),
         pictures=pictures,
-        cosines={"captions": table["alignment"].dropna(), "by chance": table["chance"].dropna()} if aligned else {},
+        cosines={
+            name: table[column].to_numpy() if aligned else numpy.zeros(0)
+            for name, column in (("captions", ALIGNMENT), ("by_chance", CHANCE))
+        },
     )
 
 

@@ -7,13 +7,14 @@ what the names of letters in Unicode begin with: LATIN, CYRILLIC, CJK, ...
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from recap.data.processing.juicer import Fields, load_ops
 from recap.runtime.errors import UserError
 
 NO_LETTERS = "no letters"
+LANGUAGE, SCRIPT = "language", "script"
 
 
 def languages(captions: Sequence[str]) -> tuple[str, list[str]]:
@@ -22,11 +23,20 @@ def languages(captions: Sequence[str]) -> tuple[str, list[str]]:
     Returns:
         "language" or "script", and one name per caption.
     """
+    operator = _identifier()
+    if operator is None:
+        return SCRIPT, [script_of(caption) for caption in captions]
+    return LANGUAGE, [_language(operator, caption) for caption in captions]
+
+
+@cache
+def _identifier() -> Any:
+    """Data-Juicer's operator that tells languages; None where its model is not there."""
     try:
         (operator,) = load_ops([{"language_id_score_filter": {}}])
     except UserError:
-        return "script", [script_of(caption) for caption in captions]
-    return "language", [_language(operator, caption) for caption in captions]
+        return None
+    return operator
 
 
 def _language(operator: Any, caption: str) -> str:

@@ -1,7 +1,7 @@
 """What `explore` puts under plots/: CSV for `dvc plots`, PNG for people and for the report."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +9,13 @@ import pandas
 
 from recap.data.explore.exploration import Exploration
 from recap.data.explore.sizes import SMALL_BELOW_PX
-from recap.data.statistics.charts import (
-    bar_chart,
-    growth_chart,
-    histogram_chart,
-    image_size_chart,
-    share_chart,
-    word_chart,
-)
-from recap.data.statistics.plots import write_word_histograms
+from recap.data.statistics.charts import bar_chart, growth_chart, histogram_chart, image_size_chart, word_chart
+from recap.data.statistics.plots import plot_cosines, write_word_histograms
 from recap.data.statistics.text import histogram
 from recap.io import atomic_path
 
 TAIL, LONG_TAIL = 0.995, 1.2
 """Where values reach far beyond this quantile, a histogram ends there, or one long value would hide all others."""
-
-BIN = 0.02
-"""Width of a bar of cosines."""
 
 COPIES = {"2": (2, 2), "3": (3, 3), "4 to 9": (4, 9), "10 or more": (10, None)}
 """The bars of the chart of copies: the fewest and the most rows that have one caption or picture."""
@@ -51,14 +41,7 @@ def plot_exploration(folder: str | Path, found: Exploration) -> None:
         bar_chart(
             draft / "duplicates.png", copies, title="Rows whose caption or picture others have too", xlabel="rows"
         )
-        cosines = _cosines(found.cosines)
-        _write_csv(draft / "alignment.csv", ("cosine", "captions", "by_chance"), cosines)
-        share_chart(
-            draft / "alignment.png", [middle for middle, *_ in cosines],
-            {"captions": [own for _, own, _ in cosines], "by chance, of other pictures": [row[2] for row in cosines]},
-            title="How well captions fit their pictures",
-            xlabel="cosine" if cosines else "cosine (no model scored them)", ylabel="captions (%)",
-        )  # fmt: skip
+        plot_cosines(draft, found.cosines, "and by chance those of other rows")
         _histogram(
             draft / "characters.png", found.characters, title=f"Characters in {rows:,} raw captions",
             xlabel="characters in a caption", ylabel="captions",
@@ -76,16 +59,6 @@ def plot_exploration(folder: str | Path, found: Exploration) -> None:
             draft / "image_sizes.png", list(sizes.itertuples(index=False, name=None)), small_below=SMALL_BELOW_PX,
             title=f"Sizes of {len(pictures):,} pictures",
         )  # fmt: skip
-
-
-def _cosines(found: Mapping[str, pandas.Series]) -> list[list[float]]:
-    """Bins of cosines: their middle, and the percentages (0-100) of captions and of strangers there."""
-    bins = {name: (values // BIN).astype(int).value_counts(normalize=True) for name, values in found.items()}
-    numbers = [number for shares in bins.values() for number in shares.index]
-    return [
-        [round((number + 0.5) * BIN, 6), *(round(100 * float(shares.get(number, 0.0)), 6) for shares in bins.values())]
-        for number in (range(min(numbers), max(numbers) + 1) if numbers else ())
-    ]
 
 
 def _by_copies(found: Exploration) -> dict[str, int]:

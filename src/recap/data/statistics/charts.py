@@ -49,25 +49,6 @@ def histogram_chart(path: str | Path, values: Sequence[float], *, title: str, xl
     _save(figure, path)
 
 
-def share_chart(
-    path: str | Path,
-    positions: Sequence[float],
-    shares: Mapping[str, Sequence[float]],
-    *,
-    title: str,
-    xlabel: str,
-    ylabel: str,
-) -> None:
-    """Draw shares at equal steps as filled steps, one colour per name, through each other."""
-    figure, axes = _figure(title)
-    for colour, (name, values) in zip(COLOURS, shares.items(), strict=False):
-        axes.fill_between(positions, values, step="mid", color=colour, alpha=0.5, linewidth=0, label=name)
-    _finish(axes, xlabel=xlabel, ylabel=ylabel)
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
-    _save(figure, path)
-
-
 def image_size_chart(path: str | Path, sizes: Sequence[tuple[int, int]], *, small_below: int, title: str) -> None:
     """Draw one point per image, width against height in pixels, and the line below which an image is small."""
     figure, axes = _figure(title)

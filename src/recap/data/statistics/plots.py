@@ -11,7 +11,7 @@ import numpy as np
 from recap.data.statistics.aligned import AlignedCorpus
 from recap.data.statistics.charts import comparison_chart, overlaid_chart, word_chart
 from recap.data.statistics.comparison import NO_ALIGNER, SIDES
-from recap.data.statistics.text import word_histogram
+from recap.data.statistics.text import Floats, word_histogram
 from recap.io import atomic_path
 
 MEASURES = {
@@ -64,30 +64,44 @@ def plot_comparison(folder: str | Path, before: AlignedCorpus, after: AlignedCor
         comparison_chart(
             draft / "indices.png", facts, MEASURES, f"Captions before and after processing, and the change\n({sizes})"
         )
-        _plot_alignment(draft, corpora)
+        plot_cosines(draft, {name: corpus.alignment for name, corpus in corpora.items()}, "before and after processing")
 
 
-def _plot_alignment(folder: Path, corpora: Mapping[str, AlignedCorpus]) -> None:
-    """Write alignment.csv, percent of the captions with a score by cosine in bins of `BIN`, and alignment.png."""
-    title, edges, shares = f"How well captions fit their pictures: {NO_ALIGNER}", [-1.0, 1.0], {}
-    rows: list[list[Any]] = [[NO_ALIGNER, 0.0, 0.0]]
-    # Whole bins of one width, so that two runs can be laid over one another.
+def plot_cosines(folder: Path, cosines: Mapping[str, Floats], what: str) -> None:
+    """Write alignment.csv, percent of the cosines by the lower ends of bins of `BIN`, and alignment.png.
+
+    Args:
+        folder: Where both go; it is there.
+        cosines: By name, each of shape (captions,); NaN where a caption has none.
+        what: Whose they are, for the title.
+    """
+    title, (edges, shares) = f"How well captions fit their pictures, {what}", cosine_histogram(cosines)
+    rows: list[list[Any]] = [list(row) for row in zip(edges[:-1], *shares.values(), strict=True)]
+    if not rows:
+        # `dvc plots` shows this row where a chart without one would say nothing.
+        title, edges, shares = f"How well captions fit their pictures: {NO_ALIGNER}", [-1.0, 1.0], {}
+        rows = [[NO_ALIGNER, *[0.0] * len(cosines)]]
+    _write_csv(folder / "alignment.csv", ["cosine", *cosines], rows)
+    overlaid_chart(folder / "alignment.png", edges, shares, title=title, xlabel="cosine of caption and picture")
+
+
+def cosine_histogram(cosines: Mapping[str, Floats]) -> tuple[list[float], dict[str, list[float]]]:
+    """Edges of whole bins of `BIN`, and by name the percent (0-100) of its cosines in each; empty where there are none.
+
+    Whole bins of one width, so that two runs can be laid over one another.
+    """
+    # Rounded, as 0.58 / 0.02 is a little less than 29.
     bins = {
-        name: np.floor(corpus.alignment[np.isfinite(corpus.alignment)] / BIN).astype(int)
-        for name, corpus in corpora.items()
+        name: np.floor(np.round(values[np.isfinite(values)] / BIN, 6)).astype(int) for name, values in cosines.items()
     }
     found = np.concatenate(list(bins.values()))
-    if len(found):
-        title = "How well captions fit their pictures, before and after processing"
-        first, count = found.min(), int(found.max() - found.min()) + 1
-        edges = [round(BIN * (first + place), 2) for place in range(count + 1)]
-        shares = {
-            name: (100 * np.bincount(of_side - first, minlength=count) / max(len(of_side), 1)).tolist()
-            for name, of_side in bins.items()
-        }
-        rows = [list(row) for row in zip(edges[:-1], *shares.values(), strict=True)]
-    _write_csv(folder / "alignment.csv", ["cosine", *corpora], rows)
-    overlaid_chart(folder / "alignment.png", edges, shares, title=title, xlabel="cosine of caption and picture")
+    if not len(found):
+        return [], {name: [] for name in cosines}
+    first, count = int(found.min()), int(found.max() - found.min()) + 1
+    return [round(BIN * (first + place), 2) for place in range(count + 1)], {
+        name: (100 * np.bincount(numbers - first, minlength=count) / max(len(numbers), 1)).tolist()
+        for name, numbers in bins.items()
+    }
 
 
 def _write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

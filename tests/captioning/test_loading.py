@@ -59,3 +59,8 @@ def test_settings_that_cannot_change_a_caption_are_none_of_it() -> None:
     assert {"temperature", "top_p"} <= set(drawn.settings()) and "top_p" in redrawn.settings()
     assert json.loads(json.dumps(greedy.settings())) == greedy.settings()
     assert not greedy.samples and drawn.samples and redrawn.samples
+
+
+def test_captions_longer_than_the_positions_are_refused(blip2_folder: Path) -> None:
+    with pytest.raises(UserError, match=r"caption\.max_new_tokens: expected at most \d+, .* found 100000"):
+        load_captioner(blip2_folder, Decoding(max_new_tokens=100_000), **CPU)

@@ -8,8 +8,8 @@ is there.
 
     dj-process --config recipe.yaml --custom-operator-paths src/recap/captioning/blip2_captioning_mapper.py
 
-In a run of Recap the stage `caption` captions every picture once for all recipes; `blip2_caption_mapper` looks up
-what it wrote.
+In a run of Recap the stage `caption` captions every picture once for all recipes; `blip2_caption_lookup_mapper`
+looks up what it wrote.
 """
 
 import io

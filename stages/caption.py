@@ -45,11 +45,11 @@ def main() -> None:
     from recap.captioning.captions import Work, caption_missing
     from recap.captioning.decoding import Decoding
     from recap.captioning.keys import caption_settings
-    from recap.captioning.loading import load_captioner
+    from recap.captioning.loading import Captioner, load_captioner
     from recap.captioning.outcomes import KIND, Allowance, Tally, outcomes
     from recap.captioning.pictures import digests_of, names_by_digest, unique_images
     from recap.data.corpus.records import read_corpus
-    from recap.models.loading import dtype_name, pick_device, pick_dtype
+    from recap.models.loading import dtype_name, pick_device, pick_dtype, readable_model
     from recap.models.presence import require_model
     from recap.runtime.contents import folder_digest
     from recap.runtime.faults import Fault
@@ -90,11 +90,16 @@ def main() -> None:
         allowance = Allowance(params.max_failed, len(images))
         for fault in (found for found in digests.values() if isinstance(found, Fault)):
             allowance.spend(fault)
+
+        def load() -> Captioner:
+            with readable_model(model, "captioner"):
+                return load_captioner(
+                    model, decoding, device=device, dtype=dtype,
+                    quantization=params.quantization, trust_remote_code=device_params.trust_remote_code,
+                )  # fmt: skip
+
         faults = caption_missing(
-            lambda: load_captioner(
-                model, decoding, device=device, dtype=dtype,
-                quantization=params.quantization, trust_remote_code=device_params.trust_remote_code,
-            ),
+            load,
             store,
             settings,
             Work(args.images, names, missing),

@@ -94,3 +94,11 @@ def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n{"a": "\xff"}\n')
     with pytest.raises(UserError, match=r"a\.jsonl:2: expected UTF-8 text"):
         list(read_jsonl(tmp_path / "a.jsonl"))
+
+
+def test_a_file_takes_no_folders_place(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dear").touch()
+    with pytest.raises(UserError, match="expected a file to write, found a folder"):
+        write_jsonl(tmp_path / "data", [])
+    assert [path.name for path in tmp_path.rglob("*")] == ["data", "dear"]

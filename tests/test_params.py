@@ -53,6 +53,7 @@ def test_every_problem_is_told_at_once_in_one_line(tmp_path: Path, values: Any) 
     [
         ("mgm", {"image_global": True}, "image_grid must exceed 1, found 1"),
         ("caption", {"do_sample": True, "num_beams": 3}, "num_beams must be 1, found 3"),
+        ("caption", {"language": "english"}, "caption.language: string should match pattern"),
         ("models", {"captioner": {"path": "x", "hub": "a/b", "revision": None}}, "needs a revision"),
     ],
 )

@@ -25,10 +25,11 @@ DECIMALS = 6
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; when the block ends without an error it becomes `path`.
 
-    The block may create a file or a folder there. A reader sees the old output or the whole new one.
+    The block may create a file or a folder there. A reader sees the old output or the whole new one. A folder gives way
+    to a folder alone.
 
     Raises:
-        UserError: Nothing can be written there.
+        UserError: Nothing can be written there, or a file would take a folder's place.
     """
     target = Path(path)
     try:
@@ -40,6 +41,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         draft = holder / target.name
         yield draft
         if target.is_dir():
+            if not draft.is_dir():
+                raise UserError(f"{target}: expected a file to write, found a folder; name a file in it")
             shutil.rmtree(target)
         os.replace(draft, target)
     finally:

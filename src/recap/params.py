@@ -139,7 +139,7 @@ class CaptionParams(Section):
     repetition_penalty: PositiveFloat
     quantization: Literal["none", "8bit", "4bit"]
     redraws: Annotated[int, Field(ge=0)]
-    language: str | None
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None
     seed: Annotated[int, Field(ge=0)]
     max_failed: Percent
 

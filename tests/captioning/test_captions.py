@@ -286,3 +286,12 @@ def test_without_captions_there_is_no_share() -> None:
     summary = tally([Fault("a.jpg", None, "missing_image", "")], 1).summary()
     assert summary["failed_percent"] == 100.0
     assert summary["unique_percent"] is summary["truncated_percent"] is summary["junk_percent"] is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [("junk_cut_off", "raise caption.max_new_tokens"), ("junk_language", "caption.language"), ("broken_image", "mend")],
+)
+def test_too_many_failures_say_what_helps(reason: str, advice: str) -> None:
+    with pytest.raises(UserError, match=f"caption.max_failed: .*{reason} 1; .*; .*{advice}"):
+        Allowance(0.0, 10).spend(Fault("a.jpg", None, reason, "so"))

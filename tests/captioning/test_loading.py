@@ -69,3 +69,8 @@ def test_captions_judged_by_language_and_by_script_are_kept_apart(monkeypatch: p
 
     assert settings("script", "en") != settings("language", "en")
     assert settings("script", None) == settings("language", None)
+
+
+def test_captions_longer_than_the_positions_are_refused(blip2_folder: Path) -> None:
+    with pytest.raises(UserError, match=r"caption\.max_new_tokens: expected at most \d+, .* found 100000"):
+        load_captioner(blip2_folder, Decoding(max_new_tokens=100_000), **CPU)

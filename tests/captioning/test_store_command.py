@@ -3,6 +3,7 @@
 import csv
 import json
 import runpy
+import subprocess
 import sys
 import time
 import warnings
@@ -188,3 +189,39 @@ def test_help_explains_every_command(capsys: pytest.CaptureFixture[str], monkeyp
         with pytest.raises(SystemExit) as ended:
             command.main()
         assert ended.value.code == 0
+
+
+def test_days_are_no_negative_number(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for days in ("-5", "nan"):
+        with pytest.raises(UserError, match="--unused-days: expected a number from 0 on"):
+            call(monkeypatch, store, "prune", f"--unused-days={days}")
+    assert len(left(store)) == 3
+
+
+def test_a_folder_is_no_output_and_no_store(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="found a folder; name a file in it"):
+        call(monkeypatch, store, "export", "--kind", "caption", "--output", str(tmp_path))
+    assert store.is_file()
+    with pytest.raises(UserError, match=r"a folder; the store is a file"):
+        Store(tmp_path)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(store: Path) -> None:
+    with Store(store) as opened:
+        opened.put("caption", GREEDY, {f"{number:06}": CAPTIONS["02"] for number in range(2000)})
+    command_line = [
+        sys.executable,
+        "-m",
+        "recap.captioning.store",
+        "--store",
+        str(store),
+        "export",
+        "--kind",
+        "caption",
+    ]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, "")

@@ -89,7 +89,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_store(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="unable to open database file"):
+    with pytest.raises(UserError, match="a folder; the store is a file"):
         Store(tmp_path)
 
 

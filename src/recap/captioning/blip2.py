@@ -21,6 +21,7 @@ from recap.captioning.generation import generation_config, greedy_tokens, stop_t
 from recap.captioning.preprocessing import Preprocessing
 from recap.captioning.sampling import KeyedSampling
 from recap.captioning.writing import Sampling, Written, write_candidates
+from recap.runtime.errors import UserError
 
 CPU_BATCH = 16
 """Pictures that the vision tower sees at a time on a CPU."""
@@ -41,6 +42,19 @@ class Blip2Captioner:
         self.generation_config = generation_config(model.language_model, self.decoding, fallback=model)
         self.stop_tokens = stop_tokens(self.generation_config)
         self.prompts = [_prompt_ids(model, processor, prompt) for prompt in self.decoding.prompts]
+        self._require_positions()
+
+    def _require_positions(self) -> None:
+        """Refuse now what a long caption would run into after hours: OPT has learned so many positions, and no more."""
+        config = self.model.language_model.config
+        taken = self.model.config.num_query_tokens + max(map(len, self.prompts)) + self.decoding.max_new_tokens
+        if config.model_type == "opt" and taken > config.max_position_embeddings:
+            most = config.max_position_embeddings - taken + self.decoding.max_new_tokens
+            raise UserError(
+                f"caption.max_new_tokens: expected at most {most}, as the captioner has "
+                f"{config.max_position_embeddings} positions for image, prompt and caption, found "
+                f"{self.decoding.max_new_tokens}; lower it or shorten caption.prompts"
+            )
 
     def prompted(self, *prompts: str) -> "Blip2Captioner":
         """The same captioner with other prompts."""

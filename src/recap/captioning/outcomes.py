@@ -15,6 +15,17 @@ KIND = "caption"
 # Why an image could not be read; junk has reasons of its own, see `junk_fault`.
 REASONS = ("missing_image", "broken_image", "image_too_large", "image_too_thin", "path_leaves_root", "changed_image")
 
+# Of junk, which no mended image helps against.
+_ANOTHER_DRAW = "set caption.redraws, other caption.prompts or another captioner, or raise the limit"
+ADVICE = {
+    "junk_cut_off": "raise caption.max_new_tokens, which ended these captions, or the limit",
+    "junk_language": "set caption.language to what the captioner writes, or leave it empty",
+    "junk_empty": _ANOTHER_DRAW,
+    "junk_prompt_echo": _ANOTHER_DRAW,
+    "junk_loop": f"set caption.repetition_penalty above 1; or {_ANOTHER_DRAW}",
+    "junk_boilerplate": _ANOTHER_DRAW,
+}
+
 IMAGES_AT_A_TIME = 5000
 
 
@@ -57,8 +68,14 @@ class Allowance:
             raise UserError(
                 f"caption.max_failed: at most {self.percent:g} percent of {self.images} images may fail, "
                 f"{len(self.faults)} ({found:.1f} percent) have already: {reasons_of(self.faults)}"
-                f"{first_of(self.faults)}; mend the images or raise the limit"
+                f"{first_of(self.faults)}; {_advice(self.faults)}"
             )
+
+
+def _advice(faults: Sequence[Fault]) -> str:
+    """What helps against the most frequent reason."""
+    counts = by_reason(faults)
+    return ADVICE.get(max(counts, key=lambda reason: counts[reason]), "mend the images or raise the limit")
 
 
 def junk_fault(image: str, candidates: Sequence[Candidate]) -> Fault | None:

@@ -12,6 +12,7 @@ import argparse
 import csv
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -148,6 +149,8 @@ def _going(held: list[Held], args: argparse.Namespace) -> list[Held]:
     if args.settings:
         return chosen(held, args.settings)
     if args.unused_days is not None:
+        if not args.unused_days >= 0:
+            raise UserError(f"--unused-days: expected a number from 0 on, found {args.unused_days:g}")
         return [settings for settings in held if settings.used < time.time() - args.unused_days * DAY_S]
     if args.keep_last < 0:
         raise UserError(f"--keep-last: expected a number from 0 on, found {args.keep_last}")
@@ -192,7 +195,13 @@ def _write_csv(stream: TextIO, rows: Iterator[dict[str, Any]]) -> int:
 def _output(path: Path | None) -> Iterator[TextIO]:
     with atomic_path(path) if path else nullcontext(None) as draft:
         if draft is None:
-            yield sys.stdout
+            try:
+                yield sys.stdout
+                sys.stdout.flush()
+            except BrokenPipeError:
+                # Whoever reads, such as `head`, has seen enough; what Python flushes at its end goes nowhere.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(0)
         else:
             with draft.open("w", encoding="utf-8", newline="") as stream:
                 yield stream

@@ -270,6 +270,8 @@ def _dvc_cache() -> Path | None:
 def _make(path: Path) -> None:
     """An empty file, which SQLite takes for a new database, with the permissions of the folder that it comes into."""
     if path.exists():
+        if path.is_dir():
+            raise IsADirectoryError("a folder; the store is a file, such as store.sqlite in it")
         # SQLite would take a short text for an empty database, and write over it.
         if path.is_file() and path.stat().st_size and not _begins_with_header(path):
             raise sqlite3.DatabaseError("file is not a database")

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from recap.data.corpus.records import Record, caption_of
+from recap.data.processing.ops.placebos import CaptionShuffleMapper
 from recap.data.processing.recipe import Operator, Recipe
 from recap.data.processing.runner import run_recipe
 from recap.io import write_jsonl
@@ -88,3 +89,9 @@ def test_the_same_picture_under_another_name_is_no_other_image(
         done = run_recipe(recipe, records, image_root=root, captions=tmp_path / "captions.jsonl", seed=seed)
         given = [row["caption_images"][0] for row in done.rows]
         assert sorted(given[:3]) == ["3.png", "4.png", "5.png"]
+
+
+@pytest.mark.parametrize("source", ["", "raw", "blip2"])
+def test_a_placebo_is_called_one(source: str) -> None:
+    with pytest.raises(ValueError, match="expected a placebo's name"):
+        CaptionShuffleMapper(caption_source=source)

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow
 
 from recap.data.corpus.index import index_table
-from recap.data.processing.captions import value_for
+from recap.data.processing.captions import BLIP2, RAW, value_for
 from recap.data.processing.juicer import OPERATORS
 from recap.data.processing.ops.corpus_mapper import RAW_TEXT, CorpusMapper
 from recap.data.processing.ops.derangement import Circle, kinds_of
@@ -46,11 +46,16 @@ class CaptionShuffleMapper(Placebo):
     same ones. `caption_images` names the image that a caption was of.
 
     Args:
-        caption_source: What rows say of their captions.
+        caption_source: What rows say of their captions; neither raw nor blip2, which these are no more.
+
+    Raises:
+        ValueError: They would say one of those, or nothing.
     """
 
     def __init__(self, caption_source: str = "shuffled", *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if caption_source.strip() in ("", RAW, BLIP2):
+            raise ValueError(f"caption_source: expected a placebo's name, found {caption_source!r}")
         self.caption_source = caption_source
 
     def process_table(self, table: pyarrow.Table) -> pyarrow.Table:

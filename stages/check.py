@@ -38,10 +38,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    names = ("finetune", "lora", "mgm", "device", "benchmarks")
-    finetune, lora, mgm, device, chosen = (load_params(name, args.params) for name in names)
+    names = ("caption", "align", "finetune", "lora", "mgm", "device", "benchmarks")
+    caption, align, finetune, lora, mgm, device, chosen = (load_params(name, args.params) for name in names)
 
     from recap.alignment.aligners import check_aligner
+    from recap.alignment.choosing import require_score
     from recap.captioning.loading import check_captioner
     from recap.data.benchmarks.registry import BENCHMARKS
     from recap.io import read_json, write_json
@@ -56,9 +57,12 @@ def main() -> None:
         folders = (args.start_from, args.language_model, args.vision_tower, args.vision_tower_aux)
         with readable_model(args.captioner, "captioner"):
             check_captioner(args.captioner, trust_remote_code=device.trust_remote_code)
+        score = []
         if is_aligner(args.aligner):
             with readable_model(args.aligner, "CLIP-like model"):
-                check_aligner(args.aligner)
+                score = [check_aligner(args.aligner)]
+        if caption.candidates * len(caption.prompts) > 1:
+            require_score(align.choose, score)
         with readable_model(args.start_from, "model to train"):
             model, processor = build_start(
                 *folders,

@@ -35,6 +35,7 @@ INFRASTRUCTURE = {
     "src/recap/runtime/stage.py",  # logging, and how a stage ends
     "src/recap/runtime/holding.py",  # keeps two runs apart
     "src/recap/runtime/parentage.py",  # ends a process with its parent
+    "src/recap/runtime/pickles.py",  # refuses weights that hold code
     "src/recap/runtime/prefetch.py",  # loads ahead, in order
     "src/recap/runtime/ranks.py",  # deals work out to processes; the number of those that train is in the fingerprint
     "src/recap/runtime/store.py",  # hands back what was put under the same settings

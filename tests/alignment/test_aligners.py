@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoProcessor, Blip2ForImageTextRetrieval, CLIPModel, Siglip2Model, SiglipModel
 
 from recap.alignment.aligners import FEWEST, Aligner, Score, check_aligner, load_aligner
@@ -98,9 +99,30 @@ def test_missing_weights_are_told(aligner_folders: dict[str, Path], tmp_path: Pa
         load_aligner(folder, **CPU)
 
 
-def test_pickled_weights_are_not_opened(aligner_folders: dict[str, Path], tmp_path: Path) -> None:
+def test_pickled_weights_are_read_as_tensors(aligner_folders: dict[str, Path], tmp_path: Path) -> None:
+    """As published CLIPs have them."""
+    folder = shutil.copytree(aligner_folders["clip"], tmp_path / "clip")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert check_aligner(folder) == check_aligner(aligner_folders["clip"])
+
+
+def test_pickled_code_does_not_run(aligner_folders: dict[str, Path], tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (tmp_path / "ran",)
+
     folder = shutil.copytree(aligner_folders["clip"], tmp_path / "clip")
     (folder / "model.safetensors").unlink()
-    torch.save({}, folder / "pytorch_model.bin")
-    with pytest.raises(OSError, match="safetensors"):
+    torch.save({"logit_scale": Hostile()}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="expected weights that are tensors alone"):
+        load_aligner(folder, **CPU)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_a_tokenizer_nothing_is_scored(aligner_folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(aligner_folders["clip"], tmp_path / "clip")
+    for name in ("tokenizer.json", "vocab.json", "merges.txt"):
+        (folder / name).unlink(missing_ok=True)
+    with pytest.raises(UserError, match="expected the tokenizer of the aligner"):
         load_aligner(folder, **CPU)

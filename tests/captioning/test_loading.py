@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,19 @@ def test_captions_judged_by_language_and_by_script_are_kept_apart(monkeypatch: p
 
     assert settings("script", "en") != settings("language", "en")
     assert settings("script", None) == settings("language", None)
+
+
+def test_pickled_code_does_not_run(blip2_folder: Path, tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (tmp_path / "ran",)
+
+    folder = shutil.copytree(blip2_folder, tmp_path / "captioner")
+    (folder / "model.safetensors").unlink()
+    torch.save({"query_tokens": Hostile()}, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="expected weights that are tensors alone"):
+        load_captioner(folder, Decoding(), **CPU)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_captions_longer_than_the_positions_are_refused(blip2_folder: Path) -> None:

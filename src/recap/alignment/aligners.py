@@ -17,6 +17,7 @@ from transformers import AutoModel, AutoProcessor, Blip2ForImageTextRetrieval
 from recap.io import read_object
 from recap.models.presence import require_whole
 from recap.runtime.errors import UserError
+from recap.runtime.pickles import tensors_alone
 
 # Of BLIP-2's stage of image-text matching (Li et al. 2023): its Q-Former, a BERT, has room for more and saw no more.
 BLIP2_TEXT_TOKENS = 32
@@ -158,8 +159,10 @@ def load_aligner(folder: Path, *, device: torch.device, dtype: torch.dtype) -> A
     """Load a `from_pretrained` folder; nothing is downloaded, and no code of it runs.
 
     Raises:
-        UserError: The folder holds another kind of model, or lacks some of the weights.
+        UserError: The folder holds another kind of model, or lacks some of the weights or the tokenizer.
     """
+    # Without a tokenizer, transformers would make one that knows no word.
+    require_whole(folder, "aligner", tokenizer=True)
     config = read_object(folder / "config.json")
     retrieves = RETRIEVAL in (config.get("architectures") or ())
     if config.get("model_type") == "blip-2" and not retrieves:
@@ -167,9 +170,10 @@ def load_aligner(folder: Path, *, device: torch.device, dtype: torch.dtype) -> A
             f"{folder}: expected a BLIP-2 that matches images and texts ({RETRIEVAL}), found one that captions; "
             "see models.aligner"
         )
-    loaded: Any = (Blip2ForImageTextRetrieval if retrieves else AutoModel).from_pretrained(
-        folder, dtype=dtype, local_files_only=True, use_safetensors=True, output_loading_info=True
-    )
+    with tensors_alone(folder):
+        loaded: Any = (Blip2ForImageTextRetrieval if retrieves else AutoModel).from_pretrained(
+            folder, dtype=dtype, local_files_only=True, weights_only=True, output_loading_info=True
+        )
     model, loading = loaded
     if not retrieves and not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
         raise UserError(
@@ -184,14 +188,12 @@ def load_aligner(folder: Path, *, device: torch.device, dtype: torch.dtype) -> A
     return (Blip2Matcher if retrieves else DualEncoder)(model.to(device), processor)
 
 
-def check_aligner(folder: Path) -> None:
+def check_aligner(folder: Path) -> Score:
     """Load an aligner on the CPU and let it score a pair.
 
     Raises:
-        UserError: See `load_aligner` and `require_whole`; or the score is no number.
+        UserError: See `load_aligner`; or the score is no number.
     """
-    # Without a tokenizer, transformers would make one that knows no word.
-    require_whole(folder, "aligner", tokenizer=True)
     aligner = load_aligner(folder, device=torch.device("cpu"), dtype=torch.float32)
     images = aligner.encode_images([aligner.inputs(Image.new("RGB", (64, 48), "red"))])
     (score,) = aligner.scores(images, aligner.encode_texts(["a photo"]))
@@ -199,6 +201,7 @@ def check_aligner(folder: Path) -> None:
         raise UserError(
             f"{folder}: expected a cosine of an image and a text, found {score.alignment}; get the model anew"
         )
+    return score
 
 
 def _filled(items: Sequence[Item]) -> list[Item]:

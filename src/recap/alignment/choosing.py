@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from recap.alignment.aligners import Score
 from recap.alignment.scoring import Pair, Scored
 from recap.runtime.errors import UserError
 
@@ -52,18 +53,21 @@ def pairs_of(rows: Iterable[Mapping[str, Any]]) -> list[Pair]:
 
 
 def require_scores(rows: Iterable[Mapping[str, Any]], choose: str, scores: Mapping[Pair, Scored]) -> None:
-    """Refuse to choose by a score that nothing has. Where there is one candidate, there is nothing to choose.
+    """`require_score` where some image has several candidates: with one, there is nothing to choose."""
+    if any(len(usable(row)) > 1 for row in rows):
+        require_score(choose, scores.values())
+
+
+def require_score(choose: str, scores: Iterable[Score | Scored]) -> None:
+    """Refuse to choose by a score that nothing has.
 
     Raises:
-        UserError: Some image has several candidates, and no pair has the score.
+        UserError: None of `scores` has it.
     """
-    if choose not in BY_SCORE or any(getattr(score, choose) is not None for score in scores.values()):
-        return
-    several = sum(len(usable(row)) > 1 for row in rows)
-    if several:
+    if choose in BY_SCORE and all(getattr(score, choose) is None for score in scores):
         raise UserError(
-            f"align.choose: {choose}: expected {BY_SCORE[choose]} at models.aligner.path, found none, and {several} "
-            "images with several candidates; name such a model, or set align.choose to novelty or first"
+            f"align.choose: {choose}: expected {BY_SCORE[choose]} at models.aligner.path, found none, and several "
+            "candidates per image; name such a model, or set align.choose to novelty or first"
         )
 
 

@@ -12,6 +12,7 @@ from recap.captioning.decoding import Decoding
 from recap.captioning.image_text import ImageTextCaptioner
 from recap.io import read_object
 from recap.runtime.errors import UserError
+from recap.runtime.pickles import tensors_alone
 
 
 def load_captioner(
@@ -69,9 +70,11 @@ def _family(folder: Path) -> str:
 
 def _pretrained(folder: Path, trust_remote_code: bool, **settings: Any) -> Any:
     try:
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            folder, local_files_only=True, output_loading_info=True, trust_remote_code=trust_remote_code, **settings
-        )
+        with tensors_alone(folder):
+            loaded: Any = AutoModelForImageTextToText.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, trust_remote_code=trust_remote_code,
+                weights_only=True, **settings,
+            )  # fmt: skip
     except ValueError as error:
         if "Unrecognized configuration class" not in str(error) and "model type" not in str(error):
             raise

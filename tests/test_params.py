@@ -53,6 +53,10 @@ def test_every_problem_is_told_at_once_in_one_line(tmp_path: Path, values: Any) 
     [
         ("mgm", {"image_global": True}, "image_grid must exceed 1, found 1"),
         ("caption", {"do_sample": True, "num_beams": 3}, "num_beams must be 1, found 3"),
+        ("caption", {"temperature": float("inf")}, "caption.temperature: input should be a finite number"),
+        ("caption", {"candidates": 4}, "do_sample must be true or num_beams at least that, found 1"),
+        ("caption", {"min_new_tokens": 40}, "min_new_tokens must be at most that, found 40"),
+        ("finetune", {"caption_share": 1.0}, "finetune.caption_share: input should be less than 1"),
         ("caption", {"language": "english"}, "caption.language: string should match pattern"),
         ("models", {"captioner": {"path": "x", "hub": "a/b", "revision": None}}, "needs a revision"),
     ],

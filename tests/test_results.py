@@ -13,11 +13,14 @@ import pytest
 
 from recap.comparison.flattening import flatten
 from recap.io import read_json
-from recap.reporting.results import DOCUMENTS, SIMULATION, VERDICT, all_tables, fill
+from recap.reporting.results import DOCUMENTS, PLACEBO, SIMULATION, VERDICT, all_tables, fill
 from tests.clones import ROOT, Clone, ran
 
 # What each document must quote.
-QUOTED = {"README.md": {"headline"}, "docs/RESULTS.md": {"headline", "verdict", "blanked", "seeds", "simulation"}}
+QUOTED = {
+    "README.md": {"headline"},
+    "docs/RESULTS.md": {"headline", "verdict", "blanked", "seeds", "simulation", "placebo"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +32,8 @@ def verdict() -> dict[str, Any]:
 def test_the_documents_quote_the_stored_results(document: Path, verdict: dict[str, Any]) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     assert set(re.findall(r"<!-- results: (\S+) -->", text)) == QUOTED[str(document)]
-    assert fill(text, all_tables(verdict, read_json(ROOT / SIMULATION)), document) == text, "run `make results`"
+    tables = all_tables(verdict, *(read_json(ROOT / path) for path in (SIMULATION, PLACEBO)))
+    assert fill(text, tables, document) == text, "run `make results`"
 
 
 def test_the_metrics_are_those_of_the_quoted_run(verdict: dict[str, Any]) -> None:

@@ -3,7 +3,15 @@
 import pytest
 from compared_runs import SEEDS, document
 
-from recap.reporting.results import all_tables, blank_table, fill, headline_table, seeds_table, verdict_table
+from recap.reporting.results import (
+    all_tables,
+    blank_table,
+    fill,
+    headline_table,
+    placebo_table,
+    seeds_table,
+    verdict_table,
+)
 from recap.runtime.errors import UserError
 
 REASON = "because fewer than 10 images whose score changed"
@@ -82,9 +90,9 @@ def test_every_run_has_its_column(verdict):
 def test_only_the_tables_that_a_text_names_are_made(verdict):
     """This verdict lacks what the table of seeds needs, and there is no simulation at all."""
     text = "before\n<!-- results: verdict -->\nold\n<!-- end -->\nafter\n"
-    filled = fill(text, all_tables(verdict, {}), "README.md")
+    filled = fill(text, all_tables(verdict, {}, {}), "README.md")
     assert filled == f"before\n<!-- results: verdict -->\n{verdict_table(verdict)}\n<!-- end -->\nafter\n"
-    assert fill(filled, all_tables(verdict, {}), "README.md") == filled
+    assert fill(filled, all_tables(verdict, {}, {}), "README.md") == filled
 
 
 @pytest.mark.parametrize(
@@ -99,9 +107,22 @@ def test_only_the_tables_that_a_text_names_are_made(verdict):
 )
 def test_marks_without_their_like_are_refused(verdict, text):
     with pytest.raises(UserError, match=r"README\.md: expected lines `<!-- results: NAME -->`, each with its"):
-        fill(text, all_tables(verdict, {}), "README.md")
+        fill(text, all_tables(verdict, {}, {}), "README.md")
 
 
 def test_a_table_that_does_not_exist_is_refused(verdict):
     with pytest.raises(UserError, match=r"README\.md: expected a results table among headline, .*, found 'verdikt'"):
-        fill("<!-- results: verdikt -->\n<!-- end -->\n", all_tables(verdict, {}), "README.md")
+        fill("<!-- results: verdikt -->\n<!-- end -->\n", all_tables(verdict, {}, {}), "README.md")
+
+
+def test_placebos_beside_recipes():
+    def arm(rows, accuracy, *, placebo):
+        return {"placebo": placebo, "runs": [{"seed": 42}], "rows": rows, "val_loss": 0.2, "accuracy": accuracy}
+
+    arms = {
+        "baseline": arm(2400, {"textvqa": 50.0, "gqa": 70.0}, placebo=False),
+        "shuffled": arm(2306, {"textvqa": 12.34}, placebo=True),
+    }
+    table = placebo_table({"arms": arms})
+    assert cells(table, "recipe") == ["recipe", "seeds", "rows", "loss, held-out", "TextVQA, %", "GQA, %"]
+    assert cells(table, "shuffled (placebo)") == ["shuffled (placebo)", "1", "2,306", "0.200", "12.3", "–"]

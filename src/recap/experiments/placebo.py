@@ -6,7 +6,6 @@ table of all recipes, with words on each against baseline from three seeds on; `
 """
 
 import argparse
-from pathlib import Path
 
 from recap.comparison.arms import arms_document, arms_text
 from recap.comparison.statistics import MIN_SEEDS
@@ -17,19 +16,19 @@ from recap.experiments.series import check_recipes, commit_of, make_runs, save_r
 from recap.experiments.workspace import alone, put_back
 from recap.io import read_object, write_json
 from recap.params import load_all
+from recap.reporting.results import PLACEBO
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run as run_command
 
 BASELINE, HEADLINE = "baseline", "blip2"
 PLACEBOS = ("shuffled", "length_matched", "other_image")
 ARMS = (BASELINE, HEADLINE, *PLACEBOS)
-TABLE = Path("docs/results/placebo.json")
 
 
 def main() -> None:
     args = parse_args()
     if args.show:
-        print(arms_text(read_object(TABLE)))
+        print(arms_text(read_object(PLACEBO)))
         return
     check_recipes(ARMS)
     with alone():
@@ -51,14 +50,14 @@ def main() -> None:
             recipe: [spoken_name(run.name, commit_of(run, baseline)) for run in side] for recipe, side in sides.items()
         }
     document = arms_document(names, PLACEBOS)
-    write_json(TABLE, document)
-    print(f"\n{arms_text(document)}\n\nthe same in {TABLE}; again: python -m recap.experiments.placebo --show")
+    write_json(PLACEBO, document)
+    print(f"\n{arms_text(document)}\n\nthe same in {PLACEBO}; again: python -m recap.experiments.placebo --show")
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m recap.experiments.placebo", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1, help="training seeds a recipe; words need three")
-    parser.add_argument("--show", action="store_true", help=f"print the table in {TABLE} and run nothing")
+    parser.add_argument("--show", action="store_true", help=f"print the table in {PLACEBO} and run nothing")
     args = parser.parse_args()
     if args.seeds < 1:
         raise UserError(f"expected at least one seed a recipe, found {args.seeds}; words need three: make placebo N=3")

@@ -1,8 +1,9 @@
 """`python -m recap.reporting.results`: write the result tables of README.md and docs/RESULTS.md anew.
 
-In: `docs/results/verdict.json` (what `python -m recap.comparison ... --json` wrote) and
-`docs/results/simulation.json` (what `python -m recap.comparison.simulation --json` wrote). Out: the text between
-`<!-- results: NAME -->` and `<!-- end -->` in the two documents; the rest of them is nobody's but their author's.
+In: `docs/results/verdict.json` (what `python -m recap.comparison ... --json` wrote), `docs/results/simulation.json`
+(what `python -m recap.comparison.simulation --json` wrote) and `docs/results/placebo.json` (what `make placebo` wrote).
+Out: the text between `<!-- results: NAME -->` and `<!-- end -->` in the two documents; the rest of them is nobody's but
+their author's.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from recap.runtime.stage import run
 DOCUMENTS = (Path("README.md"), Path("docs/RESULTS.md"))
 VERDICT = Path("docs/results/verdict.json")
 SIMULATION = Path("docs/results/simulation.json")
+PLACEBO = Path("docs/results/placebo.json")
 
 _OPENING, _END = "<!-- results:", "<!-- end -->"
 _BLOCK = re.compile(rf"({_OPENING} (?P<name>[a-z-]+) -->\n)(?P<text>.*?)({_END})", re.DOTALL)
@@ -131,7 +133,24 @@ def simulation_table(simulation: Document) -> str:
     return simulated.table(outcomes)
 
 
-def all_tables(verdict: Document, simulation: Document) -> Tables:
+def placebo_table(arms: Document) -> str:
+    """Recipes and the placebos beside them, see `recap.comparison.arms.arms_document`."""
+    benchmarks = list(next(iter(arms["arms"].values()))["accuracy"])
+    rows = [["recipe", "seeds", "rows", "loss, held-out", *(f"{title_of(name)}, %" for name in benchmarks)]]
+    for name, arm in arms["arms"].items():
+        rows.append(
+            [
+                f"{name} (placebo)" if arm["placebo"] else name,
+                number(len(arm["runs"])),
+                number(arm["rows"], 0),
+                number(arm["val_loss"], 3),
+                *(number(arm["accuracy"].get(benchmark), 1) for benchmark in benchmarks),
+            ]
+        )
+    return markdown_table(rows)
+
+
+def all_tables(verdict: Document, simulation: Document, placebo: Document) -> Tables:
     """What makes each table, by the name that its marks use."""
     return {
         "headline": lambda: headline_table(verdict),
@@ -139,6 +158,7 @@ def all_tables(verdict: Document, simulation: Document) -> Tables:
         "blanked": lambda: blank_table(verdict),
         "seeds": lambda: seeds_table(verdict),
         "simulation": lambda: simulation_table(simulation),
+        "placebo": lambda: placebo_table(placebo),
     }
 
 
@@ -194,8 +214,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recap.reporting.results", description=__doc__)
     parser.add_argument("--verdict", type=Path, default=VERDICT)
     parser.add_argument("--simulation", type=Path, default=SIMULATION)
+    parser.add_argument("--placebo", type=Path, default=PLACEBO)
     args = parser.parse_args()
-    tables = all_tables(read_json(args.verdict), read_json(args.simulation))
+    tables = all_tables(*map(read_json, (args.verdict, args.simulation, args.placebo)))
     for path in DOCUMENTS:
         text = path.read_text(encoding="utf-8")
         new = fill(text, tables, path)

@@ -109,7 +109,7 @@ def test_leaked_pictures_are_dropped(folder: Path, records: list[Record], worker
 
 
 def test_own_operators_open_no_picture() -> None:
-    own = {name: op for name, op in OPERATORS.modules.items() if op.__module__.startswith("recap.")}
+    own = {name: op for name, op in OPERATORS.modules.items() if op.__module__.startswith("recap.data.")}
     assert own == OWN
     assert not any(reads_pictures(op, name) for name, op in own.items())
 

@@ -42,10 +42,10 @@ def main() -> None:
     params, device_params, machine = (load_params(section, args.params) for section in sections)
 
     from recap.captioning.batching import BatchSize, memory_of
-    from recap.captioning.captions import Work, caption_missing
+    from recap.captioning.captions import Captioner, Work, caption_missing
     from recap.captioning.decoding import Decoding
     from recap.captioning.keys import caption_settings
-    from recap.captioning.loading import Captioner, load_captioner
+    from recap.captioning.loading import load_captioner
     from recap.captioning.outcomes import KIND, Allowance, Tally, outcomes
     from recap.captioning.pictures import digests_of, names_by_digest, unique_images
     from recap.data.corpus.records import read_corpus

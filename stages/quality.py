@@ -10,7 +10,7 @@ from recap.runtime.stage import run
 
 HEADLINE = {
     "after": ("words_mean", "mattr", "mtld", "hdd", "self_bleu", "alignment"),
-    "change": ("mattr", "alignment"),
+    "change": ("alignment",),
 }
 
 

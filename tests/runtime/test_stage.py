@@ -1,6 +1,10 @@
 """A user's mistake is one line and exit code 1; a programming error keeps its traceback."""
 
 import errno
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +81,18 @@ def test_derived_seeds_depend_on_every_part_and_nothing_else() -> None:
     assert len(seeds) == 5
     assert derive_seed(42, "caption", "a") == derive_seed(42, "caption", "a")
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize(("processes", "code"), [("2", 0), ("1", -signal.SIGABRT)])
+def test_a_process_of_a_launch_ends_where_its_work_does(processes: str, code: int) -> None:
+    """What threads of other processes' groups do while an interpreter is taken apart is no fault of the run."""
+    script = (
+        "import atexit, os\n"
+        "from recap.runtime.stage import run\n"
+        "atexit.register(os.abort)\n"
+        "run(lambda: print('published', end=''))\n"
+    )
+    environment = os.environ | {"WORLD_SIZE": processes, "RANK": "0"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stdout == "published"

@@ -27,6 +27,7 @@ from recap.models.mgm.build import build_mgm
 from recap.params import FinetuneParams, LoraParams, TrainingParams
 from recap.runtime.ranks import is_rank_zero, joined, world_size
 from recap.runtime.seeding import seed_everything
+from recap.runtime.stage import leave_launch
 from recap.training import trainer as trainer_module
 from recap.training.compute import Compute
 from recap.training.connectors import freeze_all_but_connectors
@@ -67,6 +68,7 @@ def main() -> None:
         holding.enter_context(joined(CPU, even_alone=True))
         for name in names:
             run(world, out / name, *name.split(":"))
+    leave_launch()
 
 
 def run(world: World, folder: Path, stage: str, spread: str, dtype: str, how: str) -> None:

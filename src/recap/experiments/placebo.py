@@ -9,13 +9,9 @@ import argparse
 
 from recap.comparison.arms import arms_document, arms_text
 from recap.comparison.statistics import MIN_SEEDS
-from recap.experiments.git import head_commit
-from recap.experiments.refs import spoken_name
-from recap.experiments.seeds import estimate, seed_runs
-from recap.experiments.series import check_recipes, commit_of, make_runs, save_reports, stale_runs
-from recap.experiments.workspace import alone, put_back
+from recap.experiments.seeds import train_missing
+from recap.experiments.series import check_recipes
 from recap.io import read_object, write_json
-from recap.params import load_all
 from recap.reporting.results import PLACEBO
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run as run_command
@@ -31,24 +27,8 @@ def main() -> None:
         print(arms_text(read_object(PLACEBO)))
         return
     check_recipes(ARMS)
-    with alone():
-        interrupted = put_back()
-        baseline = head_commit()
-        sides = {recipe: seed_runs(recipe, load_all().seed, args.seeds) for recipe in ARMS}
-        # Seed by seed: if it is interrupted, all recipes have about as many.
-        runs = [run for together in zip(*sides.values(), strict=True) for run in together]
-        stale = stale_runs(runs, baseline)
-        for run in runs:
-            print(f"{run.name}: seed {run.seed}, {f'to train: {stale[run]}' if run in stale else 'up to date'}")
-        print(estimate(runs, stale, baseline, sides=len(ARMS)), flush=True)
-        if args.seeds < MIN_SEEDS:
-            print(f"note: fewer than {MIN_SEEDS} seeds a recipe, found N={args.seeds}, give no words", flush=True)
-        if stale or interrupted:
-            make_runs(list(stale), final=sides[HEADLINE][0], baseline=baseline)
-        save_reports(runs, baseline)
-        names = {
-            recipe: [spoken_name(run.name, commit_of(run, baseline)) for run in side] for recipe, side in sides.items()
-        }
+    few = f"fewer than {MIN_SEEDS} seeds a recipe, found N={args.seeds}, give no words"
+    names = dict(zip(ARMS, train_missing(ARMS, args.seeds, final=HEADLINE, few=few), strict=True))
     document = arms_document(names, PLACEBOS)
     write_json(PLACEBO, document)
     print(f"\n{arms_text(document)}\n\nthe same in {PLACEBO}; again: python -m recap.experiments.placebo --show")

@@ -30,27 +30,44 @@ TIMINGS = Path("data/timings")
 def main() -> None:
     args = parse_args()
     check_recipes((args.a, args.b))
-    with alone():
-        interrupted = put_back()
-        baseline = head_commit()
-        sides = [seed_runs(recipe, load_all().seed, args.seeds) for recipe in (args.a, args.b)]
-        # Seed by seed: if it is interrupted, both sides have about as many.
-        runs = [run for pair in zip(*sides, strict=True) for run in pair]
-        stale = stale_runs(runs, baseline)
-        for run in runs:
-            print(f"{run.name}: seed {run.seed}, {f'to train: {stale[run]}' if run in stale else 'up to date'}")
-        print(estimate(runs, stale, baseline, sides=len(sides)), flush=True)
-        if args.seeds < MIN_SEEDS:
-            print(f"note: fewer than {MIN_SEEDS} seeds a side, found N={args.seeds}, give no verdict", flush=True)
-        if stale or interrupted:
-            make_runs(list(stale), final=sides[1][0], baseline=baseline)
-        save_reports(runs, baseline)
-        names = [",".join(spoken_name(run.name, commit_of(run, baseline)) for run in side) for side in sides]
+    few = f"fewer than {MIN_SEEDS} seeds a side, found N={args.seeds}, give no verdict"
+    sides = train_missing((args.a, args.b), args.seeds, final=args.b, few=few)
+    names = [",".join(side) for side in sides]
     for module in ("recap.comparison", "recap.reporting.comparison"):
         print(f"\n== python -m {module} {' '.join(names)}", flush=True)
         code = subprocess.run([sys.executable, "-m", module, *names], check=False).returncode
         if code:
             sys.exit(code)
+
+
+def train_missing(recipes: Sequence[str], count: int, *, final: str, few: str) -> list[list[str]]:
+    """Train what is missing or stale of some seeds of some recipes, and save a report of each run.
+
+    Args:
+        recipes: Which.
+        count: Training seeds of each.
+        final: The recipe whose first run is left in the workspace.
+        few: What to note where so many seeds are too few to judge by.
+
+    Returns:
+        The revisions of each recipe, one a seed.
+    """
+    with alone():
+        interrupted = put_back()
+        baseline = head_commit()
+        sides = [seed_runs(recipe, load_all().seed, count) for recipe in recipes]
+        # Seed by seed: if it is interrupted, all recipes have about as many.
+        runs = [run for together in zip(*sides, strict=True) for run in together]
+        stale = stale_runs(runs, baseline)
+        for run in runs:
+            print(f"{run.name}: seed {run.seed}, {f'to train: {stale[run]}' if run in stale else 'up to date'}")
+        print(estimate(runs, stale, baseline, sides=len(sides)), flush=True)
+        if count < MIN_SEEDS:
+            print(f"note: {few}", flush=True)
+        if stale or interrupted:
+            make_runs(list(stale), final=sides[recipes.index(final)][0], baseline=baseline)
+        save_reports(runs, baseline)
+        return [[spoken_name(run.name, commit_of(run, baseline)) for run in side] for side in sides]
 
 
 def parse_args() -> argparse.Namespace:

@@ -55,11 +55,11 @@ results: $(READY)  ## write the result tables of README.md and docs/RESULTS.md f
 	@python -m recap.reporting.results
 
 test: lint  ## lint, types, then every test, fast ones first
-	python -m pytest -m "not slow"
-	python -m pytest -m slow --numprocesses 2 --dist loadfile --durations=15
+	python -m pytest
+	python -m pytest -m slow --durations=15
 
 unit: $(READY)  ## the fast tests alone
-	python -m pytest -m "not slow"
+	python -m pytest
 
 lint: $(READY)  ## ruff and mypy
 	ruff check .

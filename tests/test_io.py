@@ -96,6 +96,13 @@ def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
         list(read_jsonl(tmp_path / "a.jsonl"))
 
 
+def test_where_nothing_can_be_made_is_said_in_a_line() -> None:
+    with pytest.raises(UserError, match=r"/dev/null/file: expected a place to write to"), atomic_path("/dev/null/file"):
+        pass
+    with pytest.raises(UserError, match=r"/proc/file: expected a place to write to"), atomic_path("/proc/file"):
+        pass
+
+
 def test_a_file_takes_no_folders_place(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "dear").touch()

@@ -122,6 +122,13 @@ def test_paths_are_free_up_to_what_a_shell_reads_between_quotes(tmp_path: Path, 
     assert load_params("data", written(tmp_path, values)).source == path
 
 
+@pytest.mark.parametrize("path", ["", " "])
+def test_a_blank_is_no_path(tmp_path: Path, values: Any, path: str) -> None:
+    values["machine"]["store"] = path
+    with pytest.raises(UserError, match=f"machine.store: expected a path, found '{path}'"):
+        load_all(written(tmp_path, values))
+
+
 @pytest.mark.parametrize("path", ['a"b', "a$b", "a`b", "a\\b", "a\nb"])
 def test_other_paths_are_one_line(tmp_path: Path, values: Any, path: str) -> None:
     values["data"]["source"] = values["models"]["captioner"]["path"] = path

@@ -33,6 +33,8 @@ def _auto_or_positive(value: Any) -> Any:
 
 
 def _fit_for_commands(path: str) -> str:
+    if not path.strip():
+        raise ValueError(f"expected a path, found {path!r}")
     # dvc.yaml puts paths into commands between double quotes, where blanks and apostrophes are themselves, these not.
     if found := [character for character in '"$`\\\n' if character in path]:
         raise ValueError(

@@ -96,8 +96,8 @@ def test_itm_needs_a_model_that_has_it() -> None:
 def test_quantiles_by_hand() -> None:
     found = describe_alignment([0.0, 0.1, None, 0.2, 0.3, 0.4])
     assert found["scored"] == 5
-    assert (found["min"], found["p25"], found["p50"], found["max"]) == pytest.approx((0.0, 0.1, 0.2, 0.4))
-    assert describe_alignment([None])["p50"] is None
+    assert (found["min"], found["p25"], found["median"], found["max"]) == pytest.approx((0.0, 0.1, 0.2, 0.4))
+    assert describe_alignment([None])["median"] is None
 
 
 def records(count: int) -> list[Record]:

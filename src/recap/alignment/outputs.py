@@ -7,30 +7,18 @@ data/captions.jsonl.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
-
-import numpy
 
 from recap.alignment.chance import captions_by_chance, scored_rows
 from recap.alignment.choosing import chosen_captions, pairs_of, require_scores, usable
 from recap.alignment.scoring import Pair, Scores
 from recap.data.corpus.records import read_corpus
+from recap.data.statistics.quantiles import quantiles
 from recap.io import read_jsonl
 from recap.runtime.faults import by_reason
 
 Score = Callable[[list[Pair]], Scores]
-
-QUANTILES = {
-    "min": 0.0,
-    "p01": 0.01,
-    "p05": 0.05,
-    "p25": 0.25,
-    "p50": 0.5,
-    "p75": 0.75,
-    "p95": 0.95,
-    "p99": 0.99,
-    "max": 1.0,
-}
 
 
 @dataclass(frozen=True)
@@ -97,9 +85,8 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
 
 def describe_alignment(values: Iterable[float | None]) -> dict[str, Any]:
     """Mean and quantiles of cosines, None where there is none."""
-    known = numpy.array([value for value in values if value is not None])
-    quantiles = {name: float(numpy.quantile(known, share)) if len(known) else None for name, share in QUANTILES.items()}
-    return {"scored": len(known), "mean": float(known.mean()) if len(known) else None, **quantiles}
+    known = [value for value in values if value is not None]
+    return {"scored": len(known), "mean": fmean(known) if known else None, **quantiles(known)}
 
 
 def describe_choices(captions: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -62,7 +62,7 @@ def test_alignment_is_in_report_chart_and_details(
     explore(run_stage, corpus, tmp_path / "one", [0.31, 0.11, 0.21])
     found = read(tmp_path / "one/details.json")["explore"]["alignment"]
     assert (found["scored_rows"], found["mean"]) == (6, 0.21)
-    assert (found["quantiles"]["p50"], found["chance_quantiles"]["p50"]) == (0.21, 0.105)
+    assert (found["quantiles"]["median"], found["chance_quantiles"]["median"]) == (0.21, 0.105)
     assert found["least"] is None and found["mismatched_percent"] is None  # six strangers are too few
     assert [row["alignment"] for row in found["worst"]] == [0.11, 0.11, 0.21, 0.21, 0.31, 0.31]
     report = (tmp_path / "one/data/explore/report.md").read_text()

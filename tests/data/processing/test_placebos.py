@@ -75,6 +75,14 @@ def test_cut_and_continued_by_hand(tmp_path: Path) -> None:
     assert (first["alignment"], first["raw_alignment"]) == (None, 0.5)
 
 
+def test_where_other_images_have_no_words_captions_stay_short(tmp_path: Path) -> None:
+    corpus = ScoredCorpus(tmp_path, [(0.5, 0.5)] * 3, ["uno dos", " ", ""])
+    write_jsonl(tmp_path / "blip2.jsonl", ({"image": f"{n}.jpg", "caption": "a red bus stands"} for n in range(3)))
+    first, *others = corpus.run(LOOKUP, LENGTH).rows
+    assert caption_of(first["text"]) == "uno dos" and first["caption_images"] == ["0.jpg"]
+    assert [caption_of(row["text"]) for row in others] == ["uno dos uno dos"] * 2
+
+
 def test_the_same_picture_under_another_name_is_no_other_image(
     tmp_path: Path, pack_corpus: Callable[[Sequence[Record], Path, Path], Path]
 ) -> None:

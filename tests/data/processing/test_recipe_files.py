@@ -125,6 +125,7 @@ def test_wrong_recipes(tmp_path: Path, text: str, message: str) -> None:
         ),
         ("- naive_grouper: {}", r"naive_grouper regroups rows"),
         ("- blip2_caption_mapper: {}", r"Unknown operator 'blip2_caption_mapper'"),
+        ("- blip2_caption_lookup_mapper: {worst_aligned_share: null}", "expected a number from 0 to 1, found None"),
         ("- blip2_caption_lookup_mapper: {worst_aligned_share: 1.5}", r"expected a number from 0 to 1, found 1\.5"),
         ("- best_aligned_selector: {}", r"expected a share from 0 to 1 or a number of rows, found share 1"),
         ("- best_aligned_selector: {share: 0.0}", r"expected a share from 0 to 1 or a number of rows, found share 0"),

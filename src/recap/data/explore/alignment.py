@@ -11,13 +11,14 @@ import numpy
 import pandas
 
 from recap.data.explore.rules import Bools
+from recap.data.statistics.quantiles import quantiles
 from recap.data.statistics.text import percent
 from recap.io import read_jsonl
 from recap.runtime.errors import UserError
 
 ALIGNMENT, CHANCE = "alignment", "chance"
 
-QUANTILES = {"p01": 0.01, "p05": 0.05, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99}
+QUANTILES = ("p1", "p5", "p25", "median", "p75", "p95", "p99")
 
 STRANGER = 0.75
 """Quantile of the cosines of strangers up to which a caption is taken for one: three of four of them are found. In the
@@ -80,10 +81,8 @@ def describe_alignment(table: pandas.DataFrame) -> dict[str, Any] | None:
     return {
         "scored_rows": len(scored),
         "mean": float(scored.mean()),
-        "quantiles": {name: float(scored.quantile(share)) for name, share in QUANTILES.items()},
-        "chance_quantiles": {
-            name: float(strangers.quantile(share)) if len(strangers) else None for name, share in QUANTILES.items()
-        },
+        "quantiles": quantiles(scored, QUANTILES),
+        "chance_quantiles": quantiles(strangers, QUANTILES),
         "mismatched_percent": None if least is None else min(100.0, 2 * (percent(below, len(scored)) or 0.0)),
         "least": least,
         "below_least_percent": percent(int(badly_aligned(table, least).sum()), len(table)),

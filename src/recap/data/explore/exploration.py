@@ -27,11 +27,12 @@ from recap.data.explore.table import distinct_pictures, records_of
 from recap.data.explore.vocabulary import Text, frequent_bigrams, frequent_words, read_text, vocabulary_growth
 from recap.data.statistics.diversity import describe_diversity
 from recap.data.statistics.duplicates import nearly_the_same
+from recap.data.statistics.quantiles import quantiles
 from recap.data.statistics.sampling import equal_samples, shuffled_captions
 from recap.data.statistics.text import Floats, describe_captions, mean_and_sd, percent
 from recap.params import QualityParams
 
-QUANTILES = {"p01": 0.01, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p99": 0.99, "max": 1.0}
+QUANTILES = ("p1", "p25", "median", "p75", "p99", "max")
 FREQUENT = 30
 
 
@@ -153,8 +154,8 @@ def _text_facts(
     }
     return {
         **describe_captions(captions.tolist()),
-        "words_quantiles": _quantiles(of_text["num_words"]),
-        "characters_quantiles": _quantiles(of_text["text_len"]),
+        "words_quantiles": quantiles(of_text["num_words"], QUANTILES),
+        "characters_quantiles": quantiles(of_text["text_len"], QUANTILES),
         **repeated,
         "near_duplicate_caption_percent": percent(int(nearly.sum()), count),
         "boilerplate_percent": percent(sum(map(bool, kinds)), count),
@@ -194,7 +195,7 @@ def _image_facts(pictures: pandas.DataFrame, files: pandas.Series, looks: pandas
         **describe_images(pictures),
         "duplicate_image_rows": repeats(files),
         "near_duplicate_image_rows": repeats(looks),
-        "aspect_ratio_quantiles": _quantiles(ratios),
+        "aspect_ratio_quantiles": quantiles(ratios, QUANTILES),
         "brightness_mean": brightness_mean,
         "brightness_sd": brightness_sd,
     }
@@ -224,7 +225,3 @@ def _keys_by_row(table: pandas.DataFrame, pictures: pandas.DataFrame) -> tuple[p
     looks = picture_groups(pictures)
     by_name = pandas.DataFrame({"file": pictures["digest"], "look": looks}).set_index(pictures["image"])
     return table["image"].map(by_name["file"]), table["image"].map(by_name["look"])
-
-
-def _quantiles(values: pandas.Series) -> dict[str, float | None]:
-    return {name: float(values.quantile(share)) if len(values) else None for name, share in QUANTILES.items()}

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy
+from recap.data.statistics.quantiles import quantiles
 
-QUANTILES = {"min": 0.0, "p5": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+QUANTILES = ("min", "p5", "p25", "median", "p75", "p95", "max")
 
 Statistics = Mapping[str, Sequence[Any]]
 """By name, a value a row."""
@@ -91,10 +91,10 @@ def _bounds(values: Sequence[Any]) -> tuple[float, float] | None:
 
 
 def _quantiles(values: Sequence[Any]) -> Quantiles | None:
-    numbers = [number for value in values if (number := _number(value)) is not None]
-    if not numbers:
-        return None
-    return dict(zip(QUANTILES, map(float, numpy.quantile(numbers, list(QUANTILES.values()))), strict=True))
+    """None where no value is a number."""
+    found = quantiles(map(_number, values), QUANTILES)
+    known = {name: value for name, value in found.items() if value is not None}
+    return known or None
 
 
 def _number(value: Any) -> float | None:

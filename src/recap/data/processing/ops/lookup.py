@@ -87,7 +87,7 @@ class Blip2CaptionLookupMapper(CorpusMapper):
     ) -> None:  # fmt: skip
         super().__init__(*args, **kwargs)
         for name, value in (("worst_aligned_share", worst_aligned_share), ("raw_probability", raw_probability)):
-            if not 0 <= value <= 1:
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(f"{name}: expected a number from 0 to 1, found {value}")
         self.captions_path, self.seed = captions_path, seed
         self.score_paths = [path for path in (raw_captions_path, captions_path) if path]

@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 
 import pyarrow
@@ -72,7 +73,7 @@ class CaptionLengthMapper(Placebo):
     """Gives every row its raw caption in as many words as its caption has: cut, or continued with other raw captions.
 
     Words are what stands between blanks. `caption_images` names the row's image and those whose raw captions continue
-    its own.
+    its own. Where no other image has a word, captions stay as short as they are.
     """
 
     def process_table(self, table: pyarrow.Table) -> pyarrow.Table:
@@ -82,17 +83,17 @@ class CaptionLengthMapper(Placebo):
         made, sources = [], []
         for row, caption in enumerate(captions):
             length, words, used = len(caption.split()), raw[row].split(), [images[row]]
-            donors = self._donors(circle, row)
-            while len(words) < length:
-                donor = next(donors)
+            for donor in self._donors(circle, row, raw):
+                if len(words) >= length:
+                    break
                 words += raw[donor].split()
                 used.append(images[donor])
             made.append(" ".join(words[:length]))
             sources.append(used)
         return self.with_captions(table, made, "length_matched", sources)
 
-    def _donors(self, circle: Circle, row: int) -> Iterator[int]:
-        number = 0
-        while True:
-            yield circle.other(row, number)
-            number += 1
+    def _donors(self, circle: Circle, row: int, raw: list[str]) -> Iterator[int]:
+        """Rows of other images that have words, again and again, or none at all."""
+        round_of_all = (circle.other(row, number) for number in range(len(raw)))
+        able = (donor for donor in round_of_all if raw[donor].strip())
+        return cycle(able)

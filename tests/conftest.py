@@ -2,6 +2,8 @@
 
 import gc
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,17 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def same_answer_to_sigterm() -> Iterator[None]:
+    """A training run that ends in an error leaves its handler, and its process ends soon after; this one goes on.
+
+    Processes forked later would inherit it, and a pool that ends its workers by SIGTERM would wait for ever.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ A ?= baseline
 B ?= blip2
 N ?= 3
 
-.PHONY: experiment venv models profile rehearse compare seeds placebo results test unit lint format bench foundry clean help
+.PHONY: experiment venv models profile rehearse compare seeds placebo results lock test unit lint format bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
 	@python -m recap.experiments.headline baseline blip2
@@ -53,6 +53,10 @@ placebo: $(READY)  ## was it content? placebo recipes beside baseline and blip2,
 
 results: $(READY)  ## write the result tables of README.md and docs/RESULTS.md from docs/results/
 	@python -m recap.reporting.results
+
+lock: $(READY)  ## pin every package anew in requirements.txt, for Python 3.11 and 3.12; what is pinned stays unless it must move
+	uv pip compile --quiet --universal --python-version 3.11.0 $(addprefix --extra ,deepspeed ray remotes dev) \
+	  --output-file requirements.txt $(FLAGS) pyproject.toml
 
 test: lint  ## lint, types, then every test, fast ones first
 	python -m pytest

@@ -63,9 +63,11 @@ def test_the_archives_hold_the_library_and_its_templates(installed: Installed) -
         for pattern in ("*.py", "py.typed", "reporting/templates/*")
         for path in (ROOT / "src" / "recap").rglob(pattern)
     }
-    in_wheel = {name for name in zipfile.ZipFile(installed.wheel).namelist() if ".dist-info/" not in name}
+    with zipfile.ZipFile(installed.wheel) as wheel:
+        in_wheel = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert in_wheel == library
-    in_sdist = {name.split("/", 1)[1] for name in tarfile.open(installed.sdist).getnames() if "/" in name}
+    with tarfile.open(installed.sdist) as archive:
+        in_sdist = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
     assert {f"src/{name}" for name in library} | {"LICENSE", "README.md", "pyproject.toml"} <= in_sdist
     assert not [name for name in in_sdist if name.startswith("tests")]
 

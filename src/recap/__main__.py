@@ -68,8 +68,8 @@ def _where() -> str:
         return "This folder is a clone: all of them work here; `make help` lists what they are usually called by."
     return (
         "This folder is no clone, so the second list has nothing to work on here and there is no pipeline to run: the\n"
-        "package holds the library, and neither dvc.yaml, stages, recipes and profiles nor the tiny models. For a run,\n"
-        "clone the repository."
+        "package holds the library, and neither dvc.yaml, stages, recipes and profiles nor the tiny models. To run\n"
+        "one, clone the repository."
     )
 
 

@@ -1,8 +1,8 @@
 """How often faults are injected, the run to compare with, and the table of what happened.
 
-`pytest -m slow -n 0 tests/faults` injects a few faults into single stages. With RECAP_FAULTS=30 in the environment it kills
-30 times in whole runs, spread over all stages, and injects everything else too: some twenty minutes. RECAP_FAULTS_SEED draws
-other moments. The table that docs/RELIABILITY.md quotes is printed at the end.
+`pytest -m slow -n 0 tests/faults` injects a few faults into single stages. With RECAP_FAULTS=30 in the environment it
+kills 30 times in whole runs, spread over all stages, and injects everything else too: some twenty minutes.
+RECAP_FAULTS_SEED draws other moments. The table that docs/RELIABILITY.md quotes is printed at the end.
 """
 
 import os

@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, YAMLError
 
 from tests.clones import IDENTITY, Clone
 from tests.unprivileged import obey_file_modes
@@ -27,6 +27,8 @@ RUNNING = re.compile(r"Running stage '([^']+)'")
 START = "start"
 TIMED = ("data/timings/", "data/report/")
 PATIENCE_S = 600.0
+# What dvc writes in place, so that a kill at that moment cuts it.
+CUT_FILES = ("dvc.lock", ".dvc/tmp/rwlock")
 
 
 @dataclass(frozen=True)
@@ -204,3 +206,25 @@ def forget(clone: Clone, stages: Iterable[str]) -> None:
         shutil.rmtree(clone.root / ".dvc" / "cache" / "runs", ignore_errors=True)
         shutil.rmtree(clone.root / ".dvc" / "recap-store", ignore_errors=True)
     yaml.dump(lock, path)
+
+
+def finish(clone: Clone, undisturbed: Undisturbed) -> None:
+    """The next `dvc repro` ends well, and as the undisturbed run did."""
+    run = Run(clone)
+    assert run.end() == 0, run.said[-3000:]
+    assert differences(undisturbed, clone) == []
+
+
+def is_cut(file: Path) -> bool:
+    """Whether dvc cannot read what it wrote. A dvc.lock that ends between two lines only knows fewer stages."""
+    try:
+        return file.exists() and not isinstance(YAML(typ="safe").load(file), dict)
+    except YAMLError:
+        return True
+
+
+def cut_file_cured(clone: Clone, name: str) -> str:
+    """What a user does with such a file; returns the command."""
+    cure = ["git", "restore", name] if name == "dvc.lock" else ["rm", name]
+    clone.run(*cure)
+    return " ".join(cure)

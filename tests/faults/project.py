@@ -109,6 +109,17 @@ class Run:
             time.sleep(0.01)
         raise AssertionError("dvc started no stage")
 
+    def worker_process(self) -> int:
+        """A process that loads data for the stage that trains: it has the command of the stage, which forked it."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            stage = self.stage_process()
+            for child in _children(stage):
+                if "stages/" in _command(child):
+                    return child
+            time.sleep(0.002)
+        raise AssertionError("nothing loads data")
+
     def end(self) -> int:
         """Wait for it and for all it started; returns dvc's exit code."""
         code = self.process.wait(timeout=PATIENCE_S)

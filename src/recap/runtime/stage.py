@@ -19,8 +19,8 @@ SAY_AFTER_S = 10.0
 INTERRUPTED = 130
 # What DVC sets in the environment of a stage's command.
 DVC_STAGE = "DVC_STAGE"
-# What a machine refuses, wherever a stage meets it: no right to read or write, or no room.
-REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+# What a machine refuses, wherever a stage meets it: no right to read or write, no room, or none for so large a file.
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run(main: Callable[[], None]) -> None:

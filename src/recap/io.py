@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from recap.runtime.errors import UserError
+from recap.runtime.stage import DVC_STAGE
 
 DECIMALS = 6
 
@@ -26,7 +27,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; when the block ends without an error it becomes `path`.
 
     The block may create a file or a folder there. A reader sees the old output or the whole new one. A folder gives way
-    to a folder alone.
+    to a folder alone. A stage that DVC runs is alone at its outputs: what a killed one left beside them is removed.
 
     Raises:
         UserError: Nothing can be written there, or a file would take a folder's place.
@@ -34,6 +35,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if DVC_STAGE in os.environ:
+            remove_drafts(target)
         holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise UserError(f"{target}: expected a place to write to, found {error.strerror}: {error.filename}") from None

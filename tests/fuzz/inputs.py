@@ -117,12 +117,12 @@ def changed(draw: st.DrawFn, value: Any, raw: dict[str, str]) -> Any:
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(value))
         if not places:
-            return draw(st.sampled_from(HOSTILE))
+            return copy.deepcopy(draw(st.sampled_from(HOSTILE)))
         holder, key = draw(st.sampled_from(places))
         hostile = st.sampled_from([*HOSTILE, *raw])
         match draw(st.sampled_from(("replace", "replace", "replace", "drop", "double", "rename", "swap", "wrap", "top"))):
             case "replace":
-                holder[key] = draw(hostile)
+                holder[key] = copy.deepcopy(draw(hostile))
             case "drop":
                 del holder[key]
             case "double" if isinstance(holder, list):
@@ -135,7 +135,7 @@ def changed(draw: st.DrawFn, value: Any, raw: dict[str, str]) -> Any:
             case "wrap":
                 holder[key] = draw(st.sampled_from(([holder[key]], {"a": holder[key]}, json.dumps(holder[key]))))
             case "top" if draw(st.integers(0, 5)) == 0:
-                return draw(st.sampled_from((holder[key], [value], {"data": value}, *HOSTILE)))
+                return copy.deepcopy(draw(st.sampled_from((holder[key], [value], {"data": value}, *HOSTILE))))
     return value
 
 

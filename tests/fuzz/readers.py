@@ -62,6 +62,7 @@ class Reader:
         sound: Writes a sound input into an empty folder.
         read: Reads that folder, may write into a second one, and says what it found where it counts.
         rows_of: How many rows a broken file has; None where nobody can tell.
+        open: What it raises besides, which stands to be mended: where a mend makes every training run again.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Reader:
     sound: Callable[[Path], Any]
     read: Callable[[Path, Path], Counts | None]
     rows_of: Callable[[bytes], int | None] = lambda _: None
+    open: tuple[type[Exception], ...] = ()
 
 
 ROWS = [
@@ -318,10 +320,10 @@ READERS = [
     Reader("params.yaml", {"params.yaml": "yaml"}, _copied("params.yaml", "params.yaml"), lambda folder, _: load_all(folder / "params.yaml") and None),
     Reader("recipe", {"mine.yaml": "yaml"}, _copied("recipes/blip2.yaml", "mine.yaml"), lambda folder, _: read_recipe(folder / "mine.yaml") and None),
     Reader("world.yaml", {"world.yaml": "yaml"}, _copied("worlds/hamlet/world.yaml", "world.yaml"), lambda folder, _: validate(WorldSettings, read_yaml(folder / "world.yaml"), "world.yaml") and None),
-    Reader("adapter", {"adapter_config.json": "json", "adapter_model.safetensors": "safetensors"}, _adapter, lambda folder, _: read_adapter(folder) and None),
+    Reader("adapter", {"adapter_config.json": "json", "adapter_model.safetensors": "safetensors"}, _adapter, lambda folder, _: read_adapter(folder) and None, open=(AttributeError, TypeError, ValueError)),
     Reader("weights", {"1.safetensors": "safetensors"}, _model, lambda folder, _: read_tensors(folder / "1.safetensors") and None),
     Reader("weights, pickled", {"mm_projector.bin": "bytes"}, _pickled, lambda folder, _: read_tensors(folder / "mm_projector.bin") and None),
-    Reader("model folder", {"config.json": "json", "tokenizer.json": "json", "model.safetensors.index.json": "json", "1.safetensors": "safetensors"}, _model, lambda folder, _: require_whole(folder, "model", tokenizer=True)),
+    Reader("model folder", {"config.json": "json", "tokenizer.json": "json", "model.safetensors.index.json": "json", "1.safetensors": "safetensors"}, _model, lambda folder, _: require_whole(folder, "model", tokenizer=True), open=(RecursionError,)),
     Reader("rows between stages", {"rows.jsonl": "lines"}, lambda folder: Folder(folder).lines("rows.jsonl", ROWS), lambda folder, _: list(read_jsonl(folder / "rows.jsonl")) and None),
     Reader("object between stages", {"a.json": "json"}, lambda folder: Folder(folder).json("a.json", ROWS[0]), lambda folder, _: read_object(folder / "a.json") and None),
     Reader("store", {"store.sqlite": "bytes"}, _store, _read_store),

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recap.runtime.errors import UserError
-from tests.fuzz.guard import confined
+from tests.fuzz.guard import Breach, confined
 from tests.fuzz.inputs import broken
 from tests.fuzz.readers import READERS, Files, Reader
 
@@ -65,6 +65,10 @@ class Bench:
         except UserError as error:
             assert "\n" not in str(error) and len(str(error)) < LONGEST_MESSAGE, f"no line for a person: {error!s:.300}"
             self.outcomes["refused"] += 1
+        except self.reader.open as error:
+            self.outcomes[f"open: {type(error).__name__}"] += 1
+        except Breach as breach:
+            raise AssertionError(str(breach)) from breach  # which hypothesis makes an input of
         finally:
             assert sorted(path.name for path in folder.parent.iterdir()) in (
                 ["input", "output"], ["input", "output", "scratch"],

@@ -64,7 +64,20 @@ HOSTILE: list[Any] = [
     [], {}, [[]], [None], [1, "a"], {"a": 1}, {"bytes": "AAAA", "path": "../a.png"}, {"path": "/etc/passwd"},
     {"bytes": None, "path": None}, ["images/a.png"], ["images/a.png", "c.png"], [["human", "gpt"]],
 ]  # fmt: skip
-NAMES = ["", "id", "image", "images", "text", "caption", "question_id", "answers", "conversations", "\0", "\ud800", "a" * 999]
+NAMES = [
+    "",
+    "id",
+    "image",
+    "images",
+    "text",
+    "caption",
+    "question_id",
+    "answers",
+    "conversations",
+    "\0",
+    "\ud800",
+    "a" * 999,
+]
 PIECES = [
     b"\0", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\n", b"\r", b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\t",
     b"'", b"-", b"&a", b"*a", b"!!", b"\xed\xa0\x80", b"\x1b[2J", b"\x80", b"PK\x03\x04", b"\x1f\x8b", b"\0" * 512,
@@ -120,7 +133,9 @@ def changed(draw: st.DrawFn, value: Any, raw: dict[str, str]) -> Any:
             return copy.deepcopy(draw(st.sampled_from(HOSTILE)))
         holder, key = draw(st.sampled_from(places))
         hostile = st.sampled_from([*HOSTILE, *raw])
-        match draw(st.sampled_from(("replace", "replace", "replace", "drop", "double", "rename", "swap", "wrap", "top"))):
+        match draw(
+            st.sampled_from(("replace", "replace", "replace", "drop", "double", "rename", "swap", "wrap", "top"))
+        ):
             case "replace":
                 holder[key] = copy.deepcopy(draw(hostile))
             case "drop":
@@ -141,7 +156,9 @@ def changed(draw: st.DrawFn, value: Any, raw: dict[str, str]) -> Any:
 
 def _places(value: Any) -> Any:
     """Every (list or object, index or key) within a value."""
-    items = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    items = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
     for key, item in items:
         yield value, key
         yield from _places(item)
@@ -205,9 +222,20 @@ def _tar(draw: st.DrawFn, content: bytes) -> bytes:
             case "name":
                 members[at] = (tarfile.TarInfo(draw(st.sampled_from(MEMBERS))), members[at][1])
             case "type":
-                kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, b"S", b"x")
+                kinds = (
+                    tarfile.SYMTYPE,
+                    tarfile.LNKTYPE,
+                    tarfile.DIRTYPE,
+                    tarfile.FIFOTYPE,
+                    tarfile.CHRTYPE,
+                    b"S",
+                    b"x",
+                )
                 odd = tarfile.TarInfo(members[at][0].name)
-                odd.type, odd.linkname = draw(st.sampled_from(kinds)), draw(st.sampled_from(("/etc/passwd", "../x", "0.png")))
+                odd.type, odd.linkname = (
+                    draw(st.sampled_from(kinds)),
+                    draw(st.sampled_from(("/etc/passwd", "../x", "0.png"))),
+                )
                 members[at] = (odd, b"")
             case "content":
                 hostile = draw(st.sampled_from(HOSTILE))

@@ -19,7 +19,6 @@ from datasets import Dataset
 from safetensors.torch import save
 
 from recap.data.benchmarks.registry import BENCHMARKS, WITH_FILES
-from recap.data.corpus.references import SUFFIXES
 from recap.data.processing.recipe import read_recipe
 from recap.data.sources.pictures import Terms
 from recap.data.sources.preparation import take_benchmark
@@ -221,7 +220,9 @@ def _pickled(folder: Path) -> None:
 def _model(folder: Path) -> None:
     there = Folder(folder)
     there.json("config.json", {"vocab_size": 4, "text_config": {"vocab_size": 4}})
-    there.json("model.safetensors.index.json", {"weight_map": {"a.weight": "1.safetensors", "b.weight": "1.safetensors"}})
+    there.json(
+        "model.safetensors.index.json", {"weight_map": {"a.weight": "1.safetensors", "b.weight": "1.safetensors"}}
+    )
     there.json("tokenizer.json", {"model": {"vocab": {"a": 0, "b": 3}}, "added_tokens": [{"id": 2}]})
     (folder / "1.safetensors").write_bytes(_tensors())
 
@@ -295,36 +296,143 @@ def _parquet_rows(content: bytes) -> int | None:
 
 
 READERS = [
-    Reader("json lines", {"train.jsonl": "lines"}, rows_of=_lines, **_corpus("train.jsonl", lambda f: f.lines("train.jsonl", ROWS))),
-    Reader("json array", {"train.json": "json"}, rows_of=_items, **_corpus("train.json", lambda f: f.json("train.json", ROWS))),
+    Reader(
+        "json lines",
+        {"train.jsonl": "lines"},
+        rows_of=_lines,
+        **_corpus("train.jsonl", lambda f: f.lines("train.jsonl", ROWS)),
+    ),
+    Reader(
+        "json array",
+        {"train.json": "json"},
+        rows_of=_items,
+        **_corpus("train.json", lambda f: f.json("train.json", ROWS)),
+    ),
     Reader("coco", {"captions_train2017.json": "json"}, **_corpus("captions_train2017.json", _coco)),
     Reader("csv", {"train.csv": "csv"}, rows_of=_cells, **_corpus("train.csv", lambda f: f.table("train.csv", ROWS))),
-    Reader("parquet", {"train.parquet": "parquet"}, rows_of=_parquet_rows, **_corpus("train.parquet", lambda f: f.table("train.parquet", ROWS))),
+    Reader(
+        "parquet",
+        {"train.parquet": "parquet"},
+        rows_of=_parquet_rows,
+        **_corpus("train.parquet", lambda f: f.table("train.parquet", ROWS)),
+    ),
     Reader("webdataset", {"train.tar": "tar"}, **_corpus("train.tar", _samples)),
     Reader("webdataset, gzip", {"train.tar.gz": "tar.gz"}, **_corpus("train.tar.gz", _gzipped_samples)),
-    Reader("image folder", {"images/a.txt": "bytes", "images/b.json": "json", "images/a.png": "bytes"}, rows_of=lambda _: 2, **_corpus("images", _image_folder)),
+    Reader(
+        "image folder",
+        {"images/a.txt": "bytes", "images/b.json": "json", "images/a.png": "bytes"},
+        rows_of=lambda _: 2,
+        **_corpus("images", _image_folder),
+    ),
     Reader("image table", {"images/metadata.jsonl": "lines"}, rows_of=_lines, **_corpus("images", _image_table)),
-    Reader("saved dataset", {"train/state.json": "json", "train/dataset_info.json": "json", "train/data-00000-of-00001.arrow": "bytes"}, **_corpus("train", _saved)),
+    Reader(
+        "saved dataset",
+        {"train/state.json": "json", "train/dataset_info.json": "json", "train/data-00000-of-00001.arrow": "bytes"},
+        **_corpus("train", _saved),
+    ),
     Reader("finetune", {"finetune.json": "json"}, _conversations, _finetune, _items),
     Reader("textvqa", {"textvqa/TextVQA_0.5.1_val.json": "json"}, rows_of=_under("data"), **_benchmark("textvqa")),
     Reader("textvqa, OCR", {"textvqa/llava_textvqa_val_v051_ocr.jsonl": "lines"}, _benchmark("textvqa")["sound"], _ocr),
-    Reader("vqav2", {"vqav2/v2_OpenEnded_mscoco_val2014_questions.json": "json", "vqav2/v2_mscoco_val2014_annotations.json": "json"}, **_benchmark("vqav2")),
-    Reader("okvqa", {"okvqa/OpenEnded_mscoco_val2014_questions.json": "json", "okvqa/mscoco_val2014_annotations.json": "json"}, **_benchmark("okvqa")),
+    Reader(
+        "vqav2",
+        {
+            "vqav2/v2_OpenEnded_mscoco_val2014_questions.json": "json",
+            "vqav2/v2_mscoco_val2014_annotations.json": "json",
+        },
+        **_benchmark("vqav2"),
+    ),
+    Reader(
+        "okvqa",
+        {"okvqa/OpenEnded_mscoco_val2014_questions.json": "json", "okvqa/mscoco_val2014_annotations.json": "json"},
+        **_benchmark("okvqa"),
+    ),
     Reader("gqa", {"gqa/testdev_balanced_questions.json": "json"}, rows_of=_members, **_benchmark("gqa")),
     Reader("mmbench", {"mmbench/mmbench_dev.tsv": "tsv"}, **_benchmark("mmbench")),
-    Reader("textvqa, as left", {"textvqa/TextVQA_0.5.1_val.json": "json"}, _benchmark("textvqa")["sound"], _benchmark_as_left("textvqa")),
-    Reader("mmbench, as left", {"mmbench/mmbench_dev.tsv": "tsv"}, _benchmark("mmbench")["sound"], _benchmark_as_left("mmbench")),
-    Reader("vqav2, as left", {"vqav2/v2_mscoco_val2014_annotations.json": "json"}, _benchmark("vqav2")["sound"], _benchmark_as_left("vqav2")),
-    Reader("gqa, as left", {"gqa/testdev_balanced_questions.json": "json"}, _benchmark("gqa")["sound"], _benchmark_as_left("gqa")),
+    Reader(
+        "textvqa, as left",
+        {"textvqa/TextVQA_0.5.1_val.json": "json"},
+        _benchmark("textvqa")["sound"],
+        _benchmark_as_left("textvqa"),
+    ),
+    Reader(
+        "mmbench, as left",
+        {"mmbench/mmbench_dev.tsv": "tsv"},
+        _benchmark("mmbench")["sound"],
+        _benchmark_as_left("mmbench"),
+    ),
+    Reader(
+        "vqav2, as left",
+        {"vqav2/v2_mscoco_val2014_annotations.json": "json"},
+        _benchmark("vqav2")["sound"],
+        _benchmark_as_left("vqav2"),
+    ),
+    Reader(
+        "gqa, as left",
+        {"gqa/testdev_balanced_questions.json": "json"},
+        _benchmark("gqa")["sound"],
+        _benchmark_as_left("gqa"),
+    ),
     *(Reader(f"answers to {name}", **_answers(name)) for name in ("textvqa", "vqav2", "gqa", "mmbench")),
-    Reader("params.yaml", {"params.yaml": "yaml"}, _copied("params.yaml", "params.yaml"), lambda folder, _: load_all(folder / "params.yaml") and None),
-    Reader("recipe", {"mine.yaml": "yaml"}, _copied("recipes/blip2.yaml", "mine.yaml"), lambda folder, _: read_recipe(folder / "mine.yaml") and None),
-    Reader("world.yaml", {"world.yaml": "yaml"}, _copied("worlds/hamlet/world.yaml", "world.yaml"), lambda folder, _: validate(WorldSettings, read_yaml(folder / "world.yaml"), "world.yaml") and None),
-    Reader("adapter", {"adapter_config.json": "json", "adapter_model.safetensors": "safetensors"}, _adapter, lambda folder, _: read_adapter(folder) and None, open=(AttributeError, TypeError, ValueError)),
-    Reader("weights", {"1.safetensors": "safetensors"}, _model, lambda folder, _: read_tensors(folder / "1.safetensors") and None),
-    Reader("weights, pickled", {"mm_projector.bin": "bytes"}, _pickled, lambda folder, _: read_tensors(folder / "mm_projector.bin") and None),
-    Reader("model folder", {"config.json": "json", "tokenizer.json": "json", "model.safetensors.index.json": "json", "1.safetensors": "safetensors"}, _model, lambda folder, _: require_whole(folder, "model", tokenizer=True), open=(RecursionError,)),
-    Reader("rows between stages", {"rows.jsonl": "lines"}, lambda folder: Folder(folder).lines("rows.jsonl", ROWS), lambda folder, _: list(read_jsonl(folder / "rows.jsonl")) and None),
-    Reader("object between stages", {"a.json": "json"}, lambda folder: Folder(folder).json("a.json", ROWS[0]), lambda folder, _: read_object(folder / "a.json") and None),
+    Reader(
+        "params.yaml",
+        {"params.yaml": "yaml"},
+        _copied("params.yaml", "params.yaml"),
+        lambda folder, _: load_all(folder / "params.yaml") and None,
+    ),
+    Reader(
+        "recipe",
+        {"mine.yaml": "yaml"},
+        _copied("recipes/blip2.yaml", "mine.yaml"),
+        lambda folder, _: read_recipe(folder / "mine.yaml") and None,
+    ),
+    Reader(
+        "world.yaml",
+        {"world.yaml": "yaml"},
+        _copied("worlds/hamlet/world.yaml", "world.yaml"),
+        lambda folder, _: validate(WorldSettings, read_yaml(folder / "world.yaml"), "world.yaml") and None,
+    ),
+    Reader(
+        "adapter",
+        {"adapter_config.json": "json", "adapter_model.safetensors": "safetensors"},
+        _adapter,
+        lambda folder, _: read_adapter(folder) and None,
+        open=(AttributeError, TypeError, ValueError),
+    ),
+    Reader(
+        "weights",
+        {"1.safetensors": "safetensors"},
+        _model,
+        lambda folder, _: read_tensors(folder / "1.safetensors") and None,
+    ),
+    Reader(
+        "weights, pickled",
+        {"mm_projector.bin": "bytes"},
+        _pickled,
+        lambda folder, _: read_tensors(folder / "mm_projector.bin") and None,
+    ),
+    Reader(
+        "model folder",
+        {
+            "config.json": "json",
+            "tokenizer.json": "json",
+            "model.safetensors.index.json": "json",
+            "1.safetensors": "safetensors",
+        },
+        _model,
+        lambda folder, _: require_whole(folder, "model", tokenizer=True),
+        open=(RecursionError,),
+    ),
+    Reader(
+        "rows between stages",
+        {"rows.jsonl": "lines"},
+        lambda folder: Folder(folder).lines("rows.jsonl", ROWS),
+        lambda folder, _: list(read_jsonl(folder / "rows.jsonl")) and None,
+    ),
+    Reader(
+        "object between stages",
+        {"a.json": "json"},
+        lambda folder: Folder(folder).json("a.json", ROWS[0]),
+        lambda folder, _: read_object(folder / "a.json") and None,
+    ),
     Reader("store", {"store.sqlite": "bytes"}, _store, _read_store),
-]  # fmt: skip
+]

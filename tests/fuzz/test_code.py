@@ -31,7 +31,9 @@ def ran(tmp_path: Path) -> Path:
 def code(tmp_path: Path, ran: Path) -> Path:
     """A Python file that leaves a trace when it runs."""
     file = tmp_path / "code.py"
-    file.write_text(f"import pathlib\npathlib.Path({str(ran)!r}).touch()\nprocess_single = score_fn = lambda sample: sample\n")
+    file.write_text(
+        f"import pathlib\npathlib.Path({str(ran)!r}).touch()\nprocess_single = score_fn = lambda sample: sample\n"
+    )
     return file
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from recap.runtime.errors import UserError, one_line
 
-
 WAY_TO_TRUST = "set device.trust_remote_code to true if you have read it and trust it"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from recap.data.corpus.references import SUFFIXES
 from recap.data.formats.fields import BadRow, parse_object
 from recap.data.formats.files import read_shards
+from recap.data.formats.pictures import MAX_FILE
 from recap.data.formats.rows import RawRow
 from recap.runtime.errors import UserError, one_line
 from recap.runtime.faults import Fault
@@ -19,9 +20,6 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 # Extensions that hold a caption, the first one counts.
 _CAPTIONS = ("txt", "caption", "text")
-
-# Larger files are not read: nothing that Recap takes is so large, and a tar can promise any size in a few bytes.
-MAX_FILE = 1 << 29
 
 # Files about the tar itself, in webdataset's convention.
 _META = re.compile(r"__[^/]*__($|/)")

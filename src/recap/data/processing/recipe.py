@@ -84,10 +84,14 @@ def _operators(path: Path, process: list[Any]) -> list[Operator]:
             case dict() if len(item) == 1:
                 name, arguments = next(iter(item.items()))
             case _:
-                raise UserError(f"{path}: process item {number}: expected `operator: arguments`, found {item!r:.{SHOWN}}")
+                raise UserError(
+                    f"{path}: process item {number}: expected `operator: arguments`, found {item!r:.{SHOWN}}"
+                )
         arguments = {} if arguments is None else arguments
         if not isinstance(arguments, dict):
-            raise UserError(f"{path}: process item {number}: expected arguments of {name}, found {arguments!r:.{SHOWN}}")
+            raise UserError(
+                f"{path}: process item {number}: expected arguments of {name}, found {arguments!r:.{SHOWN}}"
+            )
         if arguments.get("skip_op_error"):
             raise UserError(f"{path}: {name}: skip_op_error loses every row of a batch that fails; remove it")
         count = 1 + sum(operator.name == name for operator in operators)

@@ -203,8 +203,8 @@ def _table(draw: st.DrawFn, content: bytes, delimiter: str) -> bytes:
 
 
 MEMBERS = [
-    "../outside.txt", "/tmp/outside.txt", "a/../../outside.png", "x" * 300 + ".txt", "a\0b.txt", "caf\udce9.txt", ".", "",
-    "0.json", "0.png", "0.txt", "0.a.png", "__meta__/x", "0",
+    "../outside.txt", "/tmp/outside.txt", "a/../../outside.png", "x" * 300 + ".txt", "a\0b.txt", "caf\udce9.txt", ".",
+    "", "0.json", "0.png", "0.txt", "0.a.png", "__meta__/x", "0",
 ]  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def _ocr(folder: Path, _: Path) -> None:
 
 
 def _benchmark_as_left(name: str) -> Callable[[Path, Path], None]:
-    return lambda folder, _: None if BENCHMARKS[name].load(folder / name) else None
+    return lambda folder, _: BENCHMARKS[name].load(folder / name) and None
 
 
 def _answers(name: str) -> dict[str, Any]:

@@ -74,7 +74,10 @@ def test_aliases_may_repeat_values_and_not_unfold_into_millions(tmp_path: Path) 
     levels += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10)]
     for bomb in ("\n".join([*levels, "process: *l9"]), "process: &me [*me]", "process: [" * 5 + "[" * 50_000):
         file.write_text(bomb)
-        with confined(tmp_path / "output"), pytest.raises(UserError, match="expected at most|brackets within brackets"):
+        with (
+            confined(tmp_path / "output"),
+            pytest.raises(UserError, match=r"expected at most|brackets within brackets"),
+        ):
             read_recipe(file)
 
 

@@ -1,4 +1,4 @@
-"""A model's folder may bring Python code of its own: it runs where `device.trust_remote_code` says so, and only there."""
+"""A model's folder may bring Python code of its own: it runs where `device.trust_remote_code` says so, else not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

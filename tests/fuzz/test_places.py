@@ -38,7 +38,8 @@ def source(tmp_path: Path) -> Folder:
 
 WAYS_OUT = [
     "../secret.png", "images/../../secret.png", "{outside}/secret.png", "file://{outside}/secret.png",
-    "images/link.png", "images/loop.png", "out/secret.png", "..\\secret.png", "images\\..\\..\\secret.png", "%2e%2e/secret.png",
+    "images/link.png", "images/loop.png", "out/secret.png", "..\\secret.png", "images\\..\\..\\secret.png",
+    "%2e%2e/secret.png",
     "out/../../secret.png", "/proc/self/environ", "/dev/zero", "~/secret.png", "images/a.png/../../../secret.png",
     "images/\0a.png", "x" * 5_000 + ".png", "x/" * 2_000 + "a.png", "", ".", "..", "/", "images",
 ]  # fmt: skip

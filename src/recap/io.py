@@ -103,6 +103,8 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path}: expected UTF-8 text, found byte {error.start} that is not") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists within lists
+        raise UserError(f"{path}: expected JSON, {error}") from None
 
 
 def read_object(path: str | Path) -> dict[str, Any]:
@@ -148,6 +150,8 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
                 raise UserError(f"{path}:{number}: expected UTF-8 text, found byte {error.start} that is not") from None
             except json.JSONDecodeError as error:
                 raise UserError(f"{path}:{number}: expected a JSON object, {error.msg}") from None
+            except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists within lists
+                raise UserError(f"{path}:{number}: expected a JSON object, {error}") from None
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
             yield row

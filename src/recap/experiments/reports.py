@@ -31,8 +31,8 @@ def save_report(name: str, commit: str) -> Path:
     except (FileNotFoundError, DvcException):
         raise UserError(
             f"{name}: expected {REPORT} in DVC's cache or a remote, found it in neither (a Git worktree has a cache of "
-            f"its own, unless `dvc cache dir --local` names one for both); `dvc exp apply {name}` and `dvc repro` make it "
-            "again"
+            f"its own, unless `dvc cache dir --local` names one for both); `dvc exp apply {name}` and `dvc repro` make "
+            "it again"
         ) from None
     with atomic_path(target) as draft:
         draft.write_bytes(page)

@@ -69,8 +69,8 @@ def interval_chart(
         y += GAP_PX
     grid = "".join(_tick(place(tick), tick, y, strong=zero and tick == 0) for tick in ticks)
     return Markup(
-        f'<svg class="intervals" width="100%" height="{y + AXIS_PX:.0f}" role="img"><title>{escape(plain(title))}</title>'
-        f"<desc>{escape(plain(description))}</desc>{grid}{''.join(drawn)}</svg>"
+        f'<svg class="intervals" width="100%" height="{y + AXIS_PX:.0f}" role="img">'
+        f"<title>{escape(plain(title))}</title><desc>{escape(plain(description))}</desc>{grid}{''.join(drawn)}</svg>"
     )
 
 

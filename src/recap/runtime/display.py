@@ -25,7 +25,7 @@ _SHORTEST_SECRET = 8
 MASK = "***"
 
 # What Markdown, as GitHub reads it, would take for something else than letters.
-_MARKDOWN = re.compile(r"[`\\*~|#@&!{}\r\n]|<[A-Za-z/!?]|>\s|\][(\[:]|://|www\.|\bjavascript:", re.IGNORECASE)
+_MARKDOWN = re.compile(r"[`\\*~|#@\r\n]|<[a-z/!?]|&#?\w+;|\][(\[:]|://|www\.", re.IGNORECASE)
 
 
 def visible(text: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from recap.data.explore.markdown import shortened, table
+from recap.data.explore.markdown import quoted, table
 from recap.data.statistics.charts import (
     bar_chart,
     comparison_chart,
@@ -86,5 +86,5 @@ def test_numbers_stand_on_the_right_and_texts_on_the_left() -> None:
 
 
 def test_long_examples_are_cut() -> None:
-    assert shortened("a `b`\n c") == "a 'b' c"
-    assert shortened("word " * 100).endswith("…") and len(shortened("word " * 100)) == 120
+    assert quoted("a `b`\n c") == "a 'b' c"
+    assert quoted("word " * 100).endswith("…") and len(quoted("word " * 100)) == 120

@@ -105,7 +105,8 @@ def test_a_line_of_markdown_obeys_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["textvqa", "+3.21", "[+3.21, +30.12]", "<0.001", "recipes/blip2.yaml", "A: blip2 (3 seeds)", "a & b", "5 > 3"]
+    "text",
+    ["textvqa", "+3.21", "[+3.21, +30.12]", "<0.001", "recipes/blip2.yaml", "A: blip2 (3 seeds)", "a & b", "5 > 3"],
 )
 def test_what_means_itself_stays_as_it_is(text: str) -> None:
     assert in_markdown(text) == text

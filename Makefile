@@ -11,7 +11,7 @@ A ?= baseline
 B ?= blip2
 N ?= 3
 
-.PHONY: experiment venv models profile rehearse compare seeds placebo results lock test unit lint format bench foundry clean help
+.PHONY: experiment venv models profile rehearse compare seeds placebo results lock test unit lint format audit bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
 	@python -m recap.experiments.headline baseline blip2
@@ -73,6 +73,10 @@ lint: $(READY)  ## ruff and mypy
 format: $(READY)  ## let ruff format the code
 	ruff check --fix .
 	ruff format .
+
+audit: $(READY)  ## known vulnerabilities, licences and secrets; needs pip install ".[audit]", offline: make audit FLAGS=--offline
+	python audit/dependencies.py $(FLAGS)
+	python audit/secret_scan.py
 
 bench: $(READY)  ## time the reading of corpora, captioning, a training step, its samples and the preparation of images; see bench/README.md
 	python bench/corpus.py

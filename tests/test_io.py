@@ -1,21 +1,26 @@
 """Files are written whole or not at all, and errors name the line."""
 
+import csv
 import json
+import stat
 from pathlib import Path
 
 import pytest
 
 from recap.io import (
     atomic_path,
+    defused,
     read_json,
     read_jsonl,
     refuse_linked_folders,
+    write_csv,
     write_json,
     write_jsonl,
     write_metrics,
     write_results,
 )
 from recap.runtime.errors import UserError
+from tests.hostile_text import ALL, FORMULA, SCRIPT
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -109,3 +114,33 @@ def test_a_file_takes_no_folders_place(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected a file to write, found a folder"):
         write_jsonl(tmp_path / "data", [])
     assert [path.name for path in tmp_path.rglob("*")] == ["data", "dear"]
+
+
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "- a cat", "-"]
+)
+def test_what_a_spreadsheet_would_compute_is_a_text(cell: str) -> None:
+    assert defused(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["", "a cat", "-5", "-5.25", "+1.5e-3", "-.5", "1-2", "a=b", "'=1"])
+def test_numbers_and_other_texts_stay(cell: str) -> None:
+    assert defused(cell) == cell
+
+
+def test_a_table_of_others_words(tmp_path: Path) -> None:
+    write_csv(tmp_path / "words.csv", ("word", "count", "share"), [(word, -3, -0.5) for word in (*ALL, "half \ud83d")])
+    with (tmp_path / "words.csv").open(encoding="utf-8", newline="") as stream:
+        head, *rows = csv.reader(stream)
+    assert head == ["word", "count", "share"]
+    assert [row[1:] for row in rows] == [["-3", "-0.5"]] * (len(ALL) + 1)
+    words = [row[0] for row in rows]
+    assert words[ALL.index(FORMULA)] == f"'{FORMULA}" and words[-1] == "half \\ud83d"
+    assert words[ALL.index(SCRIPT)].startswith("‹/script>")
+    assert not any("<" in word for word in words)
+
+
+def test_what_is_half_written_is_nobody_elses(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a.json") as draft:
+        draft.write_text("{}", encoding="utf-8")
+        assert stat.S_IMODE(draft.parent.stat().st_mode) == 0o700

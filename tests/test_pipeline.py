@@ -31,6 +31,7 @@ INFRASTRUCTURE = {
     "src/recap/params.py",  # the schema: it refuses a parameter file, and otherwise hands on what stands in it
     "src/recap/io.py",  # atomic writing, error messages; its docstring says what to do when rounding changes
     "src/recap/runtime/errors.py",  # the exception that a user reads
+    "src/recap/runtime/display.py",  # spells out control characters where people read; results keep them
     "src/recap/runtime/faults.py",  # what a row that is left out is written down as; others say which, and why
     "src/recap/runtime/stage.py",  # logging, and how a stage ends
     "src/recap/runtime/holding.py",  # keeps two runs apart

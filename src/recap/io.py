@@ -6,20 +6,25 @@ decimals that metrics and details are rounded to, is therefore seen by a stage w
 """
 
 import codecs
+import csv
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from recap.runtime.errors import UserError
+from recap.runtime.faults import spelt_out
 from recap.runtime.stage import DVC_STAGE
 
 DECIMALS = 6
+# What a spreadsheet takes for the beginning of a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @contextmanager
@@ -155,6 +160,33 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
             yield row
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table for `dvc plots`, spreadsheets and people, in place; wrap it in `atomic_path`.
+
+    Numbers stay what they are. A text that a spreadsheet would compute gets an apostrophe (`defused`), and `<` becomes
+    `‹`: DVC puts the table into a script of its page as it is, where a word with `</script>` would begin another one.
+    """
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(
+            [spelt_out(defused(cell)).replace("<", "‹") if isinstance(cell, str) else cell for cell in row]
+            for row in rows
+        )
+
+
+def defused(cell: str) -> str:
+    """A text of others for a cell of a CSV file: one that a spreadsheet would compute begins with an apostrophe.
+
+    "=HYPERLINK(...)" becomes "'=HYPERLINK(...)"; "-5" and "+1.5e3" are numbers and stay.
+    """
+    return f"'{cell}" if cell.startswith(FORMULA_STARTS) and not _is_number(cell) else cell
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", cell, re.IGNORECASE | re.ASCII) is not None
 
 
 def write_metrics(path: str | Path, subject: str, values: dict[str, Any]) -> None:

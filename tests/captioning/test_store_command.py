@@ -15,6 +15,7 @@ from recap.captioning import store as command
 from recap.io import read_jsonl
 from recap.runtime.errors import UserError
 from recap.runtime.store import Store, digest_of_settings
+from tests.hostile_text import ALL, FORMULA
 
 DAY_S = 86400
 GREEDY, SAMPLED = {"model": "m", "num_beams": 1}, {"model": "m", "num_beams": 1, "seed": 4}
@@ -225,3 +226,21 @@ def test_a_reader_that_has_seen_enough_is_no_error(store: Path) -> None:
         process.stdout.close()
         said = process.stderr.read()
     assert (process.returncode, said) == (0, "")
+
+
+def test_captions_of_others_are_harmless_in_csv_and_exact_in_json(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"model": "hostile"}
+    with Store(store) as opened:
+        rows = [{"caption": text, "prompt": "", "truncated": False, "junk": None, "itm": -0.5} for text in ALL]
+        opened.put("caption", settings, {"01": rows})
+    digest = digest_of_settings("caption", settings)
+    for kind in ("csv", "jsonl"):
+        call(monkeypatch, store, "export", "--settings", digest, "--format", kind, "--output", str(tmp_path / kind))
+    with (tmp_path / "csv").open(encoding="utf-8", newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert [row["caption"] for row in found] == [f"'{FORMULA}" if text == FORMULA else text for text in ALL]
+    assert {row["itm"] for row in found} == {"-0.5"}
+    [row] = read_jsonl(tmp_path / "jsonl")
+    assert [candidate["caption"] for candidate in row["value"]] == list(ALL)

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from markdown_it import MarkdownIt
 from runs_repository import commit_edit, commit_run, git
 
 from recap.comparison import __main__ as command
 from recap.comparison.compare import compare as compare_revisions
 from recap.comparison.revisions import Revision, read_revision
 from recap.runtime.errors import UserError
+from tests.hostile_text import LINK
 
 BASELINES, BLIP2S = "baseline,baseline-s2,baseline-s3", "blip2,blip2-s2,blip2-s3"
 
@@ -470,3 +472,20 @@ def test_the_function_behind_the_command(runs, monkeypatch, verdict):
 def test_command_starts_without_torch():
     code = "import sys, recap.comparison.__main__; assert not {'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_hostile_types_of_questions_are_text_in_markdown(compare, copy):
+    hostile = json.dumps(LINK + "|`</details><script>x</script>\n\n# big")[1:-1]
+    for branch in ("baseline", "blip2"):
+        git(copy, "checkout", "-q", branch)
+        with Repo(str(copy)) as repo:
+            repo.checkout(force=True)
+        commit_edit(copy, "data/scores/textvqa.jsonl", lambda text: text.replace("yes/no", hostile))
+    markdown = compare("baseline", "blip2", "--markdown", "-", folder=copy)
+    tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(markdown)
+    html = [token.content.strip() for token in tokens if token.type == "html_block"]
+    assert all(block.startswith("<details><summary>") or block == "</details>" for block in html) and len(html) == 6
+    inline = [child for token in tokens for child in token.children or []]
+    assert {token.type for token in inline}.isdisjoint({"html_inline", "link_open", "image"})
+    assert [token.tag for token in tokens if token.type == "heading_open"] == ["h3"]
+    assert any("javascript:alert(1)" in token.content for token in inline if token.type == "code_inline")

@@ -1,5 +1,7 @@
 """Unfinished work is found again when nothing changed, and only then."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,15 @@ def test_a_scratch_folder_is_found_again(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     (scratch_dir("train", "abc") / "x").touch()
     assert (scratch_dir("train", "abc") / "x").exists()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o750), (0o002, 0o770), (0o077, 0o700)])
+def test_unfinished_work_is_closed_to_others(
+    umask: int, mode: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(umask)
+    try:
+        assert stat.S_IMODE(scratch_dir("caption", "f00d").stat().st_mode) == mode
+    finally:
+        os.umask(before)

@@ -22,6 +22,7 @@ from recap.captioning.candidates import Candidate
 from recap.captioning.outcomes import KIND, Allowance, junk_fault
 from recap.captioning.pictures import open_picture
 from recap.data.corpus.images import BadImage
+from recap.runtime.display import for_terminal
 from recap.runtime.faults import Fault
 from recap.runtime.prefetch import prefetch
 from recap.runtime.ranks import is_rank_zero, rank, world_size
@@ -159,5 +160,5 @@ def _show(progress: "tqdm[None]", count: int, candidates: Sequence[Sequence[Cand
     """Advance the bar by what all processes have done meanwhile, if they are as fast as this one."""
     if last := next((c.caption for written in reversed(candidates) for c in written if c.junk is None), None):
         room = max(30, shutil.get_terminal_size().columns - BAR_COLUMNS)
-        progress.set_postfix_str(textwrap.shorten(last, room, placeholder="…"), refresh=False)
+        progress.set_postfix_str(for_terminal(textwrap.shorten(last, room, placeholder="…")), refresh=False)
     progress.update(min(count * world_size(), progress.total - progress.n))

@@ -21,7 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from recap.io import atomic_path
+from recap.io import atomic_path, defused
 from recap.params import MACHINE, PARAMS_PATH, load_params
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
@@ -61,7 +61,12 @@ def parse_args() -> argparse.Namespace:
     which = exporting.add_mutually_exclusive_group(required=True)
     which.add_argument("--kind", help="caption or alignment")
     which.add_argument("--settings", nargs="+", metavar="DIGEST", help="as `list` prints them; a beginning is enough")
-    exporting.add_argument("--format", choices=("jsonl", "csv"), default="jsonl")
+    exporting.add_argument(
+        "--format",
+        choices=("jsonl", "csv"),
+        default="jsonl",
+        help="in CSV a text that a spreadsheet would compute (= + - @) begins with an apostrophe; JSON Lines is exact",
+    )
     exporting.add_argument("--output", type=Path, help="a file (default: to the terminal)")
     exporting.set_defaults(work=export)
 
@@ -176,7 +181,10 @@ def _write_jsonl(stream: TextIO, rows: Iterator[dict[str, Any]]) -> int:
 
 
 def _write_csv(stream: TextIO, rows: Iterator[dict[str, Any]]) -> int:
-    """A line per candidate: a result that is a list takes several, an object's values have columns of their own."""
+    """A line per candidate: a result that is a list takes several, an object's values have columns of their own.
+
+    A text that a spreadsheet would compute begins with an apostrophe (`recap.io.defused`); JSON Lines has it as it is.
+    """
     count = 0
     writer: Any = None
     for row in rows:
@@ -186,7 +194,7 @@ def _write_csv(stream: TextIO, rows: Iterator[dict[str, Any]]) -> int:
             if writer is None:
                 writer = csv.DictWriter(stream, list(line), extrasaction="ignore")
                 writer.writeheader()
-            writer.writerow(line)
+            writer.writerow({name: defused(cell) if isinstance(cell, str) else cell for name, cell in line.items()})
         count += 1
     return count
 

@@ -11,6 +11,7 @@ from statistics import median
 from markupsafe import Markup, escape
 
 from recap.reporting.axes import round_axis
+from recap.reporting.formatting import plain
 from recap.reporting.run import Series
 
 WIDTH, HEIGHT = 440, 220
@@ -57,7 +58,7 @@ def line_chart(lines: Sequence[Line], *, title: str, description: str, raw: bool
     marks = "".join(_x_tick(place(step, low)[0], step) for step in sorted({first, (first + last) // 2, last}))
     return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
-        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
+        f"<title>{escape(plain(title))}</title><desc>{escape(plain(description))}</desc>"
         f'{grid}{marks}<text class="tick" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 3}" text-anchor="middle">'
         f"step</text>{thin}{bold}</svg>"
     )

@@ -1,16 +1,15 @@
 """Numbers and names as people read them on a page; every function is a filter of the templates."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from recap.runtime.display import CONTROLS, code_point, visible
+
 DASH = "–"
 MINUS = "−"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-# All but tabs and line ends: ASCII's and Latin-1's, and those that embed, override and isolate a direction.
-CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # Characters of the longest caption that is shown whole: a page of many captions stays small whatever they are.
 EXCERPT = 300
 
@@ -48,7 +47,7 @@ def signed(value: float | None) -> str:
 
 def breakable(text: Any) -> Markup:
     """Escaped text that may break after `_`, `.` and `/`: long identifiers fit a narrow screen."""
-    escaped = str(escape(text))
+    escaped = str(_shown(text))
     for mark in "_./":
         escaped = escaped.replace(mark, f"{mark}<wbr>")
     return Markup(escaped)
@@ -59,8 +58,18 @@ def apart(text: str) -> Markup:
 
     Control characters, which may hide words or turn letters round, are spelt out: U+202E.
     """
-    spelt_out = CONTROLS.sub(lambda found: f'<span class="control">U+{ord(found[0]):04X}</span>', str(escape(text)))
-    return Markup(f"<bdi>{spelt_out}</bdi>")
+    return Markup(f"<bdi>{_shown(text)}</bdi>")
+
+
+def _shown(text: Any) -> Markup:
+    spelt_out = CONTROLS.sub(lambda found: f'<span class="control">{code_point(found)}</span>', str(escape(text)))
+    return Markup(spelt_out)
+
+
+def plain(value: Any) -> Any:
+    """What a template or a chart puts anywhere, also into an attribute: of a text that no filter has made markup of,
+    control characters are spelt out."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def excerpt(text: str) -> Markup:

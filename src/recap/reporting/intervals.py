@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from markupsafe import Markup, escape
 
 from recap.reporting.axes import round_axis
-from recap.reporting.formatting import MINUS
+from recap.reporting.formatting import MINUS, plain
 
 LABEL_PX, MARK_PX, GAP_PX, AXIS_PX = 22, 18, 14, 26
 # The axis starts and ends this far (percent of the width) from the chart's edges, so that no number at an end is cut.
@@ -58,8 +58,10 @@ def interval_chart(
 
     drawn, y = [], 0.0
     for track in tracks:
-        drawn.append(f'<text class="label" x="0" y="{y + 15:.0f}">{escape(track.label)}</text>')
-        drawn.append(f'<text class="note" x="100%" y="{y + 15:.0f}" text-anchor="end">{escape(track.note)}</text>')
+        drawn.append(f'<text class="label" x="0" y="{y + 15:.0f}">{escape(plain(track.label))}</text>')
+        drawn.append(
+            f'<text class="note" x="100%" y="{y + 15:.0f}" text-anchor="end">{escape(plain(track.note))}</text>'
+        )
         y += LABEL_PX
         for line in track.lines:
             drawn += [_drawn(mark, place, y + MARK_PX / 2) for mark in line]
@@ -67,8 +69,8 @@ def interval_chart(
         y += GAP_PX
     grid = "".join(_tick(place(tick), tick, y, strong=zero and tick == 0) for tick in ticks)
     return Markup(
-        f'<svg class="intervals" width="100%" height="{y + AXIS_PX:.0f}" role="img"><title>{escape(title)}</title>'
-        f"<desc>{escape(description)}</desc>{grid}{''.join(drawn)}</svg>"
+        f'<svg class="intervals" width="100%" height="{y + AXIS_PX:.0f}" role="img">'
+        f"<title>{escape(plain(title))}</title><desc>{escape(plain(description))}</desc>{grid}{''.join(drawn)}</svg>"
     )
 
 

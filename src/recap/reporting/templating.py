@@ -12,6 +12,7 @@ from recap.reporting.formatting import (
     interval,
     number,
     percent,
+    plain,
     points,
     score,
     signed,
@@ -26,6 +27,7 @@ def environment() -> Environment:
         loader=PackageLoader("recap.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=plain,
         trim_blocks=True,
         lstrip_blocks=True,
     )

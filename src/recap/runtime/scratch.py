@@ -75,9 +75,12 @@ def _files_below(root: Path, pattern: str) -> list[Path]:
 
 
 def scratch_dir(stage: str, digest: str) -> Path:
-    """Create (or find again) `.scratch/<stage>/<digest>/`."""
+    """Create (or find again) `.scratch/<stage>/<digest>/`, closed to all but its owner and, if umask says so, a group.
+
+    Captions and answers lie in it before anybody has decided to publish them.
+    """
     folder = SCRATCH_ROOT / stage / digest
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o770, parents=True, exist_ok=True)
     return folder
 
 

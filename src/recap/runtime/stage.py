@@ -1,15 +1,19 @@
 """How every stage script starts and ends: one log format, one-line errors, quiet libraries."""
 
 import errno
+import io
 import logging
 import os
 import signal
 import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
+from recap.runtime.display import for_terminal, without_secrets
 from recap.runtime.errors import UserError
 from recap.runtime.parentage import end_with_parent
 
@@ -37,12 +41,17 @@ def run(main: Callable[[], None]) -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     is_first = os.environ.get("RANK", "0") == "0"
-    logging.basicConfig(level=logging.INFO if is_first else logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO if is_first else logging.WARNING, handlers=[_log_handler()])
     for noisy in ("httpx", "fsspec", "matplotlib", "PIL", "filelock", "dvc", "dvclive"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # It reports its choice of device as a warning, whenever PEFT or accelerate import it.
     logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno > logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning)
+    sys.excepthook = _print_traceback
+    if sys.stdout.isatty():
+        sys.stdout = _TerminalOutput(
+            sys.stdout.buffer, encoding=sys.stdout.encoding, errors="backslashreplace", line_buffering=True
+        )
     try:
         main()
         leave_launch()
@@ -57,8 +66,39 @@ def run(main: Callable[[], None]) -> None:
             time.sleep(SAY_AFTER_S)
         if (told := _told(error)) is None:
             raise
-        print(f"error: {told}", file=sys.stderr)
+        print(f"error: {_for_people(told)}", file=sys.stderr)
         sys.exit(1)
+
+
+class _TerminalOutput(io.TextIOWrapper):
+    """Standard output where it is a terminal: what is printed cannot move its cursor or set its title.
+
+    Into a file or a pipe everything goes as it is.
+    """
+
+    def write(self, text: str, /) -> int:
+        super().write(for_terminal(text))
+        return len(text)
+
+
+class _LogFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return _for_people(super().format(record))
+
+
+def _log_handler() -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_LogFormatter("%(message)s"))
+    return handler
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    print(_for_people("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
+
+
+def _for_people(text: str) -> str:
+    """What goes to stderr, which ends on a terminal or in a log: it may quote anybody's file, URL or caption."""
+    return for_terminal(without_secrets(text))
 
 
 def leave_launch() -> None:

@@ -1,10 +1,14 @@
 """The explore stage on six pairs: numbers, report and charts, twice the same."""
 
+import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+
 from recap.data.corpus.records import Record, read_corpus
 from recap.io import write_jsonl
+from tests.hostile_text import ALL, SCRIPT
 
 
 def raw_captions(corpus: Path, folder: Path, alignments: Sequence[float | None]) -> Path:
@@ -106,3 +110,29 @@ def test_explore_photographs(
     assert (facts["rows"], facts["images"]["images"]) == (20, 20)
     assert set(facts["images"]["formats"]) == {"JPEG", "PNG"}
     assert read(tmp_path / "explore.json")["explore"]["text"]["too_short_percent"] == 50
+
+
+def test_hostile_captions_are_text_in_report_charts_and_tables(
+    corpus: Path, pack_corpus: Callable[..., Path], tmp_path: Path, run_stage: Callable[..., None]
+) -> None:
+    texts = [*ALL, f"{SCRIPT} " * 3, "x|y`z " * 3, "a$\\frac{b$c a$\\frac{b$c"]
+    records = [Record(f"row{n}", f"images/{n % 6}.png", text) for n, text in enumerate(texts)]
+    hostile = pack_corpus(records, corpus, tmp_path / "hostile")
+    (hostile / "rejected.jsonl").write_text("", encoding="utf-8")
+    explore(run_stage, hostile, tmp_path / "one", [0.1, 0.2])
+    tokens = (
+        MarkdownIt("commonmark", {"html": True})
+        .enable("table")
+        .parse((tmp_path / "one/data/explore/report.md").read_text(encoding="utf-8"))
+    )
+    inline = [child for token in tokens for child in token.children or []]
+    assert not [
+        token.content for token in [*tokens, *inline] if token.type in ("html_block", "html_inline", "link_open")
+    ]
+    images = [str(token.attrs["src"]) for token in inline if token.type == "image"]
+    assert images and all(source.startswith("../../plots/explore/") for source in images)
+    shown = " ".join(token.content for token in inline if token.type == "code_inline")
+    assert "U+001B[2JU+001B[31mred" in shown and "</script>" in shown and "invoiceU+202Egnp.exe" in shown
+    with (tmp_path / "one/plots/explore/word_frequency.csv").open(encoding="utf-8", newline="") as stream:
+        words = [row["word"] for row in csv.DictReader(stream)]
+    assert any("‹/style>" in word for word in words) and not any("<" in word for word in words)

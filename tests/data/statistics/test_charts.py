@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from recap.data.explore.markdown import shortened, table
+from recap.data.explore.markdown import quoted, table
 from recap.data.statistics.charts import (
+    LONGEST_LABEL,
     bar_chart,
     comparison_chart,
     growth_chart,
@@ -16,6 +17,7 @@ from recap.data.statistics.charts import (
     word_chart,
 )
 from recap.data.statistics.plots import cosine_histogram, write_word_histograms
+from tests.hostile_text import ALL
 
 NONE = {"value": None, "low": None, "high": None}
 MEASURES = {
@@ -86,5 +88,14 @@ def test_numbers_stand_on_the_right_and_texts_on_the_left() -> None:
 
 
 def test_long_examples_are_cut() -> None:
-    assert shortened("a `b`\n c") == "a 'b' c"
-    assert shortened("word " * 100).endswith("…") and len(shortened("word " * 100)) == 120
+    assert quoted("a `b`\n c") == "`a 'b' c`"
+    assert quoted("word " * 100).endswith("…`") and len(quoted("word " * 100)) == 120 + 2
+
+
+def test_words_of_others_are_letters_beside_their_bars(tmp_path: Path) -> None:
+    """Formulas, which matplotlib would set or stop at, letters that it cannot draw, and words without an end."""
+    bar_chart(tmp_path / "bars.png", dict.fromkeys((*ALL, "half �", "a$x$b"), 1), title="Words", xlabel="times")
+    bar_chart(tmp_path / "short.png", {"w" * LONGEST_LABEL: 1}, title="Words", xlabel="times")
+    bar_chart(tmp_path / "long.png", {"w" * 100_000: 1}, title="Words", xlabel="times")
+    with Image.open(tmp_path / "short.png") as short, Image.open(tmp_path / "long.png") as long:
+        assert short.size == long.size

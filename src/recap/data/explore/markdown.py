@@ -7,6 +7,7 @@ from recap.data.explore.diagnosis import Finding
 from recap.data.explore.exploration import Exploration
 from recap.data.explore.sizes import LARGE_ABOVE_PX, SMALL_BELOW_PX
 from recap.data.statistics.text import MIN_WORDS
+from recap.runtime.display import code_span, in_markdown, in_table
 
 LABELS = {
     "words_mean": "words in a caption, mean",
@@ -56,12 +57,12 @@ def _cell(value: Any) -> str:
             return "n/a"
         case float():
             return f"{value:.4f}" if abs(value) < 1 else f"{value:.2f}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return in_table(str(value))
 
 
 def share_table(name: str, shares: Mapping[str, float]) -> str:
     """A table of percentages by value."""
-    return table([name, "%"], list(shares.items()))
+    return table([name, "%"], [(in_markdown(value), share) for value, share in shares.items()])
 
 
 def summary(found: Exploration) -> str:
@@ -131,13 +132,13 @@ def _diagnosis(findings: Sequence[Finding], facts: Mapping[str, Any]) -> list[st
 
 def _examples(finding: Finding) -> str:
     name = finding.title[0].upper() + finding.title[1:]
-    return f"{name}, for example:\n\n" + "\n".join(f"- `{shortened(example)}`" for example in finding.examples)
+    return f"{name}, for example:\n\n" + "\n".join(f"- {quoted(example)}" for example in finding.examples)
 
 
-def shortened(text: str) -> str:
-    """A text as one line that fits a page, fit to stand between backquotes."""
-    line = " ".join(text.replace("`", "'").split()) or "(blank)"
-    return line if len(line) <= LONGEST_EXAMPLE else line[: LONGEST_EXAMPLE - 1] + "…"
+def quoted(text: str) -> str:
+    """A text of others as code, in which no letter is markup, on one line that fits a page."""
+    line = " ".join(text.split()) or "(blank)"
+    return code_span(line if len(line) <= LONGEST_EXAMPLE else line[: LONGEST_EXAMPLE - 1] + "…")
 
 
 def _captions(facts: Mapping[str, Any], plots: str) -> list[str]:
@@ -159,7 +160,10 @@ def _captions(facts: Mapping[str, Any], plots: str) -> list[str]:
         f"### Words\n\n{vocabulary['tokens']:,} words, {vocabulary['words']:,} different ones. A line that still rises "
         f"at its end says that more captions would bring more words.\n\n![growth]({plots}/vocabulary.png)\n\n"
         f"![frequent words]({plots}/word_frequency.png)",
-        table(["pair of words", "times"], list(vocabulary["frequent_bigrams"].items())[:LONGEST_LIST]),
+        table(
+            ["pair of words", "times"],
+            [(quoted(pair), times) for pair, times in list(vocabulary["frequent_bigrams"].items())[:LONGEST_LIST]],
+        ),
         f"### Diversity\n\nOn {facts['sample_rows']} captions and {facts['sample_tokens']} tokens. `ttr`, `maas`, "
         "`distinct_n`, `self_bleu` and `compression_ratio` depend on the size of the sample: compare them only "
         "with figures from samples of the same size.\n\n" + table(["index", "value"], list(facts["diversity"].items())),
@@ -178,7 +182,7 @@ def _alignment(facts: Mapping[str, Any] | None, plots: str) -> list[str]:
         f"below the median by chance. {facts['below_least_percent']:.1f} % are below {facts['least']:g}, which three "
         "of four captions of other pictures do not reach."
     )
-    worst = [[row["image"], shortened(row["caption"]), row["alignment"]] for row in facts["worst"]]
+    worst = [[quoted(row["image"]), quoted(row["caption"]), row["alignment"]] for row in facts["worst"]]
     return [
         f"{title}The cosine of a caption and its picture by the model of `models.aligner`, from -1 to 1, for "
         f"{facts['scored_rows']:,} rows; and, by chance, of a caption and another row's picture. Only cosines of one "

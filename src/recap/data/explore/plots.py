@@ -1,9 +1,6 @@
 """What `explore` puts under plots/: CSV for `dvc plots`, PNG for people and for the report."""
 
-import csv
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas
 
@@ -12,7 +9,7 @@ from recap.data.explore.sizes import SMALL_BELOW_PX
 from recap.data.statistics.charts import bar_chart, growth_chart, histogram_chart, image_size_chart, word_chart
 from recap.data.statistics.plots import plot_cosines, write_word_histograms
 from recap.data.statistics.text import histogram
-from recap.io import atomic_path
+from recap.io import atomic_path, write_csv
 
 TAIL, LONG_TAIL = 0.995, 1.2
 """Where values reach far beyond this quantile, a histogram ends there, or one long value would hide all others."""
@@ -29,15 +26,15 @@ def plot_exploration(folder: str | Path, found: Exploration) -> None:
         draft.mkdir()
         write_word_histograms(draft / "words.csv", words)
         word_chart(draft / "words.png", words, f"Words in {rows:,} raw captions")
-        _write_csv(draft / "word_frequency.csv", ("word", "count"), found.frequent.items())
+        write_csv(draft / "word_frequency.csv", ("word", "count"), found.frequent.items())
         bar_chart(draft / "word_frequency.png", found.frequent, title="The most frequent words", xlabel="times")
-        _write_csv(draft / "vocabulary.csv", ("tokens", "words"), found.growth)
+        write_csv(draft / "vocabulary.csv", ("tokens", "words"), found.growth)
         growth_chart(
             draft / "vocabulary.png", found.growth, title="How the vocabulary grows", xlabel="words read",
             ylabel="different words",
         )  # fmt: skip
         copies = _by_copies(found)
-        _write_csv(draft / "duplicates.csv", ("copies", "rows"), copies.items())
+        write_csv(draft / "duplicates.csv", ("copies", "rows"), copies.items())
         bar_chart(
             draft / "duplicates.png", copies, title="Rows whose caption or picture others have too", xlabel="rows"
         )
@@ -80,10 +77,3 @@ def _histogram(path: Path, values: pandas.Series, *, title: str, xlabel: str, yl
     if len(values) and values.max() > LONG_TAIL * limit:
         values, xlabel = values.clip(upper=limit), f"{xlabel} (last bar: {limit:.3g} or more)"
     histogram_chart(path, values.tolist(), title=title, xlabel=xlabel, ylabel=ylabel)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

@@ -1,6 +1,5 @@
 """Publish what a recipe did: one trace file per operator, and the funnel as numbers and as a chart."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from recap.data.processing.accounting import Step
 from recap.data.processing.captions import BLIP2
 from recap.data.processing.runner import Processed
 from recap.data.statistics.charts import bar_chart
-from recap.io import atomic_path, write_jsonl
+from recap.io import atomic_path, write_csv, write_jsonl
 
 
 def funnel_metrics(processed: Processed, rows_in: int) -> dict[str, Any]:
@@ -70,7 +69,5 @@ def plot_funnel(folder: str | Path, processed: Processed, rows_in: int) -> None:
     rows = {"corpus": rows_in, **{step.label: step.rows_out for step in processed.steps}}
     with atomic_path(folder) as draft:
         draft.mkdir()
-        with (draft / "funnel.csv").open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerows([("operator", "rows"), *rows.items()])
+        write_csv(draft / "funnel.csv", ("operator", "rows"), rows.items())
         bar_chart(draft / "funnel.png", rows, title="Rows that each operator left", xlabel="rows")

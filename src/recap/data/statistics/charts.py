@@ -13,10 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from recap.io import atomic_path
+from recap.runtime.display import visible
 
 INK, GRID = "#333333", "#dddddd"
 COLOURS = ("#4c78a8", "#f58518", "#54a24b")
 DPI = 120
+LONGEST_LABEL = 40
+"""Characters of a bar's label; a longer one would leave no room for bars."""
 
 
 def word_chart(path: str | Path, histograms: Mapping[str, Sequence[float]], title: str) -> None:
@@ -67,15 +70,22 @@ def image_size_chart(path: str | Path, sizes: Sequence[tuple[int, int]], *, smal
 def bar_chart(path: str | Path, values: Mapping[str, float], *, title: str, xlabel: str) -> None:
     """Draw one horizontal bar per value, the first on top."""
     figure, axes = _figure(title, height=max(2.0, 0.9 + 0.2 * len(values)))
-    names = list(values)
+    names = [_label(name) for name in values]
     axes.barh(range(len(names)), list(values.values()), color=COLOURS[0], height=0.75)
-    axes.set_yticks(range(len(names)), names)
+    # A dollar is a dollar: between two of them matplotlib would expect a formula, and stop where it finds none.
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     _finish(axes, xlabel=xlabel, ylabel="")
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
     axes.tick_params(axis="y", length=0, labelsize=8)
     _save(figure, path)
+
+
+def _label(text: str) -> str:
+    """A word of others beside its bar: on one line, and short enough to leave room for bars."""
+    shown = visible(" ".join(text[: LONGEST_LABEL + 1].split()))
+    return shown if len(shown) <= LONGEST_LABEL else f"{shown[: LONGEST_LABEL - 1]}…"
 
 
 def growth_chart(path: str | Path, points: Sequence[tuple[int, int]], *, title: str, xlabel: str, ylabel: str) -> None:

@@ -1,6 +1,5 @@
 """What `quality` puts under plots/: CSV for `dvc plots`, PNG for people."""
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -12,7 +11,7 @@ from recap.data.statistics.aligned import AlignedCorpus
 from recap.data.statistics.charts import comparison_chart, overlaid_chart, word_chart
 from recap.data.statistics.comparison import NO_ALIGNER, SIDES
 from recap.data.statistics.text import Floats, word_histogram
-from recap.io import atomic_path
+from recap.io import atomic_path, write_csv
 
 MEASURES = {
     "mattr": "MATTR",
@@ -105,7 +104,6 @@ def cosine_histogram(cosines: Mapping[str, Floats]) -> tuple[list[float], dict[s
 
 
 def _write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with atomic_path(path) as draft, draft.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([round(value, 6) if isinstance(value, float) else value for value in row] for row in rows)
+    rounded = ([round(value, 6) if isinstance(value, float) else value for value in row] for row in rows)
+    with atomic_path(path) as draft:
+        write_csv(draft, header, rounded)

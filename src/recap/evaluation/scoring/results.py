@@ -1,6 +1,5 @@
 """One benchmark's results, put together for `metrics/`, `plots/` and the per-question score file."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from recap.data.benchmarks.questions import Question
 from recap.evaluation.scoring.aggregation import Row, breakdown
 from recap.evaluation.scoring.base import Answer, Scorer
-from recap.io import atomic_path
+from recap.io import atomic_path, write_csv
 from recap.runtime.errors import UserError
 
 
@@ -66,8 +65,6 @@ def write_breakdown(folder: str | Path, rows: Sequence[Row]) -> None:
     """
     with atomic_path(folder) as draft:
         draft.mkdir()
-        with (draft / "by_type.csv").open("w", encoding="utf-8", newline="") as stream:
-            columns = ["group", "type", "accuracy", "accuracy_stderr", "num_questions"]
-            writer = csv.DictWriter(stream, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(breakdown(rows))
+        columns = ["group", "type", "accuracy", "accuracy_stderr", "num_questions"]
+        found = ([row[column] for column in columns] for row in breakdown(rows))
+        write_csv(draft / "by_type.csv", columns, found)

@@ -10,8 +10,10 @@ PROFILES := $(sort $(basename $(notdir $(wildcard profiles/*.yaml))))
 A ?= baseline
 B ?= blip2
 N ?= 3
+RUNS ?= $(A) $(B)
+GIT_REMOTE ?= origin
 
-.PHONY: experiment venv models profile rehearse compare seeds placebo results test unit lint format bench foundry clean help
+.PHONY: experiment venv models profile rehearse compare seeds placebo remote share pull pull-scores results test unit lint format bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
 	@python -m recap.experiments.headline baseline blip2
@@ -50,6 +52,19 @@ seeds: $(READY)  ## train the missing seeds of two recipes, compare them: make s
 placebo: N = 1
 placebo: $(READY)  ## was it content? placebo recipes beside baseline and blip2, in one table; with words: make placebo N=3
 	@python -m recap.experiments.placebo --seeds "$(N)"
+
+remote: $(READY)  ## where artifacts lie for everybody, see docs/SHARING.md: make remote R=s3://bucket/path
+	@test -n "$(value R)" || { echo "error: which remote? make remote R=URL, as docs/SHARING.md says" >&2; exit 1; }
+	@python -m recap.experiments.sharing.remote '$(value R)' $(FLAGS)
+
+share: $(READY)  ## push branch, experiments and their artifacts, say what a stranger types: make share RUNS="baseline blip2"
+	@python -m recap.experiments.sharing.push --git-remote "$(GIT_REMOTE)" $(RUNS) $(FLAGS)
+
+pull: $(READY)  ## get shared experiments, the last into the workspace: make pull RUNS="baseline blip2"
+	@python -m recap.experiments.sharing.pull --git-remote "$(GIT_REMOTE)" $(RUNS) $(FLAGS)
+
+pull-scores: $(READY)  ## get of shared experiments only what make compare reads
+	@python -m recap.experiments.sharing.pull --git-remote "$(GIT_REMOTE)" --scores $(RUNS) $(FLAGS)
 
 results: $(READY)  ## write the result tables of README.md and docs/RESULTS.md from docs/results/
 	@python -m recap.reporting.results

@@ -23,6 +23,8 @@ venv: $(READY)  ## create .venv if it is missing or stale
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
 	{ echo "error: expected Python 3.11 or 3.12, found $$($(PYTHON) --version 2>&1); name another: make PYTHON=python3.11" >&2; exit 1; }
+	@test ! -L $(VENV) || \
+	{ echo "error: $(VENV) is a link to an environment that is not ready; it would be cleared for whoever else uses it: remove the link" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

@@ -93,7 +93,9 @@ def s3(place: Path) -> Iterator[Served]:
             **{f"aws_{name}": value for name, value in login.items()},
         )  # fmt: skip
         client.create_bucket(Bucket=BUCKET)
-        yield Served(f"s3://{BUCKET}/store", {"endpointurl": endpoint, **login}, {"AWS_DEFAULT_REGION": "us-east-1"}, port)
+        yield Served(
+            f"s3://{BUCKET}/store", {"endpointurl": endpoint, **login}, {"AWS_DEFAULT_REGION": "us-east-1"}, port
+        )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from recap.runtime.errors import UserError, one_line
 
-LOGGERS = ("dvc", "dvc_data", "dvc_objects")
+LOGGERS = ("dvc", "dvc_data", "dvc_objects", "asyncssh", "botocore", "aiobotocore", "s3fs")
 SECRET = re.compile(r"(password|passphrase|secret|token|key_id|account_key|connection_string|sas)", re.IGNORECASE)
 LIMIT = 200
 # What the libraries of all services call it, in lower case; the first that fits is the cause.
@@ -57,8 +57,6 @@ def explained(repo: Any) -> Iterator[None]:
     Raises:
         UserError: The block failed, or some files could not be transferred.
     """
-    from dvc.exceptions import DvcException
-
     records = _Records()
     loggers = [logging.getLogger(name) for name in LOGGERS]
     before = [(logger.propagate, list(logger.handlers)) for logger in loggers]
@@ -66,7 +64,9 @@ def explained(repo: Any) -> Iterator[None]:
         logger.propagate, logger.handlers = False, [records]
     try:
         yield
-    except (DvcException, OSError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # each service's library has kinds of its own, which share no base
         raise UserError(explain(repo, [*records.told, *_chain(error)])) from None
     finally:
         for logger, (propagate, handlers) in zip(loggers, before, strict=True):

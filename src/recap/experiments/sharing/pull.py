@@ -7,14 +7,17 @@ rows, and its report. Pictures that a comparison's page shows are fetched one by
 """
 
 import argparse
+import os
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
-from recap.experiments.git import asked
+from recap.experiments.git import asked, identity
 from recap.experiments.locked import locked_stages
 from recap.experiments.reports import REPORT, save_report
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.push import check_remote
+from recap.experiments.sharing.run_cache import kept_for_run_cache
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -43,6 +46,9 @@ def main() -> None:
                 )
             print(f"{name}: {count} files fetched", flush=True)
         if not args.scores:
+            # What was pushed by dvc alone lacks these: then a switch to another run of these runs stages again.
+            with suppress(UserError), explained(repo):
+                repo.cloud.pull(kept_for_run_cache(repo, [*commits.values()], here=False), jobs=args.jobs)
             _into_workspace(repo, args.names[-1])
     for name, commit in commits.items():
         print(f"report of {name}: {save_report(name, commit)}")
@@ -79,6 +85,8 @@ def _pull_experiments(repo: Any, git_remote: str, names: list[str]) -> dict[str,
 
 
 def _into_workspace(repo: Any, name: str) -> None:
+    # DVC keeps what was changed by hand in a commit of its own, while it applies an experiment.
+    os.environ.update(identity())
     with explained(repo):
         repo.experiments.apply(name)
         repo.checkout()

@@ -11,6 +11,7 @@ from recap.experiments.git import asked, git, head_branch, head_commit
 from recap.experiments.refs import experiment_commit, experiment_ref
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.remote import CONFIG
+from recap.experiments.sharing.run_cache import kept_for_run_cache
 from recap.experiments.sharing.urls import service_of
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
@@ -20,6 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recap.experiments.sharing.push", description=__doc__)
     parser.add_argument("names", nargs="+", help="experiments of the commit that is checked out")
     parser.add_argument("--git-remote", default="origin", help="where branch and experiments go (origin)")
+    parser.add_argument("--no-run-cache", action="store_true", help="leave out what lets others switch back to a run")
     parser.add_argument("--jobs", type=int, help="files at a time; fewer where pushes time out (DVC chooses)")
     args = parser.parse_args()
 
@@ -31,8 +33,9 @@ def main() -> None:
         check_remote(repo, push=True)
         print(f"== artifacts of {' and '.join(args.names)}, and the run-cache (dvc push --run-cache)", flush=True)
         with explained(repo):
-            sent = repo.push(revs=commits, workspace=False, run_cache=True, jobs=args.jobs)
-    print(f"{sent} files sent; what was there already stayed")
+            repo.push(revs=commits, workspace=False, run_cache=not args.no_run_cache, jobs=args.jobs)
+            if not args.no_run_cache:
+                repo.cloud.push(kept_for_run_cache(repo, commits), jobs=args.jobs)
     references = [f"{ref}:{ref}" for ref in (branch, *(experiment_ref(head_commit(), name) for name in args.names))]
     print(f"== git push {args.git_remote} {' '.join(references)}", flush=True)
     git("push", args.git_remote, *references)

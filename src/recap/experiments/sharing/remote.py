@@ -1,7 +1,7 @@
 """`python -m recap.experiments.sharing.remote URL`: say where DVC keeps artifacts for everybody.
 
-What `make remote R=URL` does: the URL becomes DVC's default remote, in .dvc/config, which Git tracks. What comes from
-it is compared with its hash before anything uses it. Passwords and keys are refused: they belong into
+What `make remote R=URL` does: the URL becomes DVC's default remote, in .dvc/config, which Git tracks. DVC is
+told to verify what comes from it. Passwords and keys are refused: they belong into
 .dvc/config.local, which Git ignores.
 """
 
@@ -18,7 +18,9 @@ CONFIG = ".dvc/config"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recap.experiments.sharing.remote", description=__doc__)
-    parser.add_argument("url", help="a folder, ssh://USER@HOST/PATH, s3://BUCKET/PATH, gs://, azure://, https:// (read-only)")
+    parser.add_argument(
+        "url", help="a folder, ssh://USER@HOST/PATH, s3://BUCKET/PATH, gs://, azure://, https:// (read-only)"
+    )
     parser.add_argument("--endpoint-url", help="where an S3 service listens that is not Amazon's")
     args = parser.parse_args()
     url = shared_url(args.url)
@@ -30,7 +32,7 @@ def main() -> None:
             raise UserError(f"{url}: expected s3:// with --endpoint-url, found another service; leave the option out")
         options["endpointurl"] = args.endpoint_url
     _set_default(options)
-    print(f"{CONFIG}: the default remote is {NAME}, {url}; what comes from it is checked against its hash")
+    print(f"{CONFIG}: the default remote is {NAME}, {url}")
     print("\n".join(_next_steps(url, service)))
 
 

@@ -1,0 +1,1 @@
+"""Runs that others can have: where artifacts lie, what the author pushes, what a stranger pulls."""

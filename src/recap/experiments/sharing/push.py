@@ -42,7 +42,7 @@ def main() -> None:
     names = " ".join(args.names)
     print(
         f"\nwhoever wants it types:\n\ngit clone -b {branch.removeprefix('refs/heads/')} {address} recap && cd recap\n"
-        f'make pull RUNS="{names}"           # all of it; the runs\' reports, scores and numbers alone: make pull-scores\n'
+        f'make pull RUNS="{names}"           # everything; only what a comparison reads: make pull-scores\n'
         f"make compare A={args.names[0]} B={args.names[-1]}"
     )
 

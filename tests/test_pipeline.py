@@ -33,6 +33,7 @@ INFRASTRUCTURE = {
     "src/recap/runtime/errors.py",  # the exception that a user reads
     "src/recap/runtime/display.py",  # spells out control characters where people read; results keep them
     "src/recap/runtime/faults.py",  # what a row that is left out is written down as; others say which, and why
+    "src/recap/runtime/remote_code.py",  # what is said where a model is refused for its code
     "src/recap/runtime/stage.py",  # logging, and how a stage ends
     "src/recap/runtime/holding.py",  # keeps two runs apart
     "src/recap/runtime/parentage.py",  # ends a process with its parent

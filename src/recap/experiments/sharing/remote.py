@@ -18,9 +18,7 @@ CONFIG = ".dvc/config"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m recap.experiments.sharing.remote", description=__doc__)
-    parser.add_argument(
-        "url", help="a folder, ssh://USER@HOST/PATH, s3://BUCKET/PATH, gs://, azure://, https:// (read-only)"
-    )
+    parser.add_argument("url", help="a folder, ssh://, s3://, gs://, azure://, or https:// (read-only)")
     parser.add_argument("--endpoint-url", help="where an S3 service listens that is not Amazon's")
     args = parser.parse_args()
     url = shared_url(args.url)

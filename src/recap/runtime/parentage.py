@@ -5,11 +5,15 @@ import multiprocessing
 import os
 import signal
 import sys
+from contextlib import suppress
 from multiprocessing import connection
+from pathlib import Path
 from threading import Thread
 
 # <linux/prctl.h>
 PR_SET_PDEATHSIG = 1
+# Shells that stay between whoever runs `SHELL -c COMMAND` and the command; bash and zsh make way for it.
+STAYING_SHELLS = ("sh", "dash")
 
 
 def end_with_parent(parent: int, with_signal: signal.Signals) -> None:
@@ -29,6 +33,28 @@ def end_with_parent(parent: int, with_signal: signal.Signals) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         os.kill(os.getpid(), with_signal)
+
+
+def end_with_caller() -> None:
+    """Have this process, a command that a program runs through a shell, get a SIGTERM when that program ends.
+
+    Where the shell stays in between, a thread watches the program, as the kernel tells of parents alone.
+    """
+    parent = os.getppid()
+    end_with_parent(parent, signal.SIGTERM)
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):  # a program that ended meanwhile, or a kernel that cannot watch one
+        # /proc/<pid>/stat: pid (name) state parent ...
+        name, _, rest = Path(f"/proc/{parent}/stat").read_text(encoding="utf-8").partition("(")[2].rpartition(")")
+        if name in STAYING_SHELLS:
+            program = os.pidfd_open(int(rest.split()[1]))
+            Thread(target=_terminate_after, args=(program,), daemon=True).start()
+
+
+def _terminate_after(program: int) -> None:
+    connection.wait([program])
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_with_owner() -> None:

@@ -4,7 +4,6 @@ import errno
 import io
 import logging
 import os
-import signal
 import sys
 import time
 import traceback
@@ -15,7 +14,7 @@ from types import TracebackType
 
 from recap.runtime.display import for_terminal, without_secrets
 from recap.runtime.errors import UserError
-from recap.runtime.parentage import end_with_parent
+from recap.runtime.parentage import end_with_caller
 
 # Until another process than the first says what it found, if nothing has ended it by then.
 SAY_AFTER_S = 10.0
@@ -35,7 +34,7 @@ def run(main: Callable[[], None]) -> None:
     """
     if DVC_STAGE in os.environ:
         # A stage that outlived its dvc would write into the outputs of the one that the next `dvc repro` starts.
-        end_with_parent(os.getppid(), signal.SIGTERM)
+        end_with_caller()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

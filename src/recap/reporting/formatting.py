@@ -1,5 +1,6 @@
 """Numbers and names as people read them on a page; every function is a filter of the templates."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from recap.runtime.display import CONTROLS, code_point, visible
 DASH = "–"
 MINUS = "−"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+# Where an identifier may break; one that has no such place may break all the same, or it would widen its table.
+BREAKS = re.compile(r"([_./]|[^\s_./]{12})")
 # Characters of the longest caption that is shown whole: a page of many captions stays small whatever they are.
 EXCERPT = 300
 
@@ -46,11 +49,10 @@ def signed(value: float | None) -> str:
 
 
 def breakable(text: Any) -> Markup:
-    """Escaped text that may break after `_`, `.` and `/`: long identifiers fit a narrow screen."""
-    escaped = str(_shown(text))
-    for mark in "_./":
-        escaped = escaped.replace(mark, f"{mark}<wbr>")
-    return Markup(escaped)
+    """Escaped text that may break after `_`, `.` and `/`, and in words without end: identifiers fit a narrow screen."""
+    pieces = BREAKS.split(str(text))
+    # Every second piece is one that a break may follow.
+    return Markup("").join(_shown(piece) + (Markup("<wbr>") if n % 2 else "") for n, piece in enumerate(pieces))
 
 
 def apart(text: str) -> Markup:

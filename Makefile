@@ -10,8 +10,10 @@ PROFILES := $(sort $(basename $(notdir $(wildcard profiles/*.yaml))))
 A ?= baseline
 B ?= blip2
 N ?= 3
+RUNS ?= $(A) $(B)
+GIT_REMOTE ?= origin
 
-.PHONY: experiment venv models profile rehearse compare seeds placebo results test unit lint format audit bench foundry clean help
+.PHONY: experiment venv models profile rehearse compare seeds placebo remote share pull pull-scores results lock test unit lint format audit bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
 	@python -m recap.experiments.headline baseline blip2
@@ -21,6 +23,8 @@ venv: $(READY)  ## create .venv if it is missing or stale
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
 	{ echo "error: expected Python 3.11 or 3.12, found $$($(PYTHON) --version 2>&1); name another: make PYTHON=python3.11" >&2; exit 1; }
+	@test ! -L $(VENV) || \
+	{ echo "error: $(VENV) is a link to an environment that is not ready; it would be cleared for whoever else uses it: remove the link" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -51,8 +55,25 @@ placebo: N = 1
 placebo: $(READY)  ## was it content? placebo recipes beside baseline and blip2, in one table; with words: make placebo N=3
 	@python -m recap.experiments.placebo --seeds "$(N)"
 
+remote: $(READY)  ## where artifacts lie for everybody, see docs/SHARING.md: make remote R=s3://bucket/path
+	@test -n "$(value R)" || { echo "error: which remote? make remote R=URL, as docs/SHARING.md says" >&2; exit 1; }
+	@python -m recap.experiments.sharing.remote '$(value R)' $(FLAGS)
+
+share: $(READY)  ## push branch, experiments and their artifacts, say what a stranger types: make share RUNS="baseline blip2"
+	@python -m recap.experiments.sharing.push --git-remote "$(GIT_REMOTE)" $(RUNS) $(FLAGS)
+
+pull: $(READY)  ## get shared experiments, the last into the workspace: make pull RUNS="baseline blip2"
+	@python -m recap.experiments.sharing.pull --git-remote "$(GIT_REMOTE)" $(RUNS) $(FLAGS)
+
+pull-scores: $(READY)  ## get of shared experiments only what make compare reads
+	@python -m recap.experiments.sharing.pull --git-remote "$(GIT_REMOTE)" --scores $(RUNS) $(FLAGS)
+
 results: $(READY)  ## write the result tables of README.md and docs/RESULTS.md from docs/results/
 	@python -m recap.reporting.results
+
+lock: $(READY)  ## pin every package anew in requirements.txt, for Python 3.11 and 3.12; what is pinned stays unless it must move
+	uv pip compile --quiet --universal --python-version 3.11.0 $(addprefix --extra ,deepspeed ray remotes dev) \
+	  --output-file requirements.txt $(FLAGS) pyproject.toml
 
 test: lint  ## lint, types, then every test, fast ones first
 	python -m pytest

@@ -49,6 +49,7 @@ def main() -> None:
     from recap.models.loading import pick_device, pick_dtype, readable_model
     from recap.models.mgm.start import build_start
     from recap.models.presence import is_aligner, only_tests_wiring
+    from recap.runtime.remote_code import own_code_explained
     from recap.runtime.timing import stage_timing
     from recap.training.dataset import CONVERSATION, RowEncoder, conversation_examples
     from recap.training.lora import add_lora
@@ -63,7 +64,7 @@ def main() -> None:
                 score = [check_aligner(args.aligner)]
         if caption.candidates * len(caption.prompts) > 1:
             require_score(align.choose, score)
-        with readable_model(args.start_from, "model to train"):
+        with readable_model(args.start_from, "model to train"), own_code_explained(args.start_from, "model to train"):
             model, processor = build_start(
                 *folders,
                 **mgm.model_dump(exclude={"max_length"}),

@@ -291,7 +291,7 @@ def test_what_an_author_shares_a_stranger_has(finished: Clone, tmp_path: Path) -
 
 
 def test_a_run_killed_in_every_long_stage_ends_the_same(finished: Clone, tmp_path: Path) -> None:
-    killed = Clone(tmp_path)
+    killed = Clone(tmp_path / "Anna's own copy")
     for stage, sign in (
         ("caption", ".dvc/recap-store/store.sqlite"),
         ("pretrain", ".scratch/pretrain/*/checkpoint-*/trainer_state.json"),

@@ -69,3 +69,14 @@ def test_another_python_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "error: expected Python 3.11 or 3.12, found Python 3.9.1; name another" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_an_environment_behind_a_link_is_not_cleared(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared/precious").touch()
+    (tmp_path / ".venv").symlink_to("shared")
+    done = subprocess.run(["make", "venv"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "error: .venv is a link" in done.stderr
+    assert (tmp_path / "shared/precious").exists()

@@ -52,6 +52,7 @@ EXERCISED = {
         "tests/data/explore/test_explore_table.py::test_quick_look_on_the_command_line"
     ),
     "python -m recap.training.check PATH": "tests/training/test_check.py::test_command_line",
+    "python -m recap": "tests/test_package.py::test_in_a_clone_the_list_is_light_and_says_so",
     "make test": ".ci/run",
 }
 
@@ -77,6 +78,6 @@ def test_the_named_tests_exist() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "foundry" / "README.md"]:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "foundry" / "README.md"]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -20,6 +20,7 @@ from typing import Any
 
 from recap.runtime.errors import UserError
 from recap.runtime.faults import spelt_out
+from recap.runtime.stage import DVC_STAGE
 
 DECIMALS = 6
 # What a spreadsheet takes for the beginning of a formula.
@@ -31,7 +32,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; when the block ends without an error it becomes `path`.
 
     The block may create a file or a folder there. A reader sees the old output or the whole new one. A folder gives way
-    to a folder alone.
+    to a folder alone. A stage that DVC runs is alone at its outputs: what a killed one left beside them is removed.
 
     Raises:
         UserError: Nothing can be written there, or a file would take a folder's place.
@@ -39,6 +40,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if DVC_STAGE in os.environ:
+            remove_drafts(target)
         holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
         raise UserError(f"{target}: expected a place to write to, found {error.strerror}: {error.filename}") from None
@@ -105,6 +108,8 @@ def read_json(path: str | Path) -> Any:
         raise UserError(f"{path}: expected UTF-8 text, found byte {error.start} that is not") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}:{error.colno}: expected JSON, {error.msg}") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists within lists
+        raise UserError(f"{path}: expected JSON, {error}") from None
 
 
 def read_object(path: str | Path) -> dict[str, Any]:
@@ -150,6 +155,8 @@ def read_jsonl(path: str | Path) -> Iterator[dict[str, Any]]:
                 raise UserError(f"{path}:{number}: expected UTF-8 text, found byte {error.start} that is not") from None
             except json.JSONDecodeError as error:
                 raise UserError(f"{path}:{number}: expected a JSON object, {error.msg}") from None
+            except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists within lists
+                raise UserError(f"{path}:{number}: expected a JSON object, {error}") from None
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
             yield row

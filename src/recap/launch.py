@@ -21,15 +21,12 @@ from typing import Any, NoReturn
 
 from recap.params import MACHINE, PARAMS_PATH, DeviceParams, MachineParams, load_params
 from recap.runtime.errors import UserError
-from recap.runtime.parentage import end_with_parent
 from recap.runtime.ranks import LAUNCHER_PID, TERMINATED
 from recap.runtime.stage import run
 from recap.training.batches import batch_plan, processes_to_start
 
 TRAINING_STAGES = ("pretrain", "finetune")
 STAGES = (*TRAINING_STAGES, "caption")
-# What DVC sets in the environment of a stage's command.
-DVC_STAGE = "DVC_STAGE"
 # Until the ranks are killed that a SIGTERM asked to save: a step of a large batch may take minutes.
 SAVING_S = 600
 
@@ -48,9 +45,6 @@ def main() -> None:
     if stage in TRAINING_STAGES:
         _check_batch(stage, params_file, here * _hosts())
         _check_deepspeed(machine)
-    if DVC_STAGE in os.environ:
-        # A stage that outlived its dvc would work on beside the one that the next `dvc repro` starts.
-        end_with_parent(os.getppid(), signal.SIGTERM)
     if here * _hosts() == 1:
         os.execv(sys.executable, [sys.executable, args.script, *args.flags])
     sys.exit(_torchrun(here, [args.script, *args.flags]))

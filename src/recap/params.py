@@ -10,12 +10,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.scanner import Scanner, ScannerError
 
 from recap.runtime.errors import UserError, one_line
 
 PARAMS_PATH = Path("params.yaml")
 # The section that only says how the work is spread. It changes no result: stages do not declare it.
 MACHINE = "machine"
+
+# A few aliases of aliases can stand for more values than memory holds.
+MOST_VALUES = 100_000
+DEEPEST = 100
+# Characters that a message quotes of one problem.
+SHOWN = 300
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -251,14 +258,49 @@ def read_yaml(path: str | Path) -> Any:
     """Parse a YAML 1.2 file.
 
     Raises:
-        UserError: The file is missing or is not YAML.
+        UserError: The file is missing or is not YAML; or its aliases unfold into more than anybody means.
     """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = _ShallowScanner
     try:
-        return YAML(typ="safe").load(Path(path))
+        value = yaml.load(Path(path).read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: expected a YAML file, found nothing") from None
+    except OSError as error:
+        raise UserError(f"{path}: expected a YAML file, found what cannot be read: {error.strerror}") from None
     except YAMLError as error:
-        raise UserError(f"{path}: {one_line(error)}") from None
+        raise UserError(f"{path}: {one_line(error, 500)}") from None
+    except RecursionError:
+        raise UserError(f"{path}: expected YAML, found values within values too deep to read") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        # Of a value that is no date, number or text, though it is written or tagged as one.
+        raise UserError(f"{path}: expected YAML, found {type(error).__name__}: {one_line(error, 300)}") from None
+    if _unfolded(value, {}) > MOST_VALUES:
+        raise UserError(
+            f"{path}: expected at most {MOST_VALUES} values, found more, or one that holds itself; "
+            "write out what aliases (*name) repeat"
+        )
+    return value
+
+
+class _ShallowScanner(Scanner):
+    """Refuses brackets within brackets at once: the time that scanning takes grows with the square of their depth."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:
+        if len(self.flow_context) >= DEEPEST:
+            raise ScannerError(None, None, f"more than {DEEPEST} brackets within brackets", self.reader.get_mark())
+        super().fetch_flow_collection_start(TokenClass, to_push)
+
+
+def _unfolded(value: Any, seen: dict[int, int]) -> int:
+    """How many values there are once aliases are written out; `seen` has those of lists and mappings by their id."""
+    if not isinstance(value, dict | list | set | tuple):
+        return 1
+    if id(value) not in seen:
+        seen[id(value)] = MOST_VALUES + 1  # of what holds itself
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        seen[id(value)] = 1 + sum(_unfolded(part, seen) for part in parts)
+    return seen[id(value)]
 
 
 def validate(model: type[Section], value: Any, path: str | Path) -> Any:
@@ -270,7 +312,7 @@ def validate(model: type[Section], value: Any, path: str | Path) -> Any:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        problems = [_describe(problem) for problem in error.errors()]
+        problems = [one_line(_describe(problem), SHOWN) for problem in error.errors()]
         raise UserError(f"{path}: {len(problems)} problem(s): {'; '.join(problems)}") from None
 
 

@@ -367,6 +367,7 @@ def write_answers(data: Path, *, blank: bool) -> None:
 
 def write_timings(timings: Path) -> None:
     hardware = {"machine": "x86_64", "processor": "AMD EPYC 7B13", "cpus": 2}
+    software = {"versions": {"python": "3.11.2", "py-data-juicer": "1.5.3"}, "threads": 3}
     stages = {
         "prepare": 21,
         "caption": 95,
@@ -381,7 +382,10 @@ def write_timings(timings: Path) -> None:
         counts = {"items": 2400, "items_per_second": 2400 / seconds, "device": "cpu"} if stage != "merge" else {}
         if stage == "pretrain":
             counts["seconds_this_process"] = 120
-        write_json(timings / f"{stage}.json", {"stage": stage, "seconds": seconds, **counts, "hardware": hardware})
+        write_json(
+            timings / f"{stage}.json",
+            {"stage": stage, "seconds": seconds, **counts, "hardware": hardware, "software": software},
+        )
 
 
 def write_run(folder: Path, recipe: str = "blip2", *, blank: bool = True) -> RunFiles:

@@ -123,7 +123,10 @@ def test_what_a_run_lacks_is_said(spoilt_run, html, lacking, said):
     assert [section["id"] for section in page.all("section")] == SECTIONS
 
 
-@pytest.mark.parametrize(("lacking", "gone"), [("timings", "Items a second"), ("details", "What the training stages")])
+@pytest.mark.parametrize(
+    ("lacking", "gone"),
+    [("timings", "Items a second"), ("timings", "Versions in all stages"), ("details", "What the training stages")],
+)
 def test_what_was_not_recorded_is_left_out(spoilt_run, html, lacking, gone):
     assert gone in Page(html).words
     shutil.rmtree(getattr(spoilt_run, lacking))
@@ -205,8 +208,8 @@ def test_training_stages_say_what_they_ran_on(page):
 
 def test_minutes_count_what_was_done_before_a_kill(page):
     """Pretraining took 244 s, 124 of which before it was killed."""
-    assert "pretrain cpu 4.1 2.1 before a kill 2,400" in page.words
-    assert "merge – 0.1 – –" in page.words
+    assert "pretrain cpu 3 4.1 2.1 before a kill 2,400" in page.words
+    assert "merge – 3 0.1 – –" in page.words
 
 
 def test_broken_picture_costs_only_itself(spoilt_run):

@@ -1,6 +1,8 @@
 """Durations: of one process, and of several of which all but the last were killed."""
 
 import json
+import os
+import platform
 import signal
 import subprocess
 import sys
@@ -40,6 +42,17 @@ def test_an_undisturbed_stage(tmp_path: Path) -> None:
     assert found["stage"] == "explore" and found["seconds"] == found["seconds_this_process"] >= 0.05
     assert 0 < found["items_per_second"] <= 200
     assert set(found["hardware"]) == {"machine", "processor", "cpus"}
+
+
+def test_a_timing_says_what_its_stage_ran_with(tmp_path: Path) -> None:
+    work = "import torch; from recap.runtime.timing import stage_timing\nwith stage_timing('t.json', 'work'): pass"
+    limits = {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
+    subprocess.run([sys.executable, "-c", work], cwd=tmp_path, env={**os.environ, **limits}, check=True)
+    software = read(tmp_path / "t.json")["software"]
+    assert software["threads"] == 1 and software["omp_num_threads"] == "1" and software["world_size"] == 2
+    assert 1 <= software["visible_cpus"] <= (os.cpu_count() or 1)
+    assert software["versions"]["python"] == platform.python_version()
+    assert {"torch", "transformers", "peft", "py-data-juicer", "dvc"} <= set(software["versions"])
 
 
 def test_the_seconds_of_killed_processes_are_counted(tmp_path: Path) -> None:

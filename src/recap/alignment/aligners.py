@@ -18,11 +18,13 @@ from recap.io import read_object
 from recap.models.presence import require_whole
 from recap.runtime.errors import UserError
 from recap.runtime.pickles import tensors_alone
+from recap.runtime.remote_code import own_code_explained
 
 # Of BLIP-2's stage of image-text matching (Li et al. 2023): its Q-Former, a BERT, has room for more and saw no more.
 BLIP2_TEXT_TOKENS = 32
 
 RETRIEVAL = "Blip2ForImageTextRetrieval"
+OTHER_ALIGNER = "choose a CLIP, a SigLIP or a BLIP-2 that needs none, see models.aligner"
 
 FEWEST = 8
 """A smaller batch is filled up to so many: for a few rows, matrix products are summed in another order on a CPU."""
@@ -170,9 +172,11 @@ def load_aligner(folder: Path, *, device: torch.device, dtype: torch.dtype) -> A
             f"{folder}: expected a BLIP-2 that matches images and texts ({RETRIEVAL}), found one that captions; "
             "see models.aligner"
         )
-    with tensors_alone(folder):
+    # Left open, transformers would ask a person whether to trust the folder, and wait.
+    untrusted: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    with tensors_alone(folder), own_code_explained(folder, "aligner", way=OTHER_ALIGNER):
         loaded: Any = (Blip2ForImageTextRetrieval if retrieves else AutoModel).from_pretrained(
-            folder, dtype=dtype, local_files_only=True, weights_only=True, output_loading_info=True
+            folder, dtype=dtype, weights_only=True, output_loading_info=True, **untrusted
         )
     model, loading = loaded
     if not retrieves and not (hasattr(model, "get_image_features") and hasattr(model, "get_text_features")):
@@ -184,7 +188,8 @@ def load_aligner(folder: Path, *, device: torch.device, dtype: torch.dtype) -> A
         missing = sorted(loading["missing_keys"])
         raise UserError(f"{folder}: {len(missing)} weights are missing, {missing[0]} first; get the model anew")
     # One backend everywhere: torchvision, where it is installed, would resize to slightly other pixels.
-    processor = AutoProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+    with own_code_explained(folder, "aligner's processor", way=OTHER_ALIGNER):
+        processor = AutoProcessor.from_pretrained(folder, backend="pil", **untrusted)
     return (Blip2Matcher if retrieves else DualEncoder)(model.to(device), processor)
 
 

@@ -13,6 +13,7 @@ from recap.captioning.image_text import ImageTextCaptioner
 from recap.io import read_object
 from recap.runtime.errors import UserError
 from recap.runtime.pickles import tensors_alone
+from recap.runtime.remote_code import own_code_explained
 
 
 def load_captioner(
@@ -70,7 +71,7 @@ def _family(folder: Path) -> str:
 
 def _pretrained(folder: Path, trust_remote_code: bool, **settings: Any) -> Any:
     try:
-        with tensors_alone(folder):
+        with tensors_alone(folder), own_code_explained(folder, "captioner"):
             loaded: Any = AutoModelForImageTextToText.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True, trust_remote_code=trust_remote_code,
                 weights_only=True, **settings,
@@ -93,9 +94,10 @@ def _processor(folder: Path, trust_remote_code: bool) -> Any:
     # One backend everywhere: torchvision, where it is installed, would resize to slightly other pixels.
     if _family(folder) == "blip-2":
         return Blip2Processor.from_pretrained(folder, backend="pil", local_files_only=True)
-    return AutoProcessor.from_pretrained(
-        folder, backend="pil", local_files_only=True, trust_remote_code=trust_remote_code
-    )
+    with own_code_explained(folder, "captioner's processor"):
+        return AutoProcessor.from_pretrained(
+            folder, backend="pil", local_files_only=True, trust_remote_code=trust_remote_code
+        )
 
 
 def _quantized(quantization: str, device: torch.device, dtype: torch.dtype) -> Any:

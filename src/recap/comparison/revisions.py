@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
 from dvc.scm import SCMError, resolve_rev
+from fsspec import AbstractFileSystem
 from ruamel.yaml import YAML
 
+from recap.comparison.files import files_at
 from recap.comparison.flattening import flatten
 from recap.comparison.headline_metrics import benchmark_order
 from recap.comparison.inputs import merged_model, recorded_inputs
@@ -73,7 +74,7 @@ def read_revision(name: str) -> Revision:
         UserError: No such revision, no parameters in it, or its scores are neither in the cache nor in a remote.
     """
     commit = _commit(name)
-    files = DVCFileSystem(rev=commit)
+    files = files_at(commit)
     if not files.exists("params.yaml"):
         raise UserError(f"{name}: expected a params.yaml in this revision, found none; is it a revision of a run?")
     params = flatten(YAML(typ="safe").load(_read(files, "params.yaml", name)))
@@ -97,7 +98,7 @@ def read_revision(name: str) -> Revision:
     )
 
 
-def _read_all(files: DVCFileSystem, folder: str, name: str) -> dict[str, Any]:
+def _read_all(files: AbstractFileSystem, folder: str, name: str) -> dict[str, Any]:
     """Every JSON file of a folder, {subject: {...}} each, flat."""
     values: dict[str, Any] = {}
     for path in sorted(files.glob(f"{folder}/*.json")):
@@ -105,7 +106,7 @@ def _read_all(files: DVCFileSystem, folder: str, name: str) -> dict[str, Any]:
     return flatten(values)
 
 
-def _read(files: DVCFileSystem, path: str, name: str) -> str:
+def _read(files: AbstractFileSystem, path: str, name: str) -> str:
     try:
         with files.open(path, mode="rb") as stream:
             content: bytes = stream.read()
@@ -144,6 +145,6 @@ def changed_code(revisions: list[Revision]) -> list[str]:
         # The workspace has no commit: Git then compares the one that is given with the files as they are.
         commits = [commit for commit in (first, other) if commit]
         if commits and first != other:
-            command = ["git", "diff", "--name-only", *commits, "--", *CODE]
+            command = ["git", "diff", "--name-only", "--relative", *commits, "--", *CODE]
             changed |= set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[:-1])
     return sorted(changed)

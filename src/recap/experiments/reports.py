@@ -19,18 +19,20 @@ def save_report(name: str, commit: str) -> Path:
     Raises:
         UserError: The page is neither in the cache nor in a remote.
     """
-    from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
+
+    from recap.comparison.files import files_at
 
     target = REPORTS / f"{name}.html"
     if target.is_file() and _md5(target.read_bytes()) == output_digest(locked_stages(commit), REPORT):
         return target
     try:
-        page = DVCFileSystem(rev=commit).read_bytes(REPORT)
+        page = files_at(commit).read_bytes(REPORT)
     except (FileNotFoundError, DvcException):
         raise UserError(
-            f"{name}: expected {REPORT} in DVC's cache or a remote, found it in neither; `dvc exp apply {name}` and "
-            "`dvc repro` make it again"
+            f"{name}: expected {REPORT} in DVC's cache or a remote, found it in neither (a Git worktree has a cache of "
+            f"its own, unless `dvc cache dir --local` names one for both); `dvc exp apply {name}` and `dvc repro` make "
+            "it again"
         ) from None
     with atomic_path(target) as draft:
         draft.write_bytes(page)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from recap.experiments.busy import refuse_beside_dvc
 from recap.experiments.git import identity
 from recap.experiments.refs import experiment_commit, remove_experiment, replace_experiment
 from recap.runtime.errors import UserError
@@ -30,8 +31,9 @@ def run_experiment(run: Run, baseline: str) -> None:
         baseline: The full hash of the commit that is checked out.
 
     Raises:
-        UserError: The run failed or was interrupted. What was there before is still there.
+        UserError: Another DVC is at work here, or the run failed or was interrupted. What was there is still there.
     """
+    refuse_beside_dvc()
     replaces = experiment_commit(baseline, run.name) is not None
     # `dvc exp run --force` would take over the name, but also run every stage again.
     name = f"{run.name}.new" if replaces else run.name

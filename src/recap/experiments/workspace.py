@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from recap.experiments.busy import refuse_beside_dvc
 from recap.experiments.git import asked, git, head_branch, head_commit
 from recap.experiments.running import Run, dvc
 from recap.io import read_json, write_json
@@ -26,7 +27,7 @@ def alone() -> Iterator[None]:
     """Hold the workspace until the block ends. If the process is killed, its lock lasts as long as the DVC it started.
 
     Raises:
-        UserError: Another process holds it.
+        UserError: Another process holds it, or a DVC that no `make` started works in it.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "lock").open("w") as stream:
@@ -34,6 +35,7 @@ def alone() -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError("another `make` runs experiments in this folder; wait for it, or stop it") from None
+        refuse_beside_dvc()
         os.set_inheritable(stream.fileno(), True)
         yield
 

@@ -16,7 +16,7 @@ from recap.reporting.charts import Line, line_chart
 from recap.reporting.examples import answer_examples
 from recap.reporting.funnel import funnel_steps
 from recap.reporting.labels import CURVE_LABELS, PROOF_LABELS, TRAINING_LABELS, notes_on, title_of
-from recap.reporting.provenance import durations, hardware, training_environments, training_versions, versions
+from recap.reporting.provenance import durations, hardware, stage_versions, training_environments, training_versions
 from recap.reporting.quality import quality_measures, whole_corpora
 from recap.reporting.run import CURVES, TRAINING_STAGES, Run
 from recap.reporting.templating import environment
@@ -77,7 +77,7 @@ def render(run: Run, changes: Changes | None) -> str:
             parameters=flatten(run.params.model_dump(exclude={MACHINE})),
             environments=environments,
             training_versions=training_versions(environments),
-            versions=versions(),
+            stage_versions=stage_versions(run),
             durations=durations(run),
             hardware=hardware(run),
             notes=notes_on({name: score.get("convention") for name, score in scores}),

@@ -1,18 +1,10 @@
 """Where a run's numbers come from: what the training stages ran on, library versions, hardware, minutes per stage."""
 
-import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from recap.reporting.run import TRAINING_STAGES, Artifacts
-from recap.runtime.versions import library_versions
-
-# Libraries whose version can move a number.
-LIBRARIES = (
-    *("torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "py-data-juicer", "lexicalrichness"),
-    *("sacrebleu", "numpy", "pillow", "dvc", "dvclive"),
-)
 
 
 @dataclass(frozen=True)
@@ -28,6 +20,7 @@ class Duration:
     items: int | None
     items_per_second: float | None
     device: str | None
+    threads: int | None
 
 
 @dataclass(frozen=True)
@@ -71,15 +64,20 @@ def training_versions(
     Args:
         environments: Each with the name that a page gives it.
     """
+    return _grouped((name, environment.versions) for name, environment in environments)
+
+
+def stage_versions(run: Artifacts) -> list[tuple[list[str], dict[str, str]]]:
+    """Library versions that stages ran with, each set of them once, with the stages' names."""
+    return _grouped((timing["stage"], timing.get("software", {}).get("versions", {})) for timing in run.timings)
+
+
+def _grouped(named: Iterable[tuple[str, dict[str, str]]]) -> list[tuple[list[str], dict[str, str]]]:
     grouped: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for name, environment in environments:
-        if environment.versions:
-            grouped.setdefault(tuple(sorted(environment.versions.items())), []).append(name)
+    for name, versions in named:
+        if versions:
+            grouped.setdefault(tuple(sorted(versions.items())), []).append(name)
     return [(names, dict(versions)) for versions, names in grouped.items()]
-
-
-def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **library_versions(LIBRARIES)}
 
 
 def durations(run: Artifacts) -> list[Duration]:
@@ -91,6 +89,7 @@ def durations(run: Artifacts) -> list[Duration]:
             timing.get("items"),
             timing.get("items_per_second"),
             timing.get("device"),
+            timing.get("software", {}).get("threads"),
         )
         for timing in run.timings
     ]

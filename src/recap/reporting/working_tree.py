@@ -64,7 +64,7 @@ def changes_of_experiment(commit: str) -> Changes | None:
 
 
 def _changed_code(*commits: str) -> list[str]:
-    return (_git("diff", "--name-only", *commits, "--", *CODE) or "").splitlines()
+    return (_git("diff", "--name-only", "--relative", *commits, "--", *CODE) or "").splitlines()
 
 
 def _changed_params(base: str, params: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -4,6 +4,7 @@ import errno
 import io
 import logging
 import os
+import signal
 import sys
 import time
 import traceback
@@ -14,13 +15,16 @@ from types import TracebackType
 
 from recap.runtime.display import for_terminal, without_secrets
 from recap.runtime.errors import UserError
+from recap.runtime.parentage import end_with_parent
 
 # Until another process than the first says what it found, if nothing has ended it by then.
 SAY_AFTER_S = 10.0
 # Exit code after Ctrl-C, as a shell gives it: 128 + SIGINT.
 INTERRUPTED = 130
-# What a machine refuses, wherever a stage meets it: no right to read or write, or no room.
-REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+# What DVC sets in the environment of a stage's command.
+DVC_STAGE = "DVC_STAGE"
+# What a machine refuses, wherever a stage meets it: no right to read or write, no room, or none for so large a file.
+REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -29,6 +33,9 @@ def run(main: Callable[[], None]) -> None:
     Sets the environment switches that keep the run offline and its libraries quiet *before* `main`
     imports them: the hub is never asked for anything, and tokenizers do not fork threads.
     """
+    if DVC_STAGE in os.environ:
+        # A stage that outlived its dvc would write into the outputs of the one that the next `dvc repro` starts.
+        end_with_parent(os.getppid(), signal.SIGTERM)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recap.io import write_json
+from recap.runtime.versions import versions
 
 # In a scratch folder: the seconds that processes have worked in it so far.
 ELAPSED = "elapsed"
@@ -64,7 +66,7 @@ class Timing(dict[str, Any]):
 
 @contextmanager
 def stage_timing(path: str | Path, stage: str) -> Iterator[Timing]:
-    """Time a stage and write `{"stage", "seconds", "seconds_this_process", "hardware", ...}` when it succeeds.
+    """Time a stage and write `{"stage", "seconds", ..., "hardware", "software"}` when it succeeds.
 
     Yields a `Timing` for the stage's own counts (`timing["items"] = 2400`, `timing["device"] = "cuda:0"`, ...).
     `seconds` are those of all processes that worked on the result (see `Timing.keep_in`); `items` are all, and `kept`
@@ -79,7 +81,7 @@ def stage_timing(path: str | Path, stage: str) -> Iterator[Timing]:
     done_now = timing.get("items", 0) - timing.get("kept", 0)
     rate = {"items_per_second": round(done_now / now, 2)} if done_now else {}
     seconds = {"seconds": round(timing.seconds_before + now, 2), "seconds_this_process": round(now, 2)}
-    write_json(path, {"stage": stage, **seconds, **timing, **rate, "hardware": hardware()})
+    write_json(path, {"stage": stage, **seconds, **timing, **rate, "hardware": hardware(), "software": software()})
 
 
 def _read_seconds(file: Path) -> float:
@@ -92,6 +94,23 @@ def _read_seconds(file: Path) -> float:
 def hardware() -> dict[str, Any]:
     """What the numbers of a timing were measured on."""
     return {"machine": platform.machine(), "processor": _processor(), "cpus": os.cpu_count()}
+
+
+def software() -> dict[str, Any]:
+    """What else may move a number: versions, the threads that torch cuts its sums into, processes that worked together.
+
+    `visible_cpus` are the processors that this process may use (`taskset` and containers leave fewer than there are).
+    `threads` is None in a stage that never loaded torch.
+    """
+    torch = sys.modules.get("torch")
+    visible = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "versions": versions(),
+        "threads": torch.get_num_threads() if torch else None,
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "visible_cpus": visible,
+        "world_size": int(os.environ.get("WORLD_SIZE", "1")),
+    }
 
 
 def _processor() -> str:

@@ -44,7 +44,9 @@ def read_coco(path: Path) -> Iterator[RawRow | Fault]:
         where = f"{path.name}:annotation {number}"
         if not isinstance(item, dict):
             yield Fault(where, None, "not_an_object", f"expected a JSON object, found {type(item).__name__}")
-        elif not isinstance(name := names.get(item.get("image_id")), str):
+        elif not isinstance(image_id := item.get("image_id"), int | str) or not isinstance(
+            name := names.get(image_id), str
+        ):
             detail = f"expected 'image_id' to be an image of the file, found {item.get('image_id')!r:.80}"
             yield Fault(where, best_effort_id(item), "no_image", detail)
         else:

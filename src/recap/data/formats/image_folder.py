@@ -7,6 +7,7 @@ from pathlib import Path
 from recap.data.corpus.references import SUFFIXES
 from recap.data.formats.fields import BadRow, parse_object
 from recap.data.formats.files import files_below
+from recap.data.formats.pictures import MAX_FILE
 from recap.data.formats.rows import RawRow
 from recap.runtime.faults import Fault
 
@@ -50,6 +51,8 @@ def _beside(image: Path, suffix: str) -> bytes | None:
     files = (image.with_suffix(spelt) for spelt in (suffix, suffix.upper()))
     file = next((file for file in files if file.is_file()), None)
     try:
+        if file is not None and file.stat().st_size > MAX_FILE:
+            raise BadRow("missing_text", f"{file.name}: expected at most {MAX_FILE} bytes, found {file.stat().st_size}")
         return None if file is None else file.read_bytes()
     except OSError as error:
         raise BadRow("missing_text", f"{image.with_suffix(suffix).name}: {error.strerror}") from None

@@ -61,6 +61,8 @@ class JsonWindow:
                 # A value that the window cuts looks like a broken one.
                 if self._ended:
                     raise
+            except ValueError:
+                raise json.JSONDecodeError("a number with too many digits", self._text, self._at) from None
             else:
                 # A number that touches the window's end may go on behind it.
                 if end < len(self._text) or self._ended:

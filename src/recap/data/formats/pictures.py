@@ -18,6 +18,9 @@ from recap.runtime.faults import spelt_out
 
 _DATA_URI = re.compile(r"data:[^,]*,")
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
+# Bytes of a picture's file, or of a text beside one: the largest picture that Recap takes is smaller in any format. A
+# hole in a disk or a tar's header can promise any size.
+MAX_FILE = 1 << 29
 # Linux takes no longer one.
 LONGEST_PATH = 4096
 

@@ -4,12 +4,14 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from recap.data.corpus.references import SUFFIXES
 from recap.data.formats.fields import BadRow, parse_object
 from recap.data.formats.files import read_shards
+from recap.data.formats.pictures import MAX_FILE
 from recap.data.formats.rows import RawRow
 from recap.runtime.errors import UserError, one_line
 from recap.runtime.faults import Fault
@@ -56,7 +58,7 @@ def _read_tar(name: str, file: Path) -> Iterator[RawRow | Fault]:
                     doubled.clear()
                 else:
                     yield _row(where, sample)
-    except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, MemoryError, zlib.error) as error:
         found = one_line(error, 200) if file.stat().st_size else "an empty file"
         raise UserError(f"{file}: expected a whole tar of samples, found: {found}") from None
 
@@ -72,14 +74,26 @@ def _members(tar: tarfile.TarFile, name: str) -> Iterator[dict[str, Any]]:
         if member.isfile() and not _META.match(member.name):
             content = tar.extractfile(member)
             assert content is not None  # a file has content
-            yield {"fname": member.name, "data": content.read(), "__url__": name}
+            data = content.read() if member.size <= MAX_FILE else _TooLarge(member.size)
+            yield {"fname": member.name, "data": data, "__url__": name}
         tar.members = []  # type: ignore[attr-defined] # else every header stays in memory
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
         raise tarfile.ReadError(f"no header at byte {tar.offset}")
 
 
+@dataclass(frozen=True)
+class _TooLarge:
+    """Stands for a file that was not read."""
+
+    size: int
+
+
 def _row(where: str, sample: dict[str, Any]) -> RawRow | Fault:
+    large = next(((name, data.size) for name, data in sample.items() if isinstance(data, _TooLarge)), None)
+    if large is not None:
+        detail = f"expected files of at most {MAX_FILE} bytes, found {large[1]} in {large[0]:.80}"
+        return Fault(where, None, "broken_row", detail)
     members = {name: data for name, data in sample.items() if not name.startswith("__") and isinstance(data, bytes)}
     try:
         values = parse_object(members.pop("json")) if "json" in members else {}

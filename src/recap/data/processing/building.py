@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recap.data.processing.captions import read_alignments, read_captions
+from recap.data.processing.code import refuse_code
 from recap.data.processing.custom import load_operators
 from recap.data.processing.juicer import (
     OPERATORS,
@@ -70,8 +71,10 @@ def build_operators(recipe: Recipe, supplied: Supplied) -> list[Any]:
     """Instantiate a recipe's operators, after Data-Juicer's own check of names and arguments.
 
     Raises:
-        UserError: An operator or an argument is unknown, ill-typed or refused, or what it reads is not there.
+        UserError: An operator or an argument is unknown, ill-typed or refused, would run code (see
+            `recap.data.processing.code`), or what it reads is not there.
     """
+    refuse_code(recipe)
     load_operators(recipe.name, recipe.custom_operator_paths)
     try:
         pre_instantiation_check([{operator.name: operator.arguments} for operator in recipe.operators])

@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from recap.params import read_yaml
-from recap.runtime.errors import UserError
+from recap.params import SHOWN, read_yaml
+from recap.runtime.errors import UserError, one_line
 
 KEYS = ("project_name", "custom_operator_paths", "process")
 
@@ -61,12 +61,12 @@ def read_recipe(path: str | Path) -> Recipe:
     unknown = [key for key in content if key not in KEYS]
     if unknown:
         raise UserError(
-            f"{path}: expected only {', '.join(KEYS)}, found {', '.join(map(str, unknown))}; "
+            f"{path}: expected only {', '.join(KEYS)}, found {one_line(', '.join(map(str, unknown)), SHOWN)}; "
             "other paths, processes and caches are the stage's own"
         )
     custom = content.get("custom_operator_paths") or []
     if not isinstance(custom, list) or not all(isinstance(item, str) for item in custom):
-        raise UserError(f"{path}: custom_operator_paths: expected a list of files, found {custom!r}")
+        raise UserError(f"{path}: custom_operator_paths: expected a list of files, found {custom!r:.{SHOWN}}")
     return Recipe(path.stem, _operators(path, content["process"]), tuple(custom))
 
 
@@ -84,10 +84,14 @@ def _operators(path: Path, process: list[Any]) -> list[Operator]:
             case dict() if len(item) == 1:
                 name, arguments = next(iter(item.items()))
             case _:
-                raise UserError(f"{path}: process item {number}: expected `operator: arguments`, found {item!r}")
+                raise UserError(
+                    f"{path}: process item {number}: expected `operator: arguments`, found {item!r:.{SHOWN}}"
+                )
         arguments = {} if arguments is None else arguments
         if not isinstance(arguments, dict):
-            raise UserError(f"{path}: process item {number}: expected arguments of {name}, found {arguments!r}")
+            raise UserError(
+                f"{path}: process item {number}: expected arguments of {name}, found {arguments!r:.{SHOWN}}"
+            )
         if arguments.get("skip_op_error"):
             raise UserError(f"{path}: {name}: skip_op_error loses every row of a batch that fails; remove it")
         count = 1 + sum(operator.name == name for operator in operators)

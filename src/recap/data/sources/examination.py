@@ -17,6 +17,7 @@ from PIL import Image
 from recap.data.corpus.facts import picture_facts
 from recap.data.corpus.images import FORMATS, BadImage, decode_image, locate
 from recap.data.corpus.references import Links, shortened
+from recap.data.formats.pictures import MAX_FILE
 from recap.data.formats.samples import Sample
 from recap.runtime.errors import UserError
 from recap.runtime.faults import Fault
@@ -137,7 +138,11 @@ def _examine_one(files: Files, sample: Sample) -> Found:
         path = None
         if (content := sample.content) is None:
             path = files.locate(sample.file)
-            content, status = path.read_bytes(), path.stat()
+            status = path.stat()
+            if status.st_size > MAX_FILE:
+                detail = f"{shortened(sample.file)}: {status.st_size} bytes, at most {MAX_FILE} are read"
+                raise BadImage("image_too_large", detail)
+            content = path.read_bytes()
             file = (status.st_size, status.st_mtime_ns)
         inside = f"the picture inside {sample.where}"
         facts = _facts(content, shortened(sample.file) if sample.content is None else inside)

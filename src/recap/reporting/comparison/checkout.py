@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexDirError
+from fsspec import AbstractFileSystem
 
 from recap.comparison.revisions import SCORES
 from recap.data.corpus.index import INDEX, index_of
@@ -35,7 +35,7 @@ class Checkout:
         missing: Outputs of the revision whose content is neither in DVC's cache nor in a remote.
     """
 
-    def __init__(self, revision: DVCFileSystem, root: Path) -> None:
+    def __init__(self, revision: AbstractFileSystem, root: Path) -> None:
         self.revision = revision
         self.root = root
         self.missing: list[str] = []

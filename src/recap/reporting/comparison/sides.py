@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dvc.api import DVCFileSystem
-
+from recap.comparison.files import files_at
 from recap.comparison.sides import run_order
 from recap.params import PARAMS_PATH
 from recap.reporting.comparison.checkout import Checkout, copied_files, copy_benchmarks, copy_examples, copy_records
@@ -82,7 +81,7 @@ def read_runs(document: dict[str, Any], folder: Path) -> tuple[list[ComparedRun]
         sorted(document[side]["runs"], key=lambda run: run_order(run["seed"], run["revision"])) for side in ("a", "b")
     )
     copies_a, copies_b = (
-        [Checkout(DVCFileSystem(rev=run["commit"]), folder / f"{side}{index}") for index, run in enumerate(runs)]
+        [Checkout(files_at(run["commit"]), folder / f"{side}{index}") for index, run in enumerate(runs)]
         for side, runs in (("a", runs_a), ("b", runs_b))
     )
     for copies in (*copies_a, *copies_b):

@@ -1,0 +1,135 @@
+"""Why a transfer failed, in one line: DVC's libraries say it in log records, tracebacks and riddles.
+
+DVC counts the files that failed and logs each error; its own message is the count. Here the first error that tells
+anything becomes a `UserError`. What a user keeps secret in .dvc/config.local appears in none.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from recap.runtime.errors import UserError, one_line
+
+LOGGERS = ("dvc", "dvc_data", "dvc_objects", "asyncssh", "botocore", "aiobotocore", "s3fs")
+SECRET = re.compile(r"(password|passphrase|secret|token|key_id|account_key|connection_string|sas)", re.IGNORECASE)
+LIMIT = 200
+# What the libraries of all services call it, in lower case; the first that fits is the cause.
+CAUSES = (
+    (
+        r"permissiondenied|permission denied|access ?denied|forbidden|unauthorized|\b40[13]\b|credential|"
+        r"invalidaccesskeyid|invalidclienttokenid|signaturedoesnotmatch|passphrase|keyimporterror",
+        "it does not let you in",
+        "look at the login: `dvc remote modify --local {name} OPTION VALUE` sets it ({login})",
+    ),
+    (
+        r"no space left|disk quota|insufficient ?storage|\b507\b|quotaexceeded|enospc",
+        "it is full",
+        "make room there (`dvc gc` as docs/SHARING.md says), then start again: what arrived stays",
+    ),
+    (
+        r"objectformaterror|is corrupted|failed to verify|hash mismatch",
+        "what lies there is not what was pushed",
+        "delete that file there, and let the author push again",
+    ),
+    (
+        r"missing cache files|no such file|filenotfound|not found|\b404\b",
+        "a file is not there",
+        "the author pushes again: make share",
+    ),
+    (
+        r"refused|unreachable|timed? ?out|timeout|name or service|resolution|getaddrinfo|connect|reset by peer|"
+        r"broken ?pipe|eof|disconnect|endpoint",
+        "it cannot be reached, or the line broke",
+        "look at the address and the network, then start again: what arrived stays",
+    ),
+)
+
+
+@contextmanager
+def explained(repo: Any) -> Iterator[None]:
+    """Turn what goes wrong with the repository's default remote into one line.
+
+    Args:
+        repo: The `dvc.repo.Repo` whose methods the block calls.
+
+    Raises:
+        UserError: The block failed, or some files could not be transferred.
+    """
+    records = _Records()
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(logger.propagate, list(logger.handlers)) for logger in loggers]
+    for logger in loggers:
+        logger.propagate, logger.handlers = False, [records]
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # each service's library has kinds of its own, which share no base
+        raise UserError(explain(repo, [*records.told, *_chain(error)])) from None
+    finally:
+        for logger, (propagate, handlers) in zip(loggers, before, strict=True):
+            logger.propagate, logger.handlers = propagate, handlers
+    if records.missing:
+        raise UserError(explain(repo, records.missing))
+
+
+def explain(repo: Any, told: list[str]) -> str:
+    """The line for a user, of everything that was said about a failure, in any order.
+
+    Args:
+        repo: The `dvc.repo.Repo` that was transferred.
+        told: Messages, with the kinds of their errors.
+    """
+    from recap.experiments.sharing.urls import SERVICES, without_secrets
+
+    name = repo.config["core"].get("remote", "")
+    settings = dict(repo.config["remote"].get(name, {}))
+    url = without_secrets(str(settings.get("url", "no remote")))
+    service = SERVICES.get(url.partition("://")[0] if "://" in url else "")
+    login = service.login if service else ""
+    for pattern, what, remedy in CAUSES:
+        for text in told:
+            if re.search(pattern, text.lower()):
+                words = _cleaned(text, settings)
+                return f"{name} ({url}): {what}: {words}; {remedy.format(name=name, login=login or 'of the folder')}"
+    return f"{name} ({url}): {_cleaned(told[0] if told else 'the transfer failed', settings)}"
+
+
+def _cleaned(text: str, settings: dict[str, Any]) -> str:
+    """One line, in which nothing of the secret settings stands."""
+    for option, value in settings.items():
+        if SECRET.search(option) and str(value):
+            text = text.replace(str(value), "***")
+    return one_line(text, LIMIT)
+
+
+def _chain(error: BaseException | None) -> list[str]:
+    """What an error and those that caused it say, innermost first; the kind stands before words that may lack it."""
+    told: list[str] = []
+    while error is not None and len(told) < 10:
+        told.insert(0, f"{type(error).__name__}: {error}")
+        error = error.__cause__ or error.__context__
+    return told
+
+
+class _Records(logging.Handler):
+    """Keeps what is logged as warnings and errors.
+
+    Attributes:
+        told: Messages and what caused them.
+        missing: Those that say that files are nowhere, which DVC takes for no failure.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.told: list[str] = []
+        self.missing: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if "Missing cache files" in message:
+            self.missing.append(message)
+        self.told += _chain(record.exc_info[1] if record.exc_info else None)
+        self.told.append(message)

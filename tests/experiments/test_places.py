@@ -1,0 +1,180 @@
+"""Where a project may live, and what works beside what: each place either works or is refused in one line.
+
+On a project of one stage that takes no time. docs/RELIABILITY.md has the table that these tests hold to.
+"""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.stub_project import HEADLINE, Project
+from tests.unprivileged import obey_file_modes
+
+pytestmark = pytest.mark.slow
+
+DVC = ("python", "-m", "dvc")
+TRAINED = ["baseline 42", "blip2 42"]
+
+
+def assert_makes(project: Project) -> None:
+    """`make` trains both recipes once, and then finds nothing to do."""
+    first = project.make()
+    assert project.trained() == TRAINED
+    assert "dvc metrics diff baseline blip2" in first.stdout
+    for recipe in ("baseline", "blip2"):
+        assert project.read(f"reports/{recipe}.html").startswith(f"<!doctype html> {recipe} 42")
+    assert "Nothing to do" in project.make().stdout and project.trained() == []
+
+
+def start(project: Project, *command: str) -> subprocess.Popen[str]:
+    """Start a command whose stage waits until the file `wait` is gone; returns when the stage is at work."""
+    project.write("wait", "")
+    process = subprocess.Popen(
+        command, cwd=project.root, env=project.env, preexec_fn=obey_file_modes, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (project.root / "ran").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    return process
+
+
+def test_a_path_with_blanks_and_an_apostrophe(fresh_project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "Anna's own  things"
+    folder.mkdir()
+    assert_makes(fresh_project.copy(folder))
+
+
+def test_a_folder_of_somebody_elses_repository(fresh: Project, tmp_path: Path) -> None:
+    outer = tmp_path / "their things"
+    outer.mkdir()
+    (outer / "notes.txt").write_text("Nothing of ours.\n")
+    shutil.rmtree(fresh.root / ".git")
+    project = fresh.copy(outer)
+    subprocess.run(["git", "init", "-qb", "main", outer], check=True)
+    project.git("add", "-A", "..")
+    project.commit("start")
+    assert_makes(project)
+    assert project.git("ls-tree", "-r", "--name-only", "--full-tree", project.experiment("blip2")).startswith("notes")
+    project.edit("code/model.py", "1", "2")
+    again = project.make()
+    assert "changed since: code" in again.stdout and project.trained() == TRAINED
+
+
+def test_a_shallow_clone_on_a_detached_head(fresh: Project, tmp_path: Path) -> None:
+    fresh.write("code/model.py", "2\n")
+    fresh.commit("second")
+    folder = tmp_path / "shallow"
+    folder.mkdir()
+    subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{fresh.root}", folder / "project"], check=True)
+    project = Project(folder / "project")
+    project.git("checkout", "-q", "--detach")
+    assert_makes(project)
+    assert project.run("git", "symbolic-ref", "-q", "HEAD", check=False).returncode == 1
+    assert project.git("rev-list", "--count", "HEAD") == "1"
+
+
+def test_worktrees_share_experiments_and_a_cache_that_both_name(fresh: Project, tmp_path: Path) -> None:
+    fresh.git("worktree", "add", "-qb", "other", str(tmp_path / "tree"))
+    tree = Project(tmp_path / "tree")
+    assert_makes(tree)
+    refused = fresh.make(check=False)
+    assert refused.returncode == 1 and "found it in neither (a Git worktree has a cache of its own" in refused.stderr
+    assert fresh.trained() == []
+    fresh.run(*DVC, "cache", "dir", "--local", str(tree.root / ".dvc/cache"))
+    assert "Nothing to do" in fresh.make().stdout
+    assert fresh.read("reports/blip2.html") == tree.read("reports/blip2.html")
+
+
+def test_two_worktrees_with_one_cache_at_once(fresh: Project, tmp_path: Path) -> None:
+    fresh.git("worktree", "add", "-qb", "other", str(tmp_path / "tree"))
+    tree = Project(tmp_path / "tree")
+    tree.run(*DVC, "cache", "dir", "--local", str(fresh.root / ".dvc/cache"))
+    working = [start(project, *DVC, "repro") for project in (fresh, tree)]
+    for project, process in zip((fresh, tree), working, strict=True):
+        (project.root / "wait").unlink()
+        assert process.communicate(timeout=120) and process.returncode == 0
+    assert fresh.trained() == tree.trained() == ["blip2 42"]
+    assert fresh.read("dvc.lock") == tree.read("dvc.lock")
+    for project in (fresh, tree):
+        assert "up to date" in project.run(*DVC, "status").stdout
+
+
+def test_files_without_git_are_refused(fresh: Project) -> None:
+    shutil.rmtree(fresh.root / ".git")
+    refused = fresh.make(check=False)
+    assert refused.returncode == 1 and refused.stdout == ""
+    assert (
+        refused.stderr.startswith("error: expected a Git repository with a commit") and refused.stderr.count("\n") == 1
+    )
+    assert "is not a git repository" in fresh.run(*DVC, "repro", check=False).stderr
+    # What the documents give for it.
+    fresh.run(*DVC, "config", "--local", "core.no_scm", "true")
+    fresh.run(*DVC, "repro")
+    assert fresh.trained() == ["blip2 42"]
+
+
+def test_make_beside_a_repro_is_refused_and_disturbs_nothing(fresh: Project) -> None:
+    running = start(fresh, *DVC, "repro")
+    refused = fresh.make(check=False)
+    assert refused.returncode == 1 and refused.stdout == ""
+    assert refused.stderr == (
+        f"error: expected no other DVC at work in this folder, found process {running.pid} in a stage (dvc repro); "
+        "wait for it or stop it, or work in a second clone or `git worktree`\n"
+    )
+    second = fresh.run(*DVC, "repro", check=False)
+    assert second.returncode != 0 and f"(PID {running.pid})" in second.stderr
+    (fresh.root / "wait").unlink()
+    assert running.communicate(timeout=120) and running.returncode == 0
+    assert fresh.trained() == ["blip2 42"]
+    assert fresh.make().returncode == 0 and fresh.trained() == ["baseline 42"]
+
+
+def test_a_killed_dvc_keeps_nobody_out(fresh: Project) -> None:
+    running = start(fresh, *DVC, "repro")
+    running.kill()
+    running.wait()
+    (fresh.root / "wait").unlink()
+    assert "pid" in fresh.read(".dvc/tmp/rwlock")
+    fresh.trained()
+    fresh.make()
+    assert fresh.trained() == TRAINED
+
+
+def test_a_repro_beside_make_is_refused_and_disturbs_nothing(fresh: Project) -> None:
+    running = start(fresh, *HEADLINE)
+    refused = fresh.run(*DVC, "repro", check=False)
+    assert refused.returncode != 0 and "is busy, it is being blocked by" in refused.stderr
+    (fresh.root / "wait").unlink()
+    assert running.communicate(timeout=120) and running.returncode == 0
+    assert fresh.trained() == TRAINED
+
+
+def test_queued_experiments_end_as_one_after_the_other(fresh: Project, tmp_path: Path) -> None:
+    """Two at once, each in a folder of its own: with one that both used, the second `mkdir` would fail."""
+    fresh.edit("train.sh", "set -e\n", 'set -e\nmkdir .scratch\npwd >> "$HOME/places"\n')
+    fresh.git("config", "user.name", "Anna")
+    fresh.git("config", "user.email", "anna@example.invalid")
+    fresh.commit("notes where it trains")
+    (tmp_path / "alone").mkdir()
+    alone = fresh.copy(tmp_path / "alone")
+    for seed in (5, 6):
+        fresh.run(*DVC, "exp", "run", "--queue", "--name", f"s{seed}", "-S", f"seed={seed}")
+    fresh.run(*DVC, "queue", "start", "--jobs", "2")
+    deadline = time.monotonic() + 300
+    while len(fresh.experiments()) < 2:
+        assert time.monotonic() < deadline, fresh.run(*DVC, "queue", "status").stdout
+        time.sleep(1)
+    for seed in (5, 6):
+        alone.run(*DVC, "exp", "run", "--temp", "--name", f"s{seed}", "-S", f"seed={seed}")
+        lock, other = (project.git("show", f"{project.experiment(f's{seed}')}:dvc.lock") for project in (fresh, alone))
+        assert lock == other
+        assert fresh.loss_of(fresh.experiment(f"s{seed}")) == seed + 0.1
+    assert len(set((tmp_path / "places").read_text().splitlines())) == 2
+    # The workspace is as it was.
+    for project in (fresh, alone):
+        assert project.git("status", "--porcelain") == "" and not (project.root / "ran").exists()

@@ -1,0 +1,241 @@
+"""A pipeline to be disturbed: clones that hold its work, `dvc repro` under way in them, and what has to come out equal.
+
+Everything but durations has to: `data/timings`, the page that shows them, and what dvc.lock says of these two.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from tests.clones import IDENTITY, Clone
+from tests.unprivileged import obey_file_modes
+
+RUNNING = re.compile(r"Running stage '([^']+)'")
+# Before dvc names its first stage.
+START = "start"
+TIMED = ("data/timings/", "data/report/")
+PATIENCE_S = 600.0
+# What dvc writes in place, so that a kill at that moment cuts it.
+CUT_FILES = ("dvc.lock", ".dvc/tmp/rwlock")
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nothing disturbed.
+
+    Attributes:
+        clone: Where it was.
+        results: See `results`.
+        seconds: Of each stage in the order they ran, dvc's own work on its outputs among them.
+    """
+
+    clone: Clone
+    results: dict[str, Any]
+    seconds: dict[str, float]
+
+
+class Run:
+    """`dvc repro` in a process group of its own, on a terminal's terms; what it says is read as it comes.
+
+    Args:
+        limit: Runs in the new process before dvc does: limits of its resources.
+        environment: Added to the clone's.
+    """
+
+    def __init__(
+        self, clone: Clone, *, limit: Callable[[], object] | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        def begin() -> None:
+            obey_file_modes()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell takes it from what it starts in the background
+            if limit:
+                limit()
+
+        self.lines: list[str] = []
+        self.stages: dict[str, float] = {START: time.monotonic()}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"], cwd=clone.root, preexec_fn=begin, start_new_session=True, text=True,
+            env={**clone.env, **IDENTITY, "PYTHONUNBUFFERED": "1", **(environment or {})}, errors="replace",
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            if found := RUNNING.search(line):
+                self.stages[found[1]] = time.monotonic()
+            self.lines.append(line.rstrip())
+
+    @property
+    def under_way(self) -> str:
+        """The stage that was named last."""
+        return list(self.stages)[-1]
+
+    def reach(self, stage: str, delay: float = 0.0) -> bool:
+        """Wait until a stage has been under way for so many seconds; False where the run ended before."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < self.stages.get(stage, deadline) + delay:
+            if self.process.poll() is not None:
+                return False
+            time.sleep(0.01)
+        assert stage in self.stages, f"{stage} did not begin in {PATIENCE_S:g} s"
+        return True
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the whole group, as a terminal sends Ctrl-C."""
+        os.killpg(self.process.pid, number)
+
+    def stage_process(self) -> int:
+        """The process of the stage that is under way."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            for child in _children(self.process.pid):
+                if "stages/" in _command(child):
+                    return child
+            time.sleep(0.01)
+        raise AssertionError("dvc started no stage")
+
+    def worker_process(self) -> int:
+        """A process that loads data for the stage that trains: it has the command of the stage, which forked it."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            stage = self.stage_process()
+            for child in _children(stage):
+                if "stages/" in _command(child):
+                    return child
+            time.sleep(0.002)
+        raise AssertionError("nothing loads data")
+
+    def end(self) -> int:
+        """Wait for it and for all it started; returns dvc's exit code."""
+        code = self.process.wait(timeout=PATIENCE_S)
+        deadline = time.monotonic() + PATIENCE_S
+        # Init buries the killed when it gets to it; until then DVC takes them for alive, and their locks for held.
+        while _is_group(self.process.pid):
+            assert time.monotonic() < deadline, f"process group {self.process.pid} is still there"
+            time.sleep(0.02)
+        self._reader.join()
+        return code
+
+    @property
+    def said(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def errors(self) -> list[str]:
+        """What a user would read last: the lines of stages and of dvc that name an error."""
+        return [line for line in self.lines if line.lower().startswith(("error:", "interrupted"))]
+
+
+def _children(process: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _command(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def _is_group(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def run_undisturbed(clone: Clone) -> Undisturbed:
+    run = Run(clone)
+    assert run.end() == 0, run.said[-3000:]
+    moments = [*run.stages.items(), ("", time.monotonic())]
+    return Undisturbed(clone, results(clone), {stage: end - begin for (stage, begin), (_, end) in pairwise(moments)})
+
+
+def results(clone: Clone) -> dict[str, Any]:
+    """All that is meant to be equal: every file of the outputs and of unfinished work by digest, and dvc.lock."""
+    files = clone.digests("data/**/*", "models/[!t]*/**/*", "metrics/**/*", "plots/**/*", ".scratch/*/*/**/*")
+    lock = YAML(typ="safe").load(clone.root / "dvc.lock")["stages"]
+    stages = {
+        name: {kind: _equal_entries(stage.get(kind, ())) for kind in ("deps", "outs")} | {"cmd": stage["cmd"]}
+        for name, stage in lock.items()
+        if name != "report"
+    }
+    return {name: digest for name, digest in files.items() if not name.startswith(TIMED)} | {
+        f"dvc.lock:{name}": stage for name, stage in stages.items()
+    }
+
+
+def _equal_entries(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {entry["path"]: entry["md5"] for entry in entries if not entry["path"].startswith(TIMED)}
+
+
+def differences(undisturbed: Undisturbed, clone: Clone) -> list[str]:
+    """Names of what is there on one side alone, or is not the same."""
+    found = results(clone)
+    names = sorted(undisturbed.results.keys() | found.keys())
+    return [name for name in names if undisturbed.results.get(name) != found.get(name)]
+
+
+def copy_of(clone: Clone, folder: Path, *, without: Iterable[str] = ()) -> Clone:
+    """A finished clone once more, elsewhere. Of the stages `without`, nothing is left that would spare running them."""
+    copied = Clone.__new__(Clone)
+    copied._settle(folder)
+    # Keeps the dates, and what is one file under two names.
+    subprocess.run(["cp", "-a", f"{clone.root}/.", str(copied.root)], check=True)
+    forget(copied, without)
+    return copied
+
+
+def forget(clone: Clone, stages: Iterable[str]) -> None:
+    """Leave no trace of what stages did: no outputs, no entry in dvc.lock, no run-cache, no store of captions."""
+    path = clone.root / "dvc.lock"
+    yaml = YAML()
+    lock = yaml.load(path)
+    for stage in stages:
+        for out in lock["stages"].pop(stage)["outs"]:
+            file = clone.root / out["path"]
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+        shutil.rmtree(clone.root / ".dvc" / "cache" / "runs", ignore_errors=True)
+        shutil.rmtree(clone.root / ".dvc" / "recap-store", ignore_errors=True)
+    yaml.dump(lock, path)
+
+
+def finish(clone: Clone, undisturbed: Undisturbed) -> None:
+    """The next `dvc repro` ends well, and as the undisturbed run did."""
+    run = Run(clone)
+    assert run.end() == 0, run.said[-3000:]
+    assert differences(undisturbed, clone) == []
+
+
+def is_cut(file: Path) -> bool:
+    """Whether dvc cannot read what it wrote. A dvc.lock that ends between two lines only knows fewer stages."""
+    try:
+        return file.exists() and not isinstance(YAML(typ="safe").load(file), dict)
+    except YAMLError:
+        return True
+
+
+def cut_file_cured(clone: Clone, name: str) -> str:
+    """What a user does with such a file; returns the command."""
+    cure = ["git", "restore", name] if name == "dvc.lock" else ["rm", name]
+    clone.run(*cure)
+    return " ".join(cure)

@@ -1,0 +1,38 @@
+"""A project of one stage that is shared and pulled in seconds: what transfers do can be tried on it often."""
+
+from pathlib import Path
+from typing import Any
+
+from recap.experiments.sharing.remote import NAME
+from tests.experiments.stub_project import Project
+from tests.remotes.servers import Served
+
+SHARE = ("python", "-m", "recap.experiments.sharing.push", "baseline", "blip2")
+PULL = ("python", "-m", "recap.experiments.sharing.pull", "baseline", "blip2")
+
+
+def log_in(user: Any, served: Served) -> None:
+    """Say how to reach a remote, in .dvc/config.local alone."""
+    user.env.update(served.environment)
+    for option, value in {"url": served.url, **served.local}.items():
+        user.run("dvc", "remote", "modify", "--local", NAME, option, value)
+
+
+def make_remote(project: Project, url: str, check: bool = True) -> Any:
+    return project.run("python", "-m", "recap.experiments.sharing.remote", url, check=check)
+
+
+def stranger_of(project: Project, folder: Path, served: Served) -> Project:
+    """A clone of what the author pushed to Git."""
+    other = Project(folder / "project")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "project").mkdir()
+    project.run("git", "clone", "-q", project.git("remote", "get-url", "origin"), str(other.root))
+    log_in(other, served)
+    return other
+
+
+def cached(project: Project) -> dict[str, bytes]:
+    """The objects of a project's cache."""
+    root = project.root / ".dvc/cache/files/md5"
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from recap.io import write_csv
+from tests.clones import Clone
 from tests.hostile_text import ALL, SCRIPT
+
+# In two pieces: the clone holds this file too.
+PLANTED = "planted" + "-in-secret"
 
 
 @pytest.mark.slow
@@ -34,3 +38,20 @@ def test_hostile_words_begin_no_script_on_the_page_of_dvc(tmp_path: Path) -> Non
     # That is of our making: given the words as they are, DVC's page has one script more.
     (tmp_path / "words.csv").write_text(f"word,count\n{SCRIPT.replace(',', '')},1\n")
     assert page().count("<script") == harmless + 1
+
+
+@pytest.mark.slow
+def test_no_secret_is_told_by_logs_outputs_and_files_of_dvc(tmp_path: Path) -> None:
+    """Planted in the environment, in DVC's private configuration and in the address of Git's remote."""
+    clone = Clone(tmp_path)
+    clone.env |= {"HF_TOKEN": f"hf_{PLANTED}", "AWS_SECRET_ACCESS_KEY": f"aws/{PLANTED}"}
+    clone.dvc("remote", "add", "--local", "--default", "there", f"https://me:{PLANTED}@host.invalid/store")
+    clone.run("git", "remote", "add", "origin", f"https://me:{PLANTED}@host.invalid/repository")
+    said = [clone.dvc("repro", "explore", "check")]
+    said += [clone.run("git", "status"), clone.dvc("metrics", "show"), clone.dvc("status")]
+    private = {clone.root / ".dvc/config.local", clone.root / ".git/config"}
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path not in private]
+    assert len(files) > 200
+    assert [path for path in files if PLANTED.encode() in path.read_bytes()] == []
+    assert not [done for done in said if PLANTED in done.stdout + done.stderr]
+    assert "config.local" not in clone.run("git", "status", "--porcelain", "--untracked-files=all").stdout

@@ -41,7 +41,10 @@ def test_a_planted_key_is_found_and_not_repeated(repository: Path) -> None:
 
 def test_installed_packages_are_held_against_the_pins(tmp_path: Path) -> None:
     pins = tmp_path / "requirements.txt"
-    pins.write_text(f"# pinned\nnumpy=={version('numpy')}\nPillow==0.0.1\nno-such-package==1.0  # comment\n")
+    pins.write_text(
+        f"# pinned\nnumpy=={version('numpy')}\nPillow==0.0.1\nno-such-package==1.0  # comment\n"
+        "elsewhere==1.0 ; sys_platform == 'nowhere'\n"
+    )
     done = call("dependencies.py", "--offline", "--requirements", str(pins))
     assert done.returncode == 1
     assert done.stderr.splitlines() == [

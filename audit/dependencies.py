@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REQUIREMENTS = Path("requirements.txt")
@@ -24,9 +25,14 @@ NO_LICENCE = "not stated"
 
 
 def pinned(requirements: Path) -> dict[str, str]:
-    """Version by canonical name, of the lines `name==version`."""
-    lines = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;#]+)", requirements.read_text("utf-8"), re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in lines}
+    """Version by canonical name, of the lines `name==version` that are for this platform."""
+    lines = re.findall(r"^[A-Za-z0-9][^\s=]*==[^#\\\n]+", requirements.read_text("utf-8"), re.MULTILINE)
+    found = [Requirement(line.strip()) for line in lines]
+    return {
+        canonicalize_name(pin.name): next(iter(pin.specifier)).version
+        for pin in found
+        if pin.marker is None or pin.marker.evaluate()
+    }
 
 
 def installed() -> dict[str, Distribution]:

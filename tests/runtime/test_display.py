@@ -46,7 +46,7 @@ def test_what_a_terminal_gets_can_be_written_and_moves_nothing(text: str) -> Non
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("https://user:pass@host/x", "https://***@host/x"),
+        ("https://user:pass@host/x", "https://***@host/x"),  # pragma: allowlist secret
         ("https://:pass@host and s3://a:b@c/", "https://***@host and s3://***@c/"),
         ("https://ghp_0123456789abcdefghij@github.com/x", "https://***@github.com/x"),
         ("ssh://git@host/x", "ssh://git@host/x"),
@@ -112,6 +112,7 @@ def test_what_means_itself_stays_as_it_is(text: str) -> None:
     assert in_markdown(text) == text
 
 
+PLANTED = "planted-in-secret"
 COMMAND = """
 import logging
 from recap.runtime.errors import UserError
@@ -119,9 +120,9 @@ from recap.runtime.stage import run
 HOSTILE = {hostile!r}
 def main():
     logging.getLogger("x").info("a log of %s", HOSTILE)
-    logging.getLogger("x").warning("a push to https://me:planted-password@host with planted-in-environment")
+    logging.getLogger("x").warning("a push to https://me:{password}@host with {password}")
     print("said " + HOSTILE)
-    raise {error}("found " + HOSTILE + " and https://me:planted-password@host")
+    raise {error}("found " + HOSTILE + " and https://me:{password}@host")
 run(main)
 """
 
@@ -131,8 +132,8 @@ def test_a_terminal_gets_no_escape_sequence(error: str) -> None:
     """In a real pseudo-terminal: the log, the output, the line of an error, and the traceback of a bug."""
     hostile = ESCAPES + TURNED + "\roverwritten"
     reader, writer = pty.openpty()
-    environment = os.environ | {"AWS_SECRET_ACCESS_KEY": "planted-in-environment", "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-c", COMMAND.format(hostile=hostile, error=error)]
+    environment = os.environ | {"AWS_SECRET_ACCESS_KEY": PLANTED, "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-c", COMMAND.format(hostile=hostile, error=error, password=PLANTED)]
     with subprocess.Popen(command, stdout=writer, stderr=writer, env=environment) as process:
         os.close(writer)
         said = b""

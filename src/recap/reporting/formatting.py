@@ -13,7 +13,7 @@ MINUS = "−"
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 # Where an identifier may break; one that has no such place may break all the same, or it would widen its table.
 BREAKS = re.compile(r"([_./]|[^\s_./]{12})")
-# Characters of the longest caption that is shown whole: a page of many captions stays small whatever they are.
+# Characters of the longest caption, question or answer that is shown whole: a page stays small whatever they are.
 EXCERPT = 300
 
 
@@ -75,7 +75,7 @@ def plain(value: Any) -> Any:
 
 
 def excerpt(text: str) -> Markup:
-    """A caption as `apart` shows it, cut where it is very long."""
+    """A caption, question or answer as `apart` shows it, cut where it is very long."""
     return apart(f"{text[:EXCERPT]}… ({len(text):,} characters)" if len(text) > EXCERPT else text)
 
 

@@ -6,7 +6,6 @@ Captions, questions and answers are other people's text: the environment escapes
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from recap.reporting.formatting import (
-    apart,
     breakable,
     excerpt,
     interval,
@@ -38,7 +37,6 @@ def environment() -> Environment:
         "percent": percent,
         "tally": tally,
         "breakable": breakable,
-        "apart": apart,
         "excerpt": excerpt,
         "score": score,
         "score_label": SCORE_LABELS.__getitem__,

@@ -26,7 +26,7 @@ CAUSES = (
     (
         r"no space left|disk quota|insufficient ?storage|\b507\b|quotaexceeded|enospc",
         "it is full",
-        "make room there (`dvc gc` as docs/SHARING.md says), then start again: what arrived stays",
+        "make room there, then start again: what arrived stays",
     ),
     (
         r"objectformaterror|is corrupted|failed to verify|hash mismatch",

@@ -11,7 +11,7 @@ from tests.clones import Clone
 from tests.hostile_text import ALL, SCRIPT
 
 # In two pieces: the clone holds this file too.
-PLANTED = "planted" + "-in-secret"
+PLANTED = "in-no-file" + "-of-the-clone"
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recap.experiments.sharing.urls import service_of, without_secrets
+from recap.experiments.sharing.urls import public_url, service_of
 from recap.runtime.errors import UserError
 from tests.experiments.stub_project import Project
 from tests.remotes.small import make_remote
@@ -56,7 +56,7 @@ def test_an_unknown_scheme_is_refused() -> None:
         service_of("ftp://host/store")
 
 
-def test_urls_are_shown_without_secrets() -> None:
-    assert without_secrets("ssh://me:pw@host:22/a") == "ssh://me:***@host:22/a"  # pragma: allowlist secret
-    assert without_secrets("https://token@host/a?key=1") == "https://***@host/a?***"
-    assert without_secrets("/a/b@c:d") == "/a/b@c:d"
+def test_urls_are_shown_public_url() -> None:
+    assert public_url("ssh://me:pw@host:22/a") == "ssh://me:***@host:22/a"  # pragma: allowlist secret
+    assert public_url("https://token@host/a?key=1") == "https://***@host/a?***"
+    assert public_url("/a/b@c:d") == "/a/b@c:d"

@@ -82,11 +82,11 @@ def explain(repo: Any, told: list[str]) -> str:
         repo: The `dvc.repo.Repo` that was transferred.
         told: Messages, with the kinds of their errors.
     """
-    from recap.experiments.sharing.urls import SERVICES, without_secrets
+    from recap.experiments.sharing.urls import SERVICES, public_url
 
     name = repo.config["core"].get("remote", "")
     settings = dict(repo.config["remote"].get(name, {}))
-    url = without_secrets(str(settings.get("url", "no remote")))
+    url = public_url(str(settings.get("url", "no remote")))
     service = SERVICES.get(url.partition("://")[0] if "://" in url else "")
     login = service.login if service else ""
     for pattern, what, remedy in CAUSES:

@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
-from recap.experiments.git import asked, identity
+from recap.experiments.git import identity
 from recap.experiments.locked import locked_stages
 from recap.experiments.reports import REPORT, save_report
+from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
-from recap.experiments.sharing.push import check_remote
 from recap.experiments.sharing.run_cache import kept_for_run_cache
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
@@ -72,8 +72,7 @@ def _pull_experiments(repo: Any, git_remote: str, names: list[str]) -> dict[str,
     from dvc.scm import SCMError, resolve_rev
     from scmrepo.exceptions import SCMError as GitError
 
-    if asked("remote", "get-url", git_remote) is None:
-        raise UserError(f"{git_remote}: expected a Git remote, found none; git remote add {git_remote} URL")
+    git_address(git_remote)
     try:
         repo.experiments.pull(git_remote, names)
         return {name: str(resolve_rev(repo.scm, name)) for name in names}

@@ -9,10 +9,10 @@ import argparse
 
 from recap.experiments.git import asked, git, head_branch, head_commit
 from recap.experiments.refs import experiment_commit, experiment_ref
+from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.remote import CONFIG
 from recap.experiments.sharing.run_cache import kept_for_run_cache
-from recap.experiments.sharing.urls import service_of
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -28,7 +28,7 @@ def main() -> None:
     from dvc.repo import Repo
 
     branch, commits = _branch(), _commits(args.names)
-    address = _address(args.git_remote)
+    address = git_address(args.git_remote)
     with Repo() as repo:
         check_remote(repo, push=True)
         print(f"== artifacts of {' and '.join(args.names)}, and the run-cache (dvc push --run-cache)", flush=True)
@@ -45,17 +45,6 @@ def main() -> None:
         f'make pull RUNS="{names}"           # everything; only what a comparison reads: make pull-scores\n'
         f"make compare A={args.names[0]} B={args.names[-1]}"
     )
-
-
-def check_remote(repo: object, *, push: bool) -> None:
-    """Raises a UserError unless there is a default remote that DVC can speak to, and push to if that is wanted."""
-    config = repo.config  # type: ignore[attr-defined]
-    name = config["core"].get("remote")
-    if name is None:
-        raise UserError(f"{CONFIG}: expected a default remote, found none; make remote R=URL sets one up")
-    url = config["remote"][name]["url"]
-    if service_of(str(url)).read_only and push:
-        raise UserError(f"{name} ({url}): expected a remote to push to, found one that is read-only; make remote R=URL")
 
 
 def _branch() -> str:
@@ -79,15 +68,6 @@ def _commits(names: list[str]) -> list[str]:
             "restores what has run before, and runs the rest"
         )
     return [commit for commit in commits.values() if commit]
-
-
-def _address(git_remote: str) -> str:
-    from recap.experiments.sharing.urls import without_secrets
-
-    address = asked("remote", "get-url", git_remote)
-    if address is None:
-        raise UserError(f"{git_remote}: expected a Git remote, found none; git remote add {git_remote} URL")
-    return without_secrets(address)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ told to verify what comes from it. Passwords and keys are refused: they belong i
 import argparse
 
 from recap.experiments.git import asked, head_commit
-from recap.experiments.sharing.urls import Service, service_of, shared_url, without_secrets
+from recap.experiments.sharing.urls import Service, public_url, service_of, shared_url
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -47,7 +47,7 @@ def _set_default(options: dict[str, object]) -> None:
         config["remote"][NAME] = options
         config["core"]["remote"] = NAME
     if before not in (None, options["url"]):
-        print(f"{CONFIG}: {NAME} was {without_secrets(str(before))}; what {CONFIG}.local says of it stays: look there")
+        print(f"{CONFIG}: {NAME} was {public_url(str(before))}; what {CONFIG}.local says of it stays: look there")
 
 
 def _next_steps(url: str, service: Service) -> list[str]:

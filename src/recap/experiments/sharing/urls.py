@@ -48,15 +48,15 @@ def service_of(url: str) -> Service:
     service = SERVICES.get(parts.scheme if "://" in url else "")
     if service is None:
         known = ", ".join(f"{scheme}://" for scheme in SERVICES if scheme)
-        raise UserError(f"{without_secrets(url)}: expected a folder or one of {known}, found {parts.scheme}://")
+        raise UserError(f"{public_url(url)}: expected a folder or one of {known}, found {parts.scheme}://")
     if "://" in url and (parts.password is not None or parts.query or parts.fragment):
         raise UserError(
-            f"{without_secrets(url)}: expected a URL without a password or key, as everybody reads it in Git; leave it "
+            f"{public_url(url)}: expected a URL without a password or key, as everybody reads it in Git; leave it "
             "out, then `dvc remote modify --local store password WORD` (or another option of the service) keeps it here"
         )
     if parts.username is not None and "://" in url and not service.takes_user:
         raise UserError(
-            f"{without_secrets(url)}: expected a URL without a user, as a key of {parts.scheme}:// may be one; "
+            f"{public_url(url)}: expected a URL without a user, as a key of {parts.scheme}:// may be one; "
             f"`dvc remote modify --local store OPTION VALUE` keeps it here ({service.login})"
         )
     if find_spec(service.package.replace("-", "_")) is None:
@@ -64,7 +64,7 @@ def service_of(url: str) -> Service:
     return service
 
 
-def without_secrets(url: str) -> str:
+def public_url(url: str) -> str:
     """A URL that may be shown: neither password nor query, and a user only where it is no key."""
     if "://" not in url:
         return url

@@ -17,7 +17,7 @@ from recap.experiments.locked import locked_stages
 from recap.experiments.reports import REPORT, save_report
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
-from recap.experiments.sharing.run_cache import kept_for_run_cache
+from recap.experiments.sharing.run_cache import pull_kept
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -48,7 +48,7 @@ def main() -> None:
         if not args.scores:
             # What was pushed by dvc alone lacks these: then a switch to another run of these runs stages again.
             with suppress(UserError), explained(repo):
-                repo.cloud.pull(kept_for_run_cache(repo, [*commits.values()], here=False), jobs=args.jobs)
+                pull_kept(repo, [*commits.values()], args.jobs)
             _into_workspace(repo, args.names[-1])
     for name, commit in commits.items():
         print(f"report of {name}: {save_report(name, commit)}")

@@ -1,0 +1,88 @@
+"""What a stranger does with what was shared, over every kind of remote: from a clone to both runs, training nothing.
+
+On a project of one stage; tests/test_experiment.py walks the same path with the whole pipeline.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.stub_project import Project
+from tests.remotes.servers import SERVERS, Served
+from tests.remotes.small import PULL, SHARE, log_in, make_remote, stranger_of
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A project whose author has shared two runs.
+
+    Attributes:
+        author: The project.
+        kind: Of the remote.
+        served: The remote as others reach it.
+    """
+
+    author: Project
+    kind: str
+    served: Served
+
+
+@pytest.fixture(scope="module", params=list(SERVERS))
+def shared_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    place = tmp_path_factory.mktemp(request.param)
+    with SERVERS[request.param](place / "remote") as served:
+        author = Project.create(place)
+        author.edit("train.sh", "$2.$(cat code/model.py)", "$2.${#1}")  # the loss is the recipe's, to have a difference
+        author.git("init", "-q", "--bare", "-b", "main", str(place / "origin.git"))
+        author.git("remote", "add", "origin", str(place / "origin.git"))
+        endpoint = served.local.get("endpointurl")
+        make_remote(author, served.url, *(["--endpoint-url", endpoint] if endpoint else []))
+        author.commit("where artifacts lie")
+        author.make()
+        # Nobody pushes over HTTP: the author reaches the folder that the web server hands out.
+        if request.param == "http":
+            log_in(author, Served(str(served.objects)))
+        else:
+            log_in(author, served, address=False)
+        author.run(*SHARE)
+        yield Shared(author, request.param, served)
+
+
+def assert_has_both_runs(stranger: Project, author: Project) -> None:
+    """The last experiment is in the workspace, nothing is to be trained, and the other one compares with it."""
+    assert "up to date" in stranger.run("dvc", "repro").stdout
+    diff = stranger.run("dvc", "metrics", "diff", "baseline", "blip2").stdout
+    assert diff == author.run("dvc", "metrics", "diff", "baseline", "blip2").stdout
+    assert stranger.read("models/merged/weights") == author.read("models/merged/weights")
+    assert stranger.trained() == []
+
+
+def test_make_pull_and_back_to_the_other_run(shared_runs: Shared, tmp_path: Path) -> None:
+    stranger = stranger_of(shared_runs.author, tmp_path, shared_runs.served, address=False)
+    stranger.run(*PULL)
+    assert_has_both_runs(stranger, shared_runs.author)
+    assert stranger.read("reports/baseline.html").startswith("<!doctype html> baseline 42")
+    stranger.edit("params.yaml", "\nrecipe: blip2", "\nrecipe: baseline")
+    stranger.run("dvc", "repro")
+    # DVC has no run-cache over HTTP; there a finished run comes back as an experiment, as in the next test.
+    assert stranger.trained() == (["baseline 42"] if shared_runs.kind == "http" else [])
+
+
+def test_dvc_alone(shared_runs: Shared, tmp_path: Path) -> None:
+    stranger = stranger_of(shared_runs.author, tmp_path, shared_runs.served, address=False)
+    stranger.run("dvc", "exp", "pull", "origin", "baseline", "blip2")
+    stranger.run("dvc", "exp", "apply", "blip2")
+    stranger.run("dvc", "pull")
+    assert_has_both_runs(stranger, shared_runs.author)
+
+
+def test_make_pull_scores_leaves_the_weights_where_they_are(shared_runs: Shared, tmp_path: Path) -> None:
+    stranger = stranger_of(shared_runs.author, tmp_path, shared_runs.served, address=False)
+    stranger.run(*PULL, "--scores")
+    assert "loss_final" in stranger.run("dvc", "metrics", "diff", "baseline", "blip2").stdout
+    assert stranger.read("reports/blip2.html").startswith("<!doctype html> blip2 42")
+    assert not (stranger.root / "models").exists() and stranger.git("status", "--porcelain") == ""

@@ -5,6 +5,7 @@ Each is started by the test that wants it, as the user who runs the tests, in a 
 """
 
 import getpass
+import json
 import shutil
 import socket
 import subprocess
@@ -17,11 +18,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
 READY_S = 60.0
 BUCKET = "recap"
+REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
@@ -77,25 +80,36 @@ def ssh(place: Path) -> Iterator[Served]:
 
 @contextmanager
 def s3(place: Path) -> Iterator[Served]:
-    """moto's server, which speaks S3 over HTTP and keeps everything in memory."""
+    """moto's server, which speaks S3 over HTTP and keeps everything in memory; told to check who comes."""
     for module in ("moto", "flask", "flask_cors", "s3fs"):
         pytest.importorskip(module, reason="no S3 to serve: pip install 'moto[s3]' flask flask-cors dvc-s3")
-    import boto3
-
     place.mkdir(parents=True)
     port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with _process(command, port, place / "log"):
-        login = {"access_key_id": "someone", "secret_access_key": "whisper-s3"}
-        client = boto3.client(
-            "s3", endpoint_url=endpoint, region_name="us-east-1",
-            **{f"aws_{name}": value for name, value in login.items()},
-        )  # fmt: skip
-        client.create_bucket(Bucket=BUCKET)
+        login = _s3_login(endpoint)
         yield Served(
-            f"s3://{BUCKET}/store", {"endpointurl": endpoint, **login}, {"AWS_DEFAULT_REGION": "us-east-1"}, port
+            f"s3://{BUCKET}/store", {"endpointurl": endpoint, **login}, {"AWS_DEFAULT_REGION": REGION}, port
         )
+
+
+def _s3_login(endpoint: str) -> dict[str, str]:
+    """A bucket, and a user who may do anything with S3; from then on everybody must be one, with a signature."""
+    import boto3
+
+    client = partial(
+        boto3.client, endpoint_url=endpoint, region_name=REGION, aws_access_key_id="root", aws_secret_access_key="root"
+    )
+    iam = client("iam")
+    iam.create_user(UserName="someone")
+    key = iam.create_access_key(UserName="someone")["AccessKey"]
+    allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    iam.put_user_policy(UserName="someone", PolicyName="store", PolicyDocument=json.dumps(allowed))
+    client("s3").create_bucket(Bucket=BUCKET)
+    plain = {"Content-Type": "text/plain"}
+    urlopen(Request(f"{endpoint}/moto-api/reset-auth", data=b"0", headers=plain)).close()
+    return {"access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"]}
 
 
 @contextmanager

@@ -89,9 +89,7 @@ def s3(place: Path) -> Iterator[Served]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with _process(command, port, place / "log"):
         login = _s3_login(endpoint)
-        yield Served(
-            f"s3://{BUCKET}/store", {"endpointurl": endpoint, **login}, {"AWS_DEFAULT_REGION": REGION}, port
-        )
+        yield Served(f"s3://{BUCKET}/store", {"endpointurl": endpoint, **login}, {"AWS_DEFAULT_REGION": REGION}, port)
 
 
 def _s3_login(endpoint: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A project of one stage that is shared and pulled in seconds: what transfers do can be tried on it often."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ def stranger_of(project: Project, folder: Path, served: Served, *, address: bool
     project.run("git", "clone", "-q", project.git("remote", "get-url", "origin"), str(other.root))
     log_in(other, served, address=address)
     return other
+
+
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line that a command ended with."""
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
+    return lines[-1]
 
 
 def cached(project: Project) -> dict[str, bytes]:

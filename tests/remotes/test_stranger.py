@@ -4,14 +4,14 @@ On a project of one stage; tests/test_experiment.py walks the same path with the
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.experiments.stub_project import Project
 from tests.remotes.servers import SERVERS, Served
-from tests.remotes.small import PULL, SHARE, log_in, make_remote, stranger_of
+from tests.remotes.small import PULL, SHARE, error_of, log_in, make_remote, stranger_of
 
 pytestmark = pytest.mark.slow
 
@@ -86,3 +86,28 @@ def test_make_pull_scores_leaves_the_weights_where_they_are(shared_runs: Shared,
     assert "loss_final" in stranger.run("dvc", "metrics", "diff", "baseline", "blip2").stdout
     assert stranger.read("reports/blip2.html").startswith("<!doctype html> blip2 42")
     assert not (stranger.root / "models").exists() and stranger.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("shared_runs", ["s3"], indirect=True)
+@pytest.mark.parametrize(
+    ("command", "option", "wrong"),
+    [(SHARE, "secret_access_key", "whisper-wrong"), (PULL, "access_key_id", "AKIAWHISPER0WRONG000")],
+    ids=["share", "pull"],
+)
+def test_s3_does_not_know_the_login_or_the_bucket(
+    shared_runs: Shared, command: tuple[str, ...], option: str, wrong: str, tmp_path: Path
+) -> None:
+    served = shared_runs.served
+    user = stranger_of(shared_runs.author, tmp_path, served, address=False)
+    if command == SHARE:  # it needs something to share
+        user.run("dvc", "exp", "pull", "origin", "baseline", "blip2")
+    for change, line in (
+        ({option: wrong}, "it does not let you in"),
+        ({"url": "s3://elsewhere/store"}, "there is no such bucket"),
+    ):
+        login = {**served.local, **change}
+        log_in(user, replace(served, local=login))
+        done = user.run(*command, check=False)
+        assert line in error_of(done)
+        assert login["secret_access_key"] not in done.stdout + done.stderr
+        assert login["access_key_id"] not in done.stdout + done.stderr

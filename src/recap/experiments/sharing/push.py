@@ -12,7 +12,7 @@ from recap.experiments.refs import experiment_commit, experiment_ref
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.remote import CONFIG
-from recap.experiments.sharing.run_cache import push_kept
+from recap.experiments.sharing.run_cache import kept_for_run_cache
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -35,7 +35,7 @@ def main() -> None:
         with explained(repo):
             repo.push(revs=commits, workspace=False, run_cache=not args.no_run_cache, jobs=args.jobs)
             if not args.no_run_cache:
-                push_kept(repo, commits, args.jobs)
+                repo.cloud.push(kept_for_run_cache(repo, commits), jobs=args.jobs)
     references = [f"{ref}:{ref}" for ref in (branch, *(experiment_ref(head_commit(), name) for name in args.names))]
     print(f"== git push {args.git_remote} {' '.join(references)}", flush=True)
     git("push", args.git_remote, *references)

@@ -11,39 +11,33 @@ from recap.experiments.git import git
 from recap.experiments.locked import locked_stages
 
 
-def push_kept(repo: Any, commits: list[str], jobs: int | None) -> None:
-    """Push the objects of outputs that are in Git, of some experiments, as far as this cache has them.
+def kept_for_run_cache(repo: Any, commits: list[str]) -> set[Any]:
+    """The objects of outputs that are in Git, of some experiments, as far as this cache has them.
+
+    Args:
+        repo: The `dvc.repo.Repo`.
+        commits: Those of the experiments.
+
+    Returns:
+        `HashInfo`s, for `repo.cloud.push`; of a folder its own and those of its files.
+    """
+    objects = _here(repo, _in_git(commits))
+    return objects | _members(repo, objects)
+
+
+def pull_kept(repo: Any, commits: list[str], jobs: int | None) -> None:
+    """Pull what `kept_for_run_cache` says of those who pushed, unless it is here.
 
     Args:
         repo: The `dvc.repo.Repo`.
         commits: Those of the experiments.
         jobs: Files at a time; None: DVC chooses.
-
-    Raises:
-        dvc.exceptions.UploadError: Some did not arrive.
     """
-    from dvc.exceptions import UploadError
-
-    objects = _here(repo, _in_git(commits))
-    failed = repo.cloud.push(objects | _members(repo, objects), jobs=jobs).failed
-    if failed:
-        raise UploadError(len(failed))
-
-
-def pull_kept(repo: Any, commits: list[str], jobs: int | None) -> None:
-    """Pull the objects that `push_kept` pushes, unless they are here.
-
-    Raises:
-        dvc.exceptions.DownloadError: Some did not arrive.
-    """
-    from dvc.exceptions import DownloadError
-
     objects = _in_git(commits)
-    failed = _pull_absent(repo, objects, jobs)
+    repo.cloud.pull(objects - _here(repo, objects), jobs=jobs)
     # Which files a folder has is known when its own object is here.
-    failed |= _pull_absent(repo, _members(repo, _here(repo, objects)), jobs)
-    if failed:
-        raise DownloadError(len(failed))
+    members = _members(repo, _here(repo, objects))
+    repo.cloud.pull(members - _here(repo, members), jobs=jobs)
 
 
 def _in_git(commits: list[str]) -> set[Any]:
@@ -68,7 +62,3 @@ def _members(repo: Any, objects: set[Any]) -> set[Any]:
     from dvc_data.hashfile.tree import Tree
 
     return {file for each in objects if each.isdir for _, _, file in Tree.load(repo.cache.local, each)}
-
-
-def _pull_absent(repo: Any, objects: set[Any], jobs: int | None) -> set[Any]:
-    return set(repo.cloud.pull(objects - _here(repo, objects), jobs=jobs).failed)

@@ -72,7 +72,7 @@ def ssh(place: Path) -> Iterator[Served]:
     )
     store = place / "store"
     store.mkdir()
-    with _process([sshd, "-D", "-e", "-f", str(place / "sshd_config")], port, place / "log"):
+    with serving([sshd, "-D", "-e", "-f", str(place / "sshd_config")], port, place / "log"):
         yield Served(
             f"ssh://{getpass.getuser()}@127.0.0.1:{port}{store}", {"keyfile": str(place / "login")}, {}, port, store
         )
@@ -87,7 +87,7 @@ def s3(place: Path) -> Iterator[Served]:
     port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with _process(command, port, place / "log"):
+    with serving(command, port, place / "log"):
         login = _s3_login(endpoint)
         yield Served(f"s3://{BUCKET}/store", {"endpointurl": endpoint, **login}, {"AWS_DEFAULT_REGION": REGION}, port)
 
@@ -131,7 +131,7 @@ def web(place: Path) -> Iterator[Served]:
         f"http {{ access_log off; {temporary}\n"
         f"server {{ listen 127.0.0.1:{port}; root {store}; }} }}\n"
     )
-    with _process([nginx, "-p", str(place), "-c", str(place / "nginx.conf")], port, place / "log"):
+    with serving([nginx, "-p", str(place), "-c", str(place / "nginx.conf")], port, place / "log"):
         yield served
 
 
@@ -206,7 +206,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _process(command: list[str], port: int, log: Path) -> Iterator[None]:
+def serving(command: list[str], port: int, log: Path) -> Iterator[None]:
     """Run a server until the block ends; skip where it does not come to listen, with what it said."""
     with ExitStack() as stack:
         stream = stack.enter_context(log.open("wb"))

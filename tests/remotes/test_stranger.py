@@ -45,6 +45,7 @@ def shared_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         author.make()
         # Nobody pushes over HTTP: the author reaches the folder that the web server hands out.
         if request.param == "http":
+            assert "found one that is read-only" in error_of(author.run(*SHARE, check=False))
             log_in(author, Served(str(served.objects)))
         else:
             log_in(author, served, address=False)

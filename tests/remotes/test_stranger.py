@@ -15,6 +15,8 @@ from tests.remotes.small import PULL, SHARE, error_of, log_in, make_remote, stra
 
 pytestmark = pytest.mark.slow
 
+WEIGHTS = "models/merged/weights"
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -58,7 +60,7 @@ def assert_has_both_runs(stranger: Project, author: Project) -> None:
     assert "up to date" in stranger.run("dvc", "repro").stdout
     diff = stranger.run("dvc", "metrics", "diff", "baseline", "blip2").stdout
     assert diff == author.run("dvc", "metrics", "diff", "baseline", "blip2").stdout
-    assert stranger.read("models/merged/weights") == author.read("models/merged/weights")
+    assert stranger.read(WEIGHTS) == author.read(WEIGHTS)
     assert stranger.trained() == []
 
 
@@ -69,8 +71,17 @@ def test_make_pull_and_back_to_the_other_run(shared_runs: Shared, tmp_path: Path
     assert stranger.read("reports/baseline.html").startswith("<!doctype html> baseline 42")
     stranger.edit("params.yaml", "\nrecipe: blip2", "\nrecipe: baseline")
     stranger.run("dvc", "repro")
-    # DVC has no run-cache over HTTP; there a finished run comes back as an experiment, as in the next test.
+    # DVC has no run-cache over HTTP.
     assert stranger.trained() == (["baseline 42"] if shared_runs.kind == "http" else [])
+
+
+@pytest.mark.parametrize("shared_runs", ["http"], indirect=True)
+def test_a_switch_by_make_pull_needs_no_run_cache(shared_runs: Shared, tmp_path: Path) -> None:
+    stranger = stranger_of(shared_runs.author, tmp_path, shared_runs.served, address=False)
+    stranger.run(*PULL)
+    stranger.run(*PULL[:-2], "blip2", "baseline")
+    assert "up to date" in stranger.run("dvc", "repro").stdout
+    assert stranger.trained() == [] and stranger.read(WEIGHTS) != shared_runs.author.read(WEIGHTS)
 
 
 def test_dvc_alone(shared_runs: Shared, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def check_remote(repo: Any, *, push: bool) -> None:
     if service_of(str(url)).read_only and push:
         raise UserError(
             f"{name} ({url}): expected a remote to push to, found one that is read-only; "
-            f"`dvc remote modify --local {name} url FOLDER` names what it serves, in this clone alone"
+            f"`dvc remote modify --local {name} url FOLDER` names the folder behind it, in one clone alone"
         )
 
 

@@ -59,7 +59,7 @@ def _next_steps(url: str, service: Service) -> list[str]:
         lines.append("then: make (experiments belong to the commit before; it restores them from DVC's run-cache)")
     if service.read_only:
         lines.append(
-            f"{url} is read-only: others pull from it; who pushes names the folder that it serves, in this clone alone: "
+            f"{url} is read-only: others pull from it; who pushes names the folder behind it, in one clone alone: "
             f"dvc remote modify --local {NAME} url FOLDER"
         )
     else:

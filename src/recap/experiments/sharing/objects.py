@@ -1,0 +1,68 @@
+"""The objects of a run: what DVC's cache and remote hold of its outputs, each a file named by the MD5 of its bytes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Object:
+    """One object, by the output that it belongs to.
+
+    Attributes:
+        oid: Its MD5, which is its name; with ".dir" the list of a folder's files.
+        path: Of the output, or of the file in it, from the project's root.
+        stage: That makes it.
+    """
+
+    oid: str
+    path: str
+    stage: str
+
+    @property
+    def is_list(self) -> bool:
+        return self.oid.endswith(".dir")
+
+
+def objects_of(repo: Any, commit: str, outputs: list[str] | None = None, remote: Any = None) -> list[Object]:
+    """What a run keeps in the cache, by the dvc.lock of its commit; metrics and plots are in Git instead.
+
+    A folder is the list of its files, and those files if there is a sound list.
+
+    Args:
+        repo: The `dvc.repo.Repo`.
+        commit: The run's.
+        outputs: Their paths; None for all.
+        remote: Where to read lists that the cache lacks; None: nowhere.
+    """
+    found = []
+    with repo.switch(commit):
+        for out in repo.index.outs:
+            path = repo.fs.relpath(out.fs_path, repo.root_dir)
+            if out.use_cache and out.hash_info and (outputs is None or path in outputs):
+                found.append(Object(out.hash_info.value, path, out.stage.name))
+    stores = [repo.cache.local] if remote is None else [repo.cache.local, remote]
+    files = [each for folder in found if folder.is_list for each in _files_in(stores, folder)]
+    return found + files
+
+
+def is_sound(store: Any, each: Object) -> bool:
+    """Whether the bytes of an object that is in a store have the MD5 that its name tells; reads all of them.
+
+    Args:
+        store: `repo.cache.local`, or a remote's.
+        each: The object.
+    """
+    from dvc_data.hashfile.hash import file_md5
+
+    return str(file_md5(store.oid_to_path(each.oid), store.fs)) == each.oid.removesuffix(".dir")
+
+
+def _files_in(stores: list[Any], folder: Object) -> list[Object]:
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.tree import Tree
+
+    for store in stores:
+        if store.exists(folder.oid) and is_sound(store, folder):
+            tree = Tree.load(store, HashInfo("md5", folder.oid))
+            return [Object(info.value, "/".join((folder.path, *key)), folder.stage) for key, _, info in tree]
+    return []

@@ -1,8 +1,8 @@
 """What did not arrive of a pulled run, or not as it was pushed: named before anything can be trained on it.
 
-DVC compares a file that comes with its MD5 if it is told to, deletes what differs, counts it as fetched and says nothing.
-The list of a folder's files it does not compare, and a missing file is a warning to it. So a run is looked through after
-each fetch.
+DVC compares a file that comes with its MD5 if it is told to, deletes what differs, counts it as fetched and says
+nothing. The list of a folder's files it does not compare, and a missing file is a warning to it. So a run is looked
+through after each fetch.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def check_arrived(repo: Any, name: str, commit: str, outputs: list[str] | None, 
         name: The experiment's.
         commit: The experiment's.
         outputs: What was to come of it; None for everything.
-        complete: Whether the fetch ended well. If not, a file that the remote has and the cache has not was not reached.
+        complete: Whether the fetch ended well. If not, a file that is there and not here was perhaps not reached.
     """
     remote = repo.cloud.get_remote_odb(command="pull")
     absent = _absent(repo, objects_of(repo, commit, outputs, None if complete else remote))

@@ -1,5 +1,6 @@
-"""The objects of a run: what DVC's cache and remote hold of its outputs, each a file named by the MD5 of its bytes."""
+"""The objects of a run: what DVC's cache and remotes hold of its outputs, each a file named by the MD5 of its bytes."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,30 @@ def is_sound(store: Any, each: Object) -> bool:
     from dvc_data.hashfile.hash import file_md5
 
     return str(file_md5(store.oid_to_path(each.oid), store.fs)) == each.oid.removesuffix(".dir")
+
+
+def push_lost(repo: Any, commits: list[str], jobs: int | None) -> None:
+    """Push what the default remote has lost of some runs, after DVC has pushed them.
+
+    Where the list of a folder's files is there, DVC takes the files to be there too, and sends none of them again.
+
+    Args:
+        repo: The `dvc.repo.Repo`.
+        commits: The runs'.
+        jobs: Files at a time; None: DVC chooses.
+
+    Raises:
+        dvc.exceptions.UploadError: Some did not arrive.
+    """
+    from dvc.exceptions import UploadError
+    from dvc_data.hashfile.db import get_index
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    files = {each.oid for commit in commits for each in objects_of(repo, commit) if not each.is_list}
+    with closing(get_index(repo.cloud.get_remote_odb(command="push"))) as believed:
+        believed.clear()
+    if failed := repo.cloud.push({HashInfo("md5", oid) for oid in files}, jobs=jobs).failed:
+        raise UploadError(len(failed))
 
 
 def _files_in(stores: list[Any], folder: Object) -> list[Object]:

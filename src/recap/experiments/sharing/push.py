@@ -6,14 +6,12 @@ already is not sent again. It ends by saying what a stranger types.
 """
 
 import argparse
-from contextlib import closing
-from typing import Any
 
 from recap.experiments.git import asked, git, head_branch, head_commit
 from recap.experiments.refs import experiment_commit, experiment_ref
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
-from recap.experiments.sharing.objects import objects_of
+from recap.experiments.sharing.objects import push_lost
 from recap.experiments.sharing.remote import CONFIG
 from recap.experiments.sharing.run_cache import kept_for_run_cache
 from recap.runtime.errors import UserError
@@ -37,7 +35,9 @@ def main() -> None:
         print(f"== artifacts of {' and '.join(args.names)}, and the run-cache (dvc push --run-cache)", flush=True)
         with explained(repo):
             repo.push(revs=commits, workspace=False, run_cache=not args.no_run_cache, jobs=args.jobs)
-            _push_again(repo, commits, run_cache=not args.no_run_cache, jobs=args.jobs)
+            push_lost(repo, commits, args.jobs)
+            if not args.no_run_cache:
+                repo.cloud.push(kept_for_run_cache(repo, commits), jobs=args.jobs)
     references = [f"{ref}:{ref}" for ref in (branch, *(experiment_ref(head_commit(), name) for name in args.names))]
     print(f"== git push {args.git_remote} {' '.join(references)}", flush=True)
     git("push", args.git_remote, *references)
@@ -47,23 +47,6 @@ def main() -> None:
         f'make pull RUNS="{names}"           # everything; only what a comparison reads: make pull-scores\n'
         f"make compare A={args.names[0]} B={args.names[-1]}"
     )
-
-
-def _push_again(repo: Any, commits: list[str], *, run_cache: bool, jobs: int | None) -> None:
-    """Push files that DVC passes over: those of a folder whose list is there already, and what the run-cache needs.
-
-    A folder's file that the remote has lost would otherwise stay lost, however often its run is pushed.
-    """
-    from dvc.exceptions import UploadError
-    from dvc_data.hashfile.db import get_index
-    from dvc_data.hashfile.hash_info import HashInfo
-
-    objects = {each.oid for commit in commits for each in objects_of(repo, commit) if not each.is_list}
-    infos = {HashInfo("md5", oid) for oid in objects} | (kept_for_run_cache(repo, commits) if run_cache else set())
-    with closing(get_index(repo.cloud.get_remote_odb(command="push"))) as index:
-        index.clear()  # what DVC believes to be there
-    if failed := repo.cloud.push(infos, jobs=jobs).failed:
-        raise UploadError(len(failed))
 
 
 def _branch() -> str:

@@ -54,7 +54,8 @@ class _Files:
         self._path(oid).unlink(missing_ok=True)
 
     def all(self) -> dict[str, bytes]:
-        return {path.parent.name + path.name: path.read_bytes() for path in self._root.rglob("*") if path.is_file()}
+        # Beside them lie `*.tmp` of pushes over SSH that were cut.
+        return {path.parent.name + path.name: path.read_bytes() for path in self._root.glob("??/[0-9a-f]*")}
 
 
 class _Bucket:

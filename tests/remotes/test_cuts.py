@@ -6,6 +6,7 @@ twenty of each and prints what they came to.
 
 import os
 import random
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -52,14 +53,16 @@ def test_the_next_try_finishes(
 
     def tried(user: Project, *command: str) -> str:
         """Run a command whose line is cut, then again; how the first one ended."""
+        began = time.monotonic()
         allowed = draw.randrange(draw.choice((LOGIN, size)))
         wire.cut()
         wire.mend(allowed)
         line = error_of(user.run(*command, check=False))
+        cut_s = time.monotonic() - began
         assert "it cannot be reached, or the line broke" in line
         wire.mend()
         user.run(*command)
-        return f"cut after {allowed:>9,} of {size:,} bytes, ended with: {line}"
+        return f"cut after {allowed:>9,} of {size:,} bytes, {cut_s:.0f} s: {line}"
 
     log_in(author, behind(wire, served, f"cut-{cut}"))
     pushed = tried(author, *SHARE)

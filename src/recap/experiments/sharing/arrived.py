@@ -7,7 +7,7 @@ through after each fetch.
 
 from typing import Any
 
-from recap.experiments.sharing.objects import Object, is_sound, objects_of
+from recap.experiments.sharing.objects import Object, is_sound, is_there, objects_of
 from recap.experiments.sharing.urls import public_url
 from recap.runtime.errors import UserError
 
@@ -25,8 +25,8 @@ def check_arrived(repo: Any, name: str, commit: str, outputs: list[str] | None, 
         complete: Whether the fetch ended well. If not, a file that is there and not here was perhaps not reached.
     """
     remote = repo.cloud.get_remote_odb(command="pull")
-    absent = _absent(repo, objects_of(repo, commit, outputs, None if complete else remote))
-    there = {each for each in absent if remote.exists(each.oid)}
+    absent = _absent(repo, objects_of(repo, commit, outputs, remote=None if complete else remote))
+    there = {each for each in absent if is_there(remote, each)}
     if missing := [each for each in absent if each not in there]:
         _refuse(repo, name, missing, "missing")
     if corrupted := [each for each in absent if complete or (each.is_list and not is_sound(remote, each))]:

@@ -24,26 +24,48 @@ class Object:
         return self.oid.endswith(".dir")
 
 
-def objects_of(repo: Any, commit: str, outputs: list[str] | None = None, remote: Any = None) -> list[Object]:
-    """What a run keeps in the cache, by the dvc.lock of its commit; metrics and plots are in Git instead.
+def objects_of(
+    repo: Any, commit: str, outputs: list[str] | None = None, *, in_git: bool = False, remote: Any = None
+) -> list[Object]:
+    """What a run keeps in the cache, by the dvc.lock of its commit.
 
     A folder is the list of its files, and those files if there is a sound list.
 
     Args:
         repo: The `dvc.repo.Repo`.
-        commit: The run's.
+        commit: The run's, or "workspace".
         outputs: Their paths; None for all.
+        in_git: Also metrics and plots. They are in Git; the cache has them only for the run-cache.
         remote: Where to read lists that the cache lacks; None: nowhere.
     """
     found = []
     with repo.switch(commit):
         for out in repo.index.outs:
             path = repo.fs.relpath(out.fs_path, repo.root_dir)
-            if out.use_cache and out.hash_info and (outputs is None or path in outputs):
+            if (out.use_cache or in_git) and out.hash_info and (outputs is None or path in outputs):
                 found.append(Object(out.hash_info.value, path, out.stage.name))
     stores = [repo.cache.local] if remote is None else [repo.cache.local, remote]
     files = [each for folder in found if folder.is_list for each in _files_in(stores, folder)]
     return found + files
+
+
+def is_there(store: Any, each: Object) -> bool:
+    """Whether a store has an object. Its own `exists` says no of a line that broke, too; here that is an error.
+
+    Args:
+        store: `repo.cache.local`, or a remote's.
+        each: The object.
+    """
+    from aiohttp import ClientError
+
+    try:
+        store.fs.info(store.oid_to_path(each.oid))
+    except FileNotFoundError as error:
+        # fsspec says so of whatever happens over HTTP.
+        if isinstance(error.__cause__, ClientError | TimeoutError):
+            raise error.__cause__ from None
+        return False
+    return True
 
 
 def is_sound(store: Any, each: Object) -> bool:
@@ -87,7 +109,7 @@ def _files_in(stores: list[Any], folder: Object) -> list[Object]:
     from dvc_data.hashfile.tree import Tree
 
     for store in stores:
-        if store.exists(folder.oid) and is_sound(store, folder):
+        if is_there(store, folder) and is_sound(store, folder):
             tree = Tree.load(store, HashInfo("md5", folder.oid))
             return [Object(info.value, "/".join((folder.path, *key)), folder.stage) for key, _, info in tree]
     return []

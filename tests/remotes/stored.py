@@ -47,6 +47,7 @@ class _Files:
         path = self._path(oid)
         mode = path.stat().st_mode if path.exists() else 0o444
         self.delete(oid)
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
         os.chmod(path, mode)
 

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from recap.experiments.git import asked, git
+from recap.experiments.git import git
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.objects import objects_of
@@ -52,21 +52,12 @@ def _named_commits() -> set[str]:
 
 
 def _commits_of(git_remote: str) -> set[str]:
-    """The same of a Git remote, all of which have to be here.
-
-    Raises:
-        UserError: Some are not: what they need is not known.
-    """
+    """The same of a Git remote, fetched without a name: what they need is then known here."""
     git_address(git_remote)
     listed = git("ls-remote", git_remote, "refs/heads/*", "refs/tags/*", "refs/exps/*").splitlines()
     # An annotated tag is listed twice, the second time as the commit it stands for.
     commits = {line.split()[1].removesuffix("^{}"): line.split()[0] for line in listed}
-    absent = [name for name, commit in commits.items() if asked("cat-file", "-e", f"{commit}^{{commit}}") is None]
-    if absent:
-        raise UserError(
-            f"{git_remote}: expected its branches, tags and experiments here, to know what they need, found "
-            f"{len(absent)} absent, such as {absent[0]}; git fetch {git_remote} 'refs/*:refs/remotes/{git_remote}/gc/*'"
-        )
+    git("fetch", "--quiet", "--no-write-fetch-head", git_remote, *commits)
     return set(commits.values())
 
 

@@ -15,6 +15,8 @@ from recap.runtime.errors import UserError, one_line
 LOGGERS = ("dvc", "dvc_data", "dvc_objects", "asyncssh", "botocore", "aiobotocore", "s3fs")
 SECRET = re.compile(r"(password|passphrase|secret|token|key_id|account_key|connection_string|sas)", re.IGNORECASE)
 LIMIT = 200
+# What DVC says of its own draft of a file whose line broke: that it is not there, which is no cause.
+DRAFT = re.compile(r"\.tmp\b")
 # What the libraries of all services call it, in lower case; the first that fits is the cause.
 CAUSES = (
     (
@@ -94,8 +96,9 @@ def explain(repo: Any, told: list[str]) -> str:
     url = public_url(str(settings.get("url", "no remote")))
     service = SERVICES.get(url.partition("://")[0] if "://" in url else "")
     login = service.login if service else ""
+    causes = [text for text in told if not DRAFT.search(text)]
     for pattern, what, remedy in CAUSES:
-        for text in told:
+        for text in causes or told:
             if re.search(pattern, text.lower()):
                 words = _cleaned(text, settings)
                 return f"{name} ({url}): {what}: {words}; {remedy.format(name=name, login=login or 'of the folder')}"

@@ -15,6 +15,7 @@ from typing import Any
 from recap.experiments.git import identity
 from recap.experiments.locked import locked_stages
 from recap.experiments.reports import REPORT, save_report
+from recap.experiments.sharing.arrived import check_arrived
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.run_cache import pull_kept
@@ -40,11 +41,8 @@ def main() -> None:
         check_remote(repo, push=False)
         for name, commit in commits.items():
             targets = compared_outputs(commit) if args.scores else None
-            with explained(repo):
-                count = repo.fetch(
-                    targets=targets, revs=[commit], workspace=False, run_cache=not args.scores, jobs=args.jobs
-                )
-            print(f"{name}: {count} files fetched", flush=True)
+            count = _fetch(repo, name, commit, targets, run_cache=not args.scores, jobs=args.jobs)
+            print(f"{name}: {count} files fetched, none missing, each with its MD5", flush=True)
         if not args.scores:
             # What was pushed by dvc alone lacks these: then a switch to another run of these runs stages again.
             with suppress(UserError), explained(repo):
@@ -81,6 +79,28 @@ def _pull_experiments(repo: Any, git_remote: str, names: list[str]) -> dict[str,
             f"{git_remote}: expected the experiments {' and '.join(names)}, found: {' '.join(str(error).split())}; "
             f"`dvc exp list {git_remote} --all-commits` lists what is there"
         ) from None
+
+
+def _fetch(repo: Any, name: str, commit: str, outputs: list[str] | None, *, run_cache: bool, jobs: int | None) -> int:
+    """Get an experiment's artifacts; the number of files that came.
+
+    Raises:
+        UserError: The transfer failed, or something is missing or corrupted in the remote.
+    """
+    from dvc.exceptions import DownloadError
+    from dvc_objects.errors import ObjectFormatError
+
+    verified = {"remote": {repo.config["core"]["remote"]: {"verify": True}}}
+    with explained(repo):
+        try:
+            count = repo.fetch(
+                targets=outputs, revs=[commit], workspace=False, run_cache=run_cache, jobs=jobs, config=verified
+            )
+        except (DownloadError, FileNotFoundError, ObjectFormatError):
+            check_arrived(repo, name, commit, outputs, complete=False)
+            raise
+        check_arrived(repo, name, commit, outputs)
+    return int(count)
 
 
 def _into_workspace(repo: Any, name: str) -> None:

@@ -1,0 +1,115 @@
+"""The objects of a run: what DVC's cache and remotes hold of its outputs, each a file named by the MD5 of its bytes."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Object:
+    """One object, by the output that it belongs to.
+
+    Attributes:
+        oid: Its MD5, which is its name; with ".dir" the list of a folder's files.
+        path: Of the output, or of the file in it, from the project's root.
+        stage: That makes it.
+    """
+
+    oid: str
+    path: str
+    stage: str
+
+    @property
+    def is_list(self) -> bool:
+        return self.oid.endswith(".dir")
+
+
+def objects_of(
+    repo: Any, commit: str, outputs: list[str] | None = None, *, in_git: bool = False, remote: Any = None
+) -> list[Object]:
+    """What a run keeps in the cache, by the dvc.lock of its commit.
+
+    A folder is the list of its files, and those files if there is a sound list.
+
+    Args:
+        repo: The `dvc.repo.Repo`.
+        commit: The run's, or "workspace".
+        outputs: Their paths; None for all.
+        in_git: Also metrics and plots. They are in Git; the cache has them only for the run-cache.
+        remote: Where to read lists that the cache lacks; None: nowhere.
+    """
+    found = []
+    with repo.switch(commit):
+        for out in repo.index.outs:
+            path = repo.fs.relpath(out.fs_path, repo.root_dir)
+            if (out.use_cache or in_git) and out.hash_info and (outputs is None or path in outputs):
+                found.append(Object(out.hash_info.value, path, out.stage.name))
+    stores = [repo.cache.local] if remote is None else [repo.cache.local, remote]
+    files = [each for folder in found if folder.is_list for each in _files_in(stores, folder)]
+    return found + files
+
+
+def is_there(store: Any, each: Object) -> bool:
+    """Whether a store has an object. Its own `exists` says no of a line that broke, too; here that is an error.
+
+    Args:
+        store: `repo.cache.local`, or a remote's.
+        each: The object.
+    """
+    from aiohttp import ClientError
+
+    try:
+        store.fs.info(store.oid_to_path(each.oid))
+    except FileNotFoundError as error:
+        # fsspec says so of whatever happens over HTTP.
+        if isinstance(error.__cause__, ClientError | TimeoutError):
+            raise error.__cause__ from None
+        return False
+    return True
+
+
+def is_sound(store: Any, each: Object) -> bool:
+    """Whether the bytes of an object that is in a store have the MD5 that its name tells; reads all of them.
+
+    Args:
+        store: `repo.cache.local`, or a remote's.
+        each: The object.
+    """
+    from dvc_data.hashfile.hash import file_md5
+
+    return str(file_md5(store.oid_to_path(each.oid), store.fs)) == each.oid.removesuffix(".dir")
+
+
+def push_lost(repo: Any, commits: list[str], jobs: int | None) -> None:
+    """Push what the default remote has lost of some runs, after DVC has pushed them.
+
+    Where the list of a folder's files is there, DVC takes the files to be there too, and sends none of them again.
+
+    Args:
+        repo: The `dvc.repo.Repo`.
+        commits: The runs'.
+        jobs: Files at a time; None: DVC chooses.
+
+    Raises:
+        dvc.exceptions.UploadError: Some did not arrive.
+    """
+    from dvc.exceptions import UploadError
+    from dvc_data.hashfile.db import get_index
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    files = {each.oid for commit in commits for each in objects_of(repo, commit) if not each.is_list}
+    with closing(get_index(repo.cloud.get_remote_odb(command="push"))) as believed:
+        believed.clear()
+    if failed := repo.cloud.push({HashInfo("md5", oid) for oid in files}, jobs=jobs).failed:
+        raise UploadError(len(failed))
+
+
+def _files_in(stores: list[Any], folder: Object) -> list[Object]:
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.tree import Tree
+
+    for store in stores:
+        if is_there(store, folder) and is_sound(store, folder):
+            tree = Tree.load(store, HashInfo("md5", folder.oid))
+            return [Object(info.value, "/".join((folder.path, *key)), folder.stage) for key, _, info in tree]
+    return []

@@ -80,7 +80,7 @@ def test_a_switch_by_make_pull_needs_no_run_cache(shared_runs: Shared, tmp_path:
     stranger = stranger_of(shared_runs.author, tmp_path, shared_runs.served, address=False)
     stranger.run(*PULL)
     stranger.run(*PULL[:-2], "blip2", "baseline")
-    assert "up to date" in stranger.run("dvc", "repro").stdout
+    stranger.run("dvc", "repro")
     assert stranger.trained() == [] and stranger.read(WEIGHTS) != shared_runs.author.read(WEIGHTS)
 
 

@@ -4,61 +4,34 @@
 that has any then runs again on the next machine, although all its outputs are there. They are small, and go along.
 """
 
-from pathlib import PurePosixPath
 from typing import Any
 
-from recap.experiments.git import git
-from recap.experiments.locked import locked_stages
+from recap.experiments.sharing.objects import Object, objects_of, pull_objects, push_objects
 
 
-def kept_for_run_cache(repo: Any, commits: list[str]) -> set[Any]:
-    """The objects of outputs that are in Git, of some experiments, as far as this cache has them.
-
-    Args:
-        repo: The `dvc.repo.Repo`.
-        commits: Those of the experiments.
-
-    Returns:
-        `HashInfo`s, for `repo.cloud.push`; of a folder its own and those of its files.
-    """
-    objects = _here(repo, _in_git(commits))
-    return objects | _members(repo, objects)
-
-
-def pull_kept(repo: Any, commits: list[str], jobs: int | None) -> None:
-    """Pull what `kept_for_run_cache` says of those who pushed, unless it is here.
+def push_kept(repo: Any, commits: list[str], jobs: int | None) -> None:
+    """Push metrics and plots of some experiments, as far as this cache has them.
 
     Args:
         repo: The `dvc.repo.Repo`.
         commits: Those of the experiments.
         jobs: Files at a time; None: DVC chooses.
+
+    Raises:
+        dvc.exceptions.UploadError: Some did not arrive.
     """
-    objects = _in_git(commits)
-    repo.cloud.pull(objects - _here(repo, objects), jobs=jobs)
-    # Which files a folder has is known when its own object is here.
-    members = _members(repo, _here(repo, objects))
-    repo.cloud.pull(members - _here(repo, members), jobs=jobs)
+    push_objects(repo, [each for each in _kept(repo, commits) if repo.cache.local.exists(each.oid)], jobs)
 
 
-def _in_git(commits: list[str]) -> set[Any]:
-    """The `HashInfo`s of outputs, files and folders, that are in Git."""
-    from dvc_data.hashfile.hash_info import HashInfo
+def pull_kept(repo: Any, commits: list[str], jobs: int | None) -> None:
+    """Pull what `push_kept` pushes.
 
-    found = set()
-    for commit in commits:
-        files = [PurePosixPath(path) for path in git("ls-tree", "-r", "--name-only", commit).splitlines()]
-        tracked = {str(path) for file in files for path in (file, *file.parents)}
-        for stage in locked_stages(commit).values():
-            found |= {HashInfo("md5", out["md5"]) for out in stage.get("outs") or [] if out["path"] in tracked}
-    return found
+    Raises:
+        dvc.exceptions.DownloadError: Some did not arrive.
+    """
+    pull_objects(repo, _kept(repo, commits, repo.cloud.get_remote_odb(command="pull")), jobs)
 
 
-def _here(repo: Any, objects: set[Any]) -> set[Any]:
-    return {each for each in objects if repo.cache.local.exists(each.value)}
-
-
-def _members(repo: Any, objects: set[Any]) -> set[Any]:
-    """The objects of the files in those that are folders."""
-    from dvc_data.hashfile.tree import Tree
-
-    return {file for each in objects if each.isdir for _, _, file in Tree.load(repo.cache.local, each)}
+def _kept(repo: Any, commits: list[str], remote: Any = None) -> list[Object]:
+    objects = [each for commit in commits for each in objects_of(repo, commit, in_git=True, remote=remote)]
+    return [each for each in objects if each.in_git]

@@ -1,8 +1,10 @@
 """How much a run pushes: what the command says is what arrives, and what is estimated follows from its formulas."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from recap.experiments.sharing.estimate import Part, estimate_run, estimate_table
 from recap.experiments.sharing.objects import objects_of
@@ -10,7 +12,7 @@ from recap.experiments.sharing.sizes import Size, distinct, sizes_of, table
 from recap.runtime.errors import UserError
 from tests.experiments.stub_project import Project
 from tests.remotes.servers import folder
-from tests.remotes.small import SHARE, log_in
+from tests.remotes.small import SHARE, log_in, make_remote
 from tests.remotes.stored import stored
 
 
@@ -31,6 +33,37 @@ def test_what_it_says_is_what_arrives(author: Project, tmp_path: Path, monkeypat
     assert sum(size.objects for size in cached) == len(oids)
     assert sum(size.bytes for size in cached) == sum(len(arrived[oid]) for oid, is_list in oids.items() if not is_list)
     assert "models/merged" in {size.path for size in cached}
+
+
+@pytest.mark.slow
+def test_checkpoints_drafts_and_stores_never_go(tmp_path: Path, root: Path) -> None:
+    project = Project.create(tmp_path)
+    shutil.copy(root / ".dvcignore", project.root)
+    places = (
+        ".scratch/pretrain/key/checkpoint-60",
+        "models/merged/.weights.k3x9_2ab",
+        ".dvc/recap-store",
+        "models/hub",
+    )
+    for place in places:
+        project.edit("train.sh", "set -e\n", f"set -e\nmkdir -p {place}\necho 'never goes' > {place}/file\n")
+    (tmp_path / "remote").mkdir()
+    make_remote(project, str(tmp_path / "remote"))
+    project.commit("where artifacts lie")
+    project.make()
+    project.git("init", "-q", "--bare", str(tmp_path / "origin.git"))
+    project.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    project.run(*SHARE)
+    assert all((project.root / place / "file").is_file() for place in places)
+    pushed = [path for path in (tmp_path / "remote").rglob("*") if path.is_file()]
+    assert pushed and not [path for path in pushed if b"never goes" in path.read_bytes()]
+
+
+def test_outputs_lie_where_no_pretrained_model_does(root: Path) -> None:
+    lock = YAML(typ="safe").load(root / "dvc.lock")
+    outputs = [out["path"] for stage in lock["stages"].values() for out in stage["outs"]]
+    assert {path.split("/")[0] for path in outputs} == {"data", "metrics", "models", "plots"}
+    assert not [path for path in outputs if path.startswith(("models/hub", "models/tiny"))]
 
 
 def test_a_file_that_two_runs_have_in_common_counts_once() -> None:

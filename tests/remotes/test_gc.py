@@ -53,6 +53,9 @@ def test_what_is_named_stays_and_what_is_not_goes(used: Project) -> None:
         used.run("dvc", "repro")
         assert used.read(f"{WEIGHTS}/large").startswith(f"{name} 42")
     assert used.trained() == []
+    used.edit("params.yaml", "seed: 42\n", "seed: 8\n")
+    used.run("dvc", "repro")
+    assert used.trained() == ["blip2 8"]  # its note is in the run-cache still, its outputs are not
 
 
 def test_the_run_cache_still_knows_its_runs(used: Project) -> None:

@@ -74,7 +74,9 @@ def explained(repo: Any) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # each service's library has kinds of its own, which share no base
-        raise UserError(explain(repo, [*records.told, *_chain(error)])) from None
+        # DVC takes files for missing also where it could not ask: what failed says more.
+        told = [text for text in records.told if text not in records.missing]
+        raise UserError(explain(repo, [*told, *_chain(error)])) from None
     finally:
         for logger, (propagate, handlers) in zip(loggers, before, strict=True):
             logger.propagate, logger.handlers = propagate, handlers

@@ -13,7 +13,7 @@ class Object:
     Attributes:
         oid: Its MD5, which is its name; with ".dir" the list of a folder's files.
         path: Of the output, or of the file in it, from the project's root.
-        stage: That makes it.
+        stage: That makes it; of what was added by hand, the file that says so.
         in_git: Whether Git has it, so that caches have it for the run-cache alone.
     """
 
@@ -45,11 +45,21 @@ def objects_of(
     with repo.switch(commit):
         for out in repo.index.outs:
             path = repo.fs.relpath(out.fs_path, repo.root_dir)
-            if (out.use_cache or in_git) and out.hash_info and (outputs is None or path in outputs):
-                found.append(Object(out.hash_info.value, path, out.stage.name, not out.use_cache))
+            if (out.use_cache or in_git) and is_pushed(out) and (outputs is None or path in outputs):
+                found.append(Object(out.hash_info.value, path, maker_of(repo, out), not out.use_cache))
     stores = [repo.cache.local] if remote is None else [repo.cache.local, remote]
     files = [each for folder in found if folder.is_list for each in _files_in(stores, folder)]
     return found + files
+
+
+def is_pushed(out: Any) -> bool:
+    """Whether an output goes to the remote: it has been made, and neither comes from elsewhere nor is kept here."""
+    return bool(out.hash_info and out.can_push and not out.stage.is_repo_import)
+
+
+def maker_of(repo: Any, out: Any) -> str:
+    """The name of an output's stage; of a `dvc add`, its file."""
+    return str(getattr(out.stage, "name", None) or repo.fs.relpath(out.stage.path, repo.root_dir))
 
 
 def is_there(store: Any, each: Object) -> bool:
@@ -63,12 +73,15 @@ def is_there(store: Any, each: Object) -> bool:
 
     try:
         store.fs.info(store.oid_to_path(each.oid))
+        return True
     except FileNotFoundError as error:
-        # fsspec says so of whatever happens over HTTP.
-        if isinstance(error.__cause__, ClientError | TimeoutError):
-            raise error.__cause__ from None
-        return False
-    return True
+        cause = error.__cause__
+    # fsspec calls whatever happens over HTTP so, and a missing bucket. Raised here, what it was has no missing file in
+    # its history.
+    broken = isinstance(cause, ClientError | TimeoutError) and getattr(cause, "status", None) != 404
+    if cause and (broken or type(cause).__name__ == "NoSuchBucket"):
+        raise cause
+    return False
 
 
 def is_sound(store: Any, each: Object) -> bool:

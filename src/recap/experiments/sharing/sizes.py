@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recap.experiments.sharing.objects import is_pushed, maker_of
 from recap.params import PARAMS_PATH
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
@@ -83,11 +84,11 @@ def sizes_of(repo: Any, revision: str) -> list[Size]:
     with repo.switch(revision):
         return [
             Size(
-                out.stage.name, repo.fs.relpath(out.fs_path, repo.root_dir), out.hash_info.value,
+                maker_of(repo, out), repo.fs.relpath(out.fs_path, repo.root_dir), out.hash_info.value,
                 out.meta.nfiles or 1, out.meta.size or 0, not out.use_cache,
             )
             for out in repo.index.outs
-            if out.hash_info
+            if is_pushed(out)
         ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ N ?= 3
 RUNS ?= $(A) $(B)
 GIT_REMOTE ?= origin
 
-.PHONY: experiment venv models profile rehearse compare seeds placebo remote share pull pull-scores results lock test unit lint format audit bench foundry clean help
+.PHONY: experiment venv models profile rehearse compare seeds placebo remote share pull pull-scores gc results lock test unit lint format audit bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
 	@python -m recap.experiments.headline baseline blip2
@@ -67,6 +67,9 @@ pull: $(READY)  ## get shared experiments, the last into the workspace: make pul
 
 pull-scores: $(READY)  ## get of shared experiments only what make compare reads
 	@python -m recap.experiments.sharing.pull --git-remote "$(GIT_REMOTE)" --scores $(RUNS) $(FLAGS)
+
+gc: $(READY)  ## how much of the cache nothing needs any more; away with it: make gc FLAGS=--remove
+	@python -m recap.experiments.sharing.gc --git-remote "$(GIT_REMOTE)" $(FLAGS)
 
 results: $(READY)  ## write the result tables of README.md and docs/RESULTS.md from docs/results/
 	@python -m recap.reporting.results

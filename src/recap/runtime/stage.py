@@ -41,7 +41,7 @@ def run(main: Callable[[], None]) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     is_first = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(level=logging.INFO if is_first else logging.WARNING, handlers=[_log_handler()])
-    for noisy in ("httpx", "fsspec", "matplotlib", "PIL", "filelock", "dvc", "dvclive"):
+    for noisy in ("httpx", "fsspec", "matplotlib", "PIL", "filelock", "dvc", "dvclive", "asyncssh"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # It reports its choice of device as a warning, whenever PEFT or accelerate import it.
     logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno > logging.WARNING)

@@ -25,8 +25,8 @@ def mend_torn_files() -> None:
         return
     if (process := _dvc_here()) is not None:
         raise UserError(
-            f"expected {' and '.join(map(str, _torn()))} as DVC writes them, found a part, and process {process}, a DVC "
-            "at work in this folder; wait for it or stop it, then start again"
+            f"expected {' and '.join(map(str, _torn()))} as DVC writes them, found a part, and process {process}, a "
+            "DVC at work in this folder; wait for it or stop it, then start again"
         )
     for path in _torn():
         if path == LOCK and asked("ls-files", "--error-unmatch", str(LOCK)):

@@ -71,7 +71,7 @@ def test_nothing_is_mended_beside_a_dvc(project: Path) -> None:
     command = [sys.executable, "-c", "import time; time.sleep(60)", "dvc"]
     with subprocess.Popen(command) as process:
         try:
-            with pytest.raises(UserError, match=rf"found a part, and process {process.pid}, a DVC at work"):
+            with pytest.raises(UserError, match=rf"a DVC at work in this folder, process {process.pid};"):
                 mend_torn_files()
         finally:
             process.kill()

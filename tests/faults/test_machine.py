@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from .project import Run, Undisturbed, copy_of, finish
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults_on_demand]
 
-RIGHT = "one line; after more room the next `dvc repro` ends with all outputs as undisturbed"
+RIGHT = "the next `dvc repro` without it ends with all outputs as undisturbed"
 
 
 class Disk:
@@ -63,7 +64,7 @@ def test_a_disk_that_is_full_again_and_again(undisturbed: Undisturbed, small_dis
         print(f"{small_disk.size} MiB: exit code {code} in {run.under_way}: {run.errors}", flush=True)
         assert small_disk.size < 1000, run.said[-3000:]
         assert run.errors and "Traceback" not in run.said, run.said[-3000:]
-        note("full disk (tmpfs)", run.under_way, RIGHT)
+        note("full disk (tmpfs)", run.under_way, f"one line; {RIGHT}")
         small_disk.grow(draw.randint(1, 9))
     finish(clone, undisturbed)
 
@@ -77,7 +78,7 @@ def test_files_that_may_not_grow(undisturbed: Undisturbed, tmp_path: Path, stage
     print(run.errors, flush=True)
     assert run.errors and "Traceback" not in run.said, run.said[-3000:]
     finish(clone, undisturbed)
-    note("a limit on the size of files (40 kB)", stage, RIGHT)
+    note("a limit on the size of files (40 kB)", stage, f"one line; {RIGHT}")
 
 
 @pytest.mark.parametrize(("folder", "stage"), [("data", "caption"), ("metrics", "process"), ("models", "merge")])
@@ -92,35 +93,34 @@ def test_a_folder_that_may_not_be_written(
     print(run.errors, flush=True)
     assert code != 0 and run.errors and "Traceback" not in run.said, run.said[-3000:]
     finish(clone, undisturbed)
-    note("a folder of outputs that is read-only", folder, "one line; writable again, all outputs as undisturbed")
+    note("a folder of outputs that is read-only", folder, f"one line; {RIGHT}")
 
 
-@pytest.mark.parametrize(
-    ("stage", "mebibytes"), [("caption", 700), ("caption", 2500), ("quality", 900), ("merge", 3500)]
-)
-def test_too_little_memory(undisturbed: Undisturbed, tmp_path: Path, stage: str, mebibytes: int, note: Note) -> None:
+def test_too_little_memory(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
     """Of addresses, which is what a limit can be set to; where it strikes is the libraries' affair."""
-    clone = copy_of(undisturbed.clone, tmp_path, without=[stage])
-    run = Run(clone)
-    run.reach(stage)
-    resource.prlimit(run.stage_process(), resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
-    code = run.end()
-    print(run.errors, run.said[-1500:], flush=True)
-    assert code != 0 and f"failed to reproduce '{stage}'" in run.said
+    limits = [("caption", 700), ("caption", 2000), ("quality", 900), ("merge", 2000)]
+    clone = copy_of(undisturbed.clone, tmp_path, without={stage for stage, _ in limits})
+    for stage, mebibytes in limits:
+        run = Run(clone)
+        run.reach(stage)
+        resource.prlimit(run.stage_process(), resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
+        code = run.end()
+        print(f"{mebibytes} MiB: {run.errors}", run.said[-1500:], flush=True)
+        assert code != 0 and f"failed to reproduce '{stage}'" in run.said
+        note(f"a memory limit ({mebibytes} MiB of addresses)", stage, f"dvc names the stage; {RIGHT}")
     finish(clone, undisturbed)
-    note(f"a memory limit ({mebibytes} MiB of addresses)", stage, f"dvc names the stage; {RIGHT}")
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
-def test_a_process_that_loads_data_dies(undisturbed: Undisturbed, tmp_path: Path, stage: str, note: Note) -> None:
+def test_a_process_that_loads_data_dies(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
     """As the kernel picks one when memory runs out. A rank that dies: tests/training/test_stages.py."""
-    clone = copy_of(undisturbed.clone, tmp_path, without=[stage])
-    run = Run(clone)
-    run.reach(stage)
-    worker = run.worker_process()
-    os.kill(worker, 9)
-    code = run.end()
-    print(run.errors, run.said[-1500:], flush=True)
-    assert code != 0 and f"failed to reproduce '{stage}'" in run.said and "Traceback" not in run.said
+    stages = ["pretrain", "finetune"]
+    clone = copy_of(undisturbed.clone, tmp_path, without=stages)
+    for stage in stages:
+        run = Run(clone)
+        run.reach(stage)
+        os.kill(run.worker_process(), signal.SIGKILL)
+        code = run.end()
+        print(run.errors, run.said[-1500:], flush=True)
+        assert code != 0 and f"failed to reproduce '{stage}'" in run.said and "Traceback" not in run.said
+        note("SIGKILL to a process that loads data", stage, f"one line; {RIGHT}")
     finish(clone, undisturbed)
-    note("SIGKILL to a process that loads data", stage, "one line; the next `dvc repro` ends as undisturbed")

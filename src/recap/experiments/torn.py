@@ -21,14 +21,13 @@ def mend_torn_files() -> None:
     Raises:
         UserError: A DVC that is alive may be the one that writes, or Git does not give its dvc.lock.
     """
-    if not _torn():
-        return
-    if (process := _dvc_here()) is not None:
+    found = " and ".join(map(str, torn_files()))
+    if found and (process := _dvc_here()) is not None:
         raise UserError(
-            f"expected {' and '.join(map(str, _torn()))} as DVC writes them, found a part, and process {process}, a "
-            "DVC at work in this folder; wait for it or stop it, then start again"
+            f"{found}: expected what DVC writes, found a part of it, and a DVC at work in this folder, "
+            f"process {process}; wait for it or stop it, then start again"
         )
-    for path in _torn():
+    for path in torn_files():
         if path == LOCK and asked("ls-files", "--error-unmatch", str(LOCK)):
             git("restore", str(LOCK))
             cure = f"git restore {path}"
@@ -38,8 +37,10 @@ def mend_torn_files() -> None:
         print(f"{path} was cut when a DVC was killed: {cure}", flush=True)
 
 
-def _torn() -> list[Path]:
-    return [path for path, is_torn in ((NOTE, _note_is_torn), (LOCK, _lock_is_torn)) if path.is_file() and is_torn()]
+def torn_files() -> list[Path]:
+    """Those of the two files that DVC cannot read, in the folder that is worked in."""
+    files = {NOTE: _note_is_torn, LOCK: _lock_is_torn}
+    return [path for path, is_torn in files.items() if path.is_file() and is_torn()]
 
 
 def _note_is_torn() -> bool:

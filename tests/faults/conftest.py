@@ -13,12 +13,10 @@ import pytest
 
 from tests.clones import Clone
 
-from .project import Undisturbed, run_undisturbed
+from .project import Note, Undisturbed, run_undisturbed
 
 KILLS = int(os.environ.get("RECAP_FAULTS", "0"))
 SEED = int(os.environ.get("RECAP_FAULTS_SEED", "9"))
-
-Note = Callable[[str, str, str], None]
 
 
 def pytest_configure(config: pytest.Config) -> None:

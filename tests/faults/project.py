@@ -30,6 +30,9 @@ START = "start"
 TIMED = ("data/timings/", "data/report/")
 PATIENCE_S = 600.0
 
+# Takes a row of the table: what was injected, where, what happened.
+Note = Callable[[str, str, str], None]
+
 
 @dataclass(frozen=True)
 class Undisturbed:
@@ -50,18 +53,13 @@ class Run:
     """`dvc repro` in a process group of its own, on a terminal's terms; what it says is read as it comes.
 
     Args:
-        limit: Runs in the new process before dvc does: limits of its resources.
         environment: Added to the clone's.
     """
 
-    def __init__(
-        self, clone: Clone, *, limit: Callable[[], object] | None = None, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, clone: Clone, *, environment: Mapping[str, str] | None = None) -> None:
         def begin() -> None:
             obey_file_modes()
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell takes it from what it starts in the background
-            if limit:
-                limit()
 
         self.lines: list[str] = []
         self.stages: dict[str, float] = {START: time.monotonic()}
@@ -236,8 +234,15 @@ def torn(clone: Clone) -> list[str]:
         return [str(path) for path in torn_files()]
 
 
-def mended(clone: Clone, name: str) -> str:
+def cure(clone: Clone, name: str) -> str:
     """What a user does with such a file, or `make` for them; returns the command."""
-    cure = ["git", "restore", name] if name == "dvc.lock" else ["rm", name]
-    clone.run(*cure)
-    return " ".join(cure)
+    command = ["git", "restore", name] if name == "dvc.lock" else ["rm", name]
+    clone.run(*command)
+    return " ".join(command)
+
+
+def mend(clone: Clone, note: Note, fault: str) -> None:
+    """Cure what a fault tore, and count it as a repair by hand."""
+    for name in torn(clone):
+        print(f"{name} was cut", flush=True)
+        note(f"{fault}, while dvc wrote {name}", "dvc", f"a repair by hand: `{cure(clone, name)}`")

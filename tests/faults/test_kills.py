@@ -10,8 +10,8 @@ import pytest
 
 from tests.clones import Clone
 
-from .conftest import KILLS, SEED, Note
-from .project import Run, Undisturbed, copy_of, finish, mended, torn
+from .conftest import KILLS, SEED
+from .project import Note, Run, Undisturbed, copy_of, finish, mend
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def disturb(
     """
     struck = []
     for stage in sorted(chosen, key=list(undisturbed.seconds).index):
-        mend(clone, note)
+        mend(clone, note, name)
         delay = draw.uniform(0, undisturbed.seconds[stage])
         run = Run(clone)
         if run.reach(stage, delay):
@@ -61,32 +61,27 @@ def disturb(
         print(f"{name}, {delay:.2f} s after the begin of {stage}: exit code {code} in {run.under_way}", flush=True)
         if code != 0:
             struck.append(run)
-    mend(clone, note)
+    mend(clone, note, name)
     finish(clone, undisturbed)
     for run in struck:
         note(name, run.under_way, outcome)
     return struck
 
 
-def mend(clone: Clone, note: Note) -> None:
-    """What docs/RELIABILITY.md tells a user to do where a kill cut a file that dvc does not write at once."""
-    for name in torn(clone):
-        print(f"{name} was cut", flush=True)
-        note(f"SIGKILL while dvc wrote {name}", "dvc", f"dvc names the file; cured by `{mended(clone, name)}`")
-
-
 def test_dvc_alone_is_killed(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
     """Its stage ends too: it would write into the outputs of the next one. Some shells stay between the two."""
     stage = "explore"
     clone = copy_of(undisturbed.clone, tmp_path, without=[stage])
-    for shell in ("/bin/sh", "/bin/bash"):
+    shells = ("/bin/sh", "/bin/bash")
+    for shell in shells:
         run = Run(clone, environment={"SHELL": shell})
         run.reach(stage, undisturbed.seconds[stage] / 4)
         os.kill(run.process.pid, signal.SIGKILL)
         run.end()
         assert not (clone.root / "data" / "timings" / f"{stage}.json").exists(), "it went on and published"
-        note(f"SIGKILL to dvc alone ({shell})", stage, f"its stage ends too; {RIGHT}")
     finish(clone, undisturbed)
+    for shell in shells:
+        note(f"SIGKILL to dvc alone ({shell})", stage, f"its stage ends too; {RIGHT}")
 
 
 @pytest.mark.faults_on_demand
@@ -122,4 +117,5 @@ def test_asked_to_end(
     chosen = ["caption", "process", "finetune", "score@gqa"]
     clone = copy_of(undisturbed.clone, tmp_path, without=chosen)
     for run in disturb(clone, chosen, undisturbed, random.Random(SEED), ask, note, name):
-        assert "Traceback" not in run.said, run.said[-3000:]
+        # Python's own, where it comes while a stage loads its libraries.
+        assert run.said.count("Traceback") == run.said.count("\nKeyboardInterrupt"), run.said[-3000:]

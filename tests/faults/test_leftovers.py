@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import SEED, Note
-from .project import START, Run, Undisturbed, copy_of, differences, finish, mended, torn
+from .conftest import SEED
+from .project import START, Note, Run, Undisturbed, copy_of, cure, differences, finish, torn
 
 pytestmark = pytest.mark.slow
 
@@ -63,17 +63,17 @@ def test_files_that_dvc_was_writing(undisturbed: Undisturbed, tmp_path: Path, no
         assert torn(clone) == [name]
         run = Run(clone)
         assert run.end() != 0 and path.name in run.said and "Traceback" not in run.said, run.said[-3000:]
-        cure = mended(clone, name)
+        command = cure(clone, name)
         assert list(finish(clone, undisturbed).stages) == [START]
-        note(f"a part of {name}", "dvc", f"dvc names the file; after `{cure}` no stage runs again")
+        note(f"a part of {name}", "dvc", f"dvc names the file; after `{command}` no stage runs again")
     draw = random.Random(SEED)
     lock = clone.root / "dvc.lock"
     lines = lock.read_text().splitlines(keepends=True)
     for count in draw.sample(range(3, len(lines)), 4):
         lock.write_text("".join(lines[:count]))
-        cures = [f"dvc names the file; after `{mended(clone, name)}` " for name in torn(clone)]
+        cured = [f"dvc names the file; after `{cure(clone, name)}` " for name in torn(clone)]
         assert list(finish(clone, undisturbed).stages) == [START]
-        note("dvc.lock that ends between two lines", "dvc", "".join([*cures, "no stage runs again"]))
+        note("dvc.lock that ends between two lines", "dvc", "".join([*cured, "no stage runs again"]))
 
 
 @pytest.mark.faults_on_demand

@@ -16,12 +16,13 @@ import pytest
 
 from tests.clones import Clone
 
-from .conftest import SEED, Note
-from .project import Run, Undisturbed, copy_of, finish
+from .conftest import SEED
+from .project import Note, Run, Undisturbed, copy_of, finish, mend
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults_on_demand]
 
 RIGHT = "the next `dvc repro` without it ends with all outputs as undisturbed"
+FULL = "full disk (tmpfs)"
 
 
 class Disk:
@@ -60,25 +61,40 @@ def test_a_disk_that_is_full_again_and_again(undisturbed: Undisturbed, small_dis
     """A whole run, cache and all, on a disk that gets a little more room whenever it is full."""
     draw = random.Random(SEED)
     clone = Clone(small_disk.folder / "work")
+    full = []
     while (code := (run := Run(clone)).end()) != 0:
         print(f"{small_disk.size} MiB: exit code {code} in {run.under_way}: {run.errors}", flush=True)
         assert small_disk.size < 1000, run.said[-3000:]
         assert run.errors and "Traceback" not in run.said, run.said[-3000:]
-        note("full disk (tmpfs)", run.under_way, f"one line; {RIGHT}")
-        small_disk.grow(draw.randint(1, 9))
+        full.append(run.under_way)
+        mend(clone, note, FULL)
+        small_disk.grow(draw.randint(3, 12))
     finish(clone, undisturbed)
+    for stage in full:
+        note(FULL, stage, f"one line; {RIGHT}")
 
 
-@pytest.mark.parametrize("stage", ["prepare", "finetune", "merge"])
-def test_files_that_may_not_grow(undisturbed: Undisturbed, tmp_path: Path, stage: str, note: Note) -> None:
+def test_files_that_may_not_grow(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
     """As on a disk that takes no large files."""
-    clone = copy_of(undisturbed.clone, tmp_path, without=[stage])
-    run = Run(clone, limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)))
-    assert run.end() != 0
-    print(run.errors, flush=True)
-    assert run.errors and "Traceback" not in run.said, run.said[-3000:]
+    stages = ["prepare", "finetune", "merge"]
+    clone = copy_of(undisturbed.clone, tmp_path, without=stages)
+    for stage in stages:
+        run = limited(clone, stage, resource.RLIMIT_FSIZE, 40_000)
+        assert run.errors and "Traceback" not in run.said, run.said[-3000:]
     finish(clone, undisturbed)
-    note("a limit on the size of files (40 kB)", stage, f"one line; {RIGHT}")
+    for stage in stages:
+        note("a limit on the size of files (40 kB)", stage, f"one line; {RIGHT}")
+
+
+def limited(clone: Clone, stage: str, kind: int, limit: int) -> Run:
+    """A run that failed in a stage under a limit."""
+    run = Run(clone)
+    run.reach(stage)
+    resource.prlimit(run.stage_process(), kind, (limit, limit))
+    code = run.end()
+    print(f"{stage}, {limit}: {run.errors}", run.said[-1500:], flush=True)
+    assert code != 0 and f"failed to reproduce '{stage}'" in run.said, run.said[-3000:]
+    return run
 
 
 @pytest.mark.parametrize(("folder", "stage"), [("data", "caption"), ("metrics", "process"), ("models", "merge")])
@@ -101,14 +117,10 @@ def test_too_little_memory(undisturbed: Undisturbed, tmp_path: Path, note: Note)
     limits = [("caption", 700), ("caption", 2000), ("quality", 900), ("merge", 2000)]
     clone = copy_of(undisturbed.clone, tmp_path, without={stage for stage, _ in limits})
     for stage, mebibytes in limits:
-        run = Run(clone)
-        run.reach(stage)
-        resource.prlimit(run.stage_process(), resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
-        code = run.end()
-        print(f"{mebibytes} MiB: {run.errors}", run.said[-1500:], flush=True)
-        assert code != 0 and f"failed to reproduce '{stage}'" in run.said
-        note(f"a memory limit ({mebibytes} MiB of addresses)", stage, f"dvc names the stage; {RIGHT}")
+        limited(clone, stage, resource.RLIMIT_AS, mebibytes << 20)
     finish(clone, undisturbed)
+    for stage, _ in limits:
+        note("a memory limit (700 to 2000 MiB of addresses)", stage, f"dvc names the stage; {RIGHT}")
 
 
 def test_a_process_that_loads_data_dies(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
@@ -122,5 +134,6 @@ def test_a_process_that_loads_data_dies(undisturbed: Undisturbed, tmp_path: Path
         code = run.end()
         print(run.errors, run.said[-1500:], flush=True)
         assert code != 0 and f"failed to reproduce '{stage}'" in run.said and "Traceback" not in run.said
-        note("SIGKILL to a process that loads data", stage, f"one line; {RIGHT}")
     finish(clone, undisturbed)
+    for stage in stages:
+        note("SIGKILL to a process that loads data", stage, f"one line; {RIGHT}")

@@ -76,6 +76,7 @@ NAMES = [
     "conversations",
     "\0",
     "\ud800",
+    "line\nbreak",
     "a" * 999,
 ]
 PIECES = [
@@ -204,7 +205,7 @@ def _table(draw: st.DrawFn, content: bytes, delimiter: str) -> bytes:
 
 MEMBERS = [
     "../outside.txt", "/tmp/outside.txt", "a/../../outside.png", "x" * 300 + ".txt", "a\0b.txt", "caf\udce9.txt", ".",
-    "", "0.json", "0.png", "0.txt", "0.a.png", "__meta__/x", "0",
+    "", "0.json", "0.png", "0.txt", "0.a.png", "__meta__/x", "0", "0.__bad__",
 ]  # fmt: skip
 
 
@@ -261,7 +262,7 @@ def tar_of(members: list[tuple[tarfile.TarInfo, bytes]], format: int = tarfile.G
 
 @st.composite
 def _gzipped_tar(draw: st.DrawFn, content: bytes) -> bytes:
-    return gzip.compress(draw(_tar(gzip.decompress(content))), 1)
+    return gzip.compress(draw(_tar(gzip.decompress(content))), 1, mtime=0)
 
 
 @st.composite

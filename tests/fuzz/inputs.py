@@ -189,7 +189,13 @@ def _lines(draw: st.DrawFn, content: bytes) -> bytes:
 @st.composite
 def _yaml(draw: st.DrawFn, content: bytes) -> bytes:
     """Written as JSON, which YAML 1.2 holds."""
-    return _written(draw(changed(YAML(typ="safe").load(content), RAW_YAML)), RAW_YAML).encode()
+    return _written(draw(changed(_parsed_yaml(content), RAW_YAML)), RAW_YAML).encode()
+
+
+@functools.cache
+def _parsed_yaml(content: bytes) -> Any:
+    """Of a sound file, the same for every input, and slow to parse: `changed` works on a copy."""
+    return YAML(typ="safe").load(content)
 
 
 @st.composite

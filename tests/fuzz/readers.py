@@ -65,7 +65,6 @@ class Reader:
         sound: Writes a sound input into an empty folder.
         read: Reads that folder, may write into a second one, and says what it found where it counts.
         rows_of: How many rows a broken file has; None where nobody can tell.
-        open: What it raises besides, which stands to be mended: where a mend makes every training run again.
     """
 
     name: str
@@ -73,7 +72,6 @@ class Reader:
     sound: Callable[[Path], Any]
     read: Callable[[Path, Path], Counts | None]
     rows_of: Callable[[bytes], int | None] = lambda _: None
-    open: tuple[type[Exception], ...] = ()
 
 
 ROWS = [
@@ -418,7 +416,6 @@ READERS = [
         {"adapter_config.json": "json", "adapter_model.safetensors": "safetensors"},
         _adapter,
         lambda folder, _: read_adapter(folder) and None,
-        open=(AttributeError, TypeError, ValueError),
     ),
     Reader(
         "weights",
@@ -442,7 +439,6 @@ READERS = [
         },
         _model,
         lambda folder, _: require_whole(folder, "model", tokenizer=True),
-        open=(RecursionError,),
     ),
     Reader(
         "rows between stages",

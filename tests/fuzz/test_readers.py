@@ -67,8 +67,6 @@ class Bench:
         except UserError as error:
             assert "\n" not in str(error) and len(str(error)) < LONGEST_MESSAGE, f"no line for a person: {error!s:.300}"
             self.outcomes["refused"] += 1
-        except self.reader.open as error:
-            self.outcomes[f"open: {type(error).__name__}"] += 1
         except Breach as breach:
             raise AssertionError(str(breach)) from breach  # which hypothesis makes an input of
         finally:

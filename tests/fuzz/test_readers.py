@@ -17,14 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recap.runtime.errors import UserError
+from recap.runtime.errors import LONGEST, UserError
 from tests.fuzz.guard import Breach, confined
 from tests.fuzz.inputs import broken
 from tests.fuzz.readers import READERS, Files, Reader
 
 ON_DEMAND = int(os.environ.get("RECAP_FUZZ", "0"))
 EACH = max(1, ON_DEMAND // len(READERS)) if ON_DEMAND else 20
-LONGEST_MESSAGE = 5_000
 
 
 class Bench:
@@ -65,7 +64,7 @@ class Bench:
                 assert counts.read + counts.reported == rows, f"{counts} of {rows} rows"
             self.outcomes["read"] += 1
         except UserError as error:
-            assert "\n" not in str(error) and len(str(error)) < LONGEST_MESSAGE, f"no line for a person: {error!s:.300}"
+            assert "\n" not in str(error) and len(str(error)) <= LONGEST, f"no line for a person: {error!s:.300}"
             self.outcomes["refused"] += 1
         except Breach as breach:
             raise AssertionError(str(breach)) from breach  # which hypothesis makes an input of

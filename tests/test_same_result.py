@@ -72,13 +72,13 @@ def test_threads_change_what_is_trained_and_nothing_else(first: dict[str, str], 
 
 
 def test_two_queued_experiments_end_as_one_after_the_other(clone: Clone, elsewhere: Clone) -> None:
-    """LoRA of two ranks: trained at once by two workers in one clone, in the workspace of the other."""
+    """LoRA of two ranks: finetuned and merged by two workers of one clone at once, in the workspace of the other."""
     experiments = {f"r{rank}": ("--name", f"r{rank}", "-S", f"lora.r={rank}") for rank in (2, 3)}
     for place in (clone, elsewhere):
         place.commit("the first run")
     for options in experiments.values():
-        clone.dvc("exp", "run", "--queue", *options)
-        elsewhere.dvc("exp", "run", *options)
+        clone.dvc("exp", "run", "--queue", *options, "merge")
+        elsewhere.dvc("exp", "run", *options, "merge")
     clone.dvc("queue", "start", "--jobs", "2")
     deadline = time.monotonic() + 3600
     while not all(name in clone.dvc("exp", "list", "--name-only").stdout.split() for name in experiments):

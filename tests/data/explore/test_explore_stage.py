@@ -51,6 +51,7 @@ def test_explore(corpus: Path, tmp_path: Path, run_stage: Callable[..., None], r
     assert "../../plots/explore/words.png" in report
 
 
+@pytest.mark.slow
 def test_explore_twice_is_the_same(corpus: Path, tmp_path: Path, run_stage: Callable[..., None]) -> None:
     for name in ("one", "two"):
         explore(run_stage, corpus, tmp_path / name)

@@ -308,6 +308,7 @@ def test_two_columns_of_one_name_are_told(folder: Folder) -> None:
             open_source(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.csv", "t.parquet", "t.tar"])
 def test_memory_does_not_grow_with_rows(folder: Folder, name: str, monkeypatch) -> None:
     monkeypatch.setattr(json_text, "CHARACTERS_AT_A_TIME", 2**14)

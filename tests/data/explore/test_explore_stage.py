@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 from markdown_it import MarkdownIt
 
 from recap.data.corpus.records import Record, read_corpus

@@ -1,8 +1,8 @@
 """What the machine may change in a result, and what not: whole runs in clones with cold caches, compared byte for byte.
 
-Two to three minutes a run, so on demand: `RECAP_SAME_RESULT=1 pytest -m slow -n 0 tests/test_same_result.py`. With folders of
-`pip install --no-deps --target FOLDER PACKAGE==VERSION` in RECAP_OTHER_PACKAGES, joined by colons, it also says what
-those versions change (`-rP` shows it). docs/RELIABILITY.md has what came out.
+Two to three minutes a run, so on demand: `RECAP_SAME_RESULT=1 pytest -m slow -n 0 tests/test_same_result.py`. With
+folders of `pip install --no-deps --target FOLDER PACKAGE==VERSION` in RECAP_OTHER_PACKAGES, joined by colons, it also
+says what those versions change (`-rP` shows it). docs/RELIABILITY.md has what came out.
 """
 
 import os

@@ -36,6 +36,11 @@ CAUSES = (
         "delete that file there, and let the author push again",
     ),
     (
+        r"nosuchbucket|bucket does not exist|container ?(does )?not ?(exist|found)",
+        "there is no such bucket",
+        "look at its name: make remote R=URL sets another",
+    ),
+    (
         r"missing cache files|no such file|filenotfound|not found|\b404\b",
         "a file is not there",
         "the author pushes again: make share",

@@ -1,7 +1,8 @@
 """The objects of a run: what DVC's cache and remotes hold of its outputs, each a file named by the MD5 of its bytes."""
 
+from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -13,11 +14,13 @@ class Object:
         oid: Its MD5, which is its name; with ".dir" the list of a folder's files.
         path: Of the output, or of the file in it, from the project's root.
         stage: That makes it; of what was added by hand, the file that says so.
+        in_git: Whether Git has it, so that caches have it for the run-cache alone.
     """
 
     oid: str
     path: str
     stage: str
+    in_git: bool
 
     @property
     def is_list(self) -> bool:
@@ -43,7 +46,7 @@ def objects_of(
         for out in repo.index.outs:
             path = repo.fs.relpath(out.fs_path, repo.root_dir)
             if (out.use_cache or in_git) and is_pushed(out) and (outputs is None or path in outputs):
-                found.append(Object(out.hash_info.value, path, maker_of(repo, out)))
+                found.append(Object(out.hash_info.value, path, maker_of(repo, out), not out.use_cache))
     stores = [repo.cache.local] if remote is None else [repo.cache.local, remote]
     files = [each for folder in found if folder.is_list for each in _files_in(stores, folder)]
     return found + files
@@ -73,8 +76,10 @@ def is_there(store: Any, each: Object) -> bool:
         return True
     except FileNotFoundError as error:
         cause = error.__cause__
-    # fsspec calls whatever happens over HTTP so. Raised here, what it was has no missing file in its history.
-    if isinstance(cause, ClientError | TimeoutError) and getattr(cause, "status", None) != 404:
+    # fsspec calls whatever happens over HTTP so, and a missing bucket. Raised here, what it was has no missing file in
+    # its history.
+    broken = isinstance(cause, ClientError | TimeoutError) and getattr(cause, "status", None) != 404
+    if cause and (broken or type(cause).__name__ == "NoSuchBucket"):
         raise cause
     return False
 
@@ -104,15 +109,44 @@ def push_lost(repo: Any, commits: list[str], jobs: int | None) -> None:
     Raises:
         dvc.exceptions.UploadError: Some did not arrive.
     """
-    from dvc.exceptions import UploadError
     from dvc_data.hashfile.db import get_index
-    from dvc_data.hashfile.hash_info import HashInfo
 
-    files = {each.oid for commit in commits for each in objects_of(repo, commit) if not each.is_list}
+    files = [each for commit in commits for each in objects_of(repo, commit) if not each.is_list]
     with closing(get_index(repo.cloud.get_remote_odb(command="push"))) as believed:
         believed.clear()
-    if failed := repo.cloud.push({HashInfo("md5", oid) for oid in files}, jobs=jobs).failed:
+    push_objects(repo, files, jobs)
+
+
+def push_objects(repo: Any, objects: list[Object], jobs: int | None) -> None:
+    """Push objects from the cache to the default remote, unless they are there.
+
+    Raises:
+        dvc.exceptions.UploadError: Some did not arrive.
+    """
+    from dvc.exceptions import UploadError
+
+    if failed := repo.cloud.push(_hashes(objects), jobs=jobs).failed:
         raise UploadError(len(failed))
+
+
+def pull_objects(repo: Any, objects: list[Object], jobs: int | None) -> int:
+    """Pull objects from the default remote into the cache, unless they are here; how many came.
+
+    Raises:
+        dvc.exceptions.DownloadError: Some did not arrive.
+    """
+    from dvc.exceptions import DownloadError
+
+    result = repo.cloud.pull(_hashes(each for each in objects if not repo.cache.local.exists(each.oid)), jobs=jobs)
+    if result.failed:
+        raise DownloadError(len(result.failed))
+    return len(result.transferred)
+
+
+def _hashes(objects: Iterable[Object]) -> set[Any]:
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    return {HashInfo("md5", each.oid) for each in objects}
 
 
 def _files_in(stores: list[Any], folder: Object) -> list[Object]:
@@ -122,5 +156,5 @@ def _files_in(stores: list[Any], folder: Object) -> list[Object]:
     for store in stores:
         if is_there(store, folder) and is_sound(store, folder):
             tree = Tree.load(store, HashInfo("md5", folder.oid))
-            return [Object(info.value, "/".join((folder.path, *key)), folder.stage) for key, _, info in tree]
+            return [replace(folder, oid=info.value, path="/".join((folder.path, *key))) for key, _, info in tree]
     return []

@@ -18,7 +18,8 @@ from recap.experiments.reports import REPORT, save_report
 from recap.experiments.sharing.arrived import check_arrived
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
-from recap.experiments.sharing.run_cache import kept_for_run_cache
+from recap.experiments.sharing.objects import objects_of, pull_objects
+from recap.experiments.sharing.run_cache import pull_kept
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -46,7 +47,7 @@ def main() -> None:
         if not args.scores:
             # What was pushed by dvc alone lacks these: then a switch to another run of these runs stages again.
             with suppress(UserError), explained(repo):
-                repo.cloud.pull(kept_for_run_cache(repo, [*commits.values()], here=False), jobs=args.jobs)
+                pull_kept(repo, [*commits.values()], args.jobs)
             _into_workspace(repo, args.names[-1])
     for name, commit in commits.items():
         print(f"report of {name}: {save_report(name, commit)}")
@@ -93,9 +94,13 @@ def _fetch(repo: Any, name: str, commit: str, outputs: list[str] | None, *, run_
     verified = {"remote": {repo.config["core"]["remote"]: {"verify": True}}}
     with explained(repo):
         try:
-            count = repo.fetch(
-                targets=outputs, revs=[commit], workspace=False, run_cache=run_cache, jobs=jobs, config=verified
-            )
+            if outputs is None:
+                count = repo.fetch(revs=[commit], workspace=False, run_cache=run_cache, jobs=jobs, config=verified)
+            else:
+                # `repo.fetch` reads dvc.lock anew for each of its targets: most of a minute for a hundred.
+                objects = objects_of(repo, commit, outputs, remote=repo.cloud.get_remote_odb(command="pull"))
+                repo.config.merge(verified)  # a look at another commit forgets it
+                count = pull_objects(repo, objects, jobs)
         except (DownloadError, FileNotFoundError, ObjectFormatError):
             check_arrived(repo, name, commit, outputs, complete=False)
             raise

@@ -72,7 +72,7 @@ def _refuse_shared_cache(repo: Any) -> None:
 
 
 def _needed(repo: Any, commits: list[str], remote: Any) -> set[Any]:
-    """`HashInfo`s of everything that the workspace and some commits name; what is in a folder a remote may know alone."""
+    """`HashInfo`s of all that the workspace and some commits name; `remote` may alone have the list of a folder."""
     used = [*repo.used_objs().values(), *repo.used_objs(revs=commits).values()]
     objects = [
         each for commit in ("workspace", *commits) for each in objects_of(repo, commit, in_git=True, remote=remote)

@@ -12,6 +12,8 @@ B ?= blip2
 N ?= 3
 RUNS ?= $(A) $(B)
 GIT_REMOTE ?= origin
+# As it was typed, for a shell within single quotes: paths have apostrophes, passwords have dollars.
+QUOTED_R = $(subst ','\'',$(value R))
 
 .PHONY: experiment venv models profile rehearse compare seeds placebo remote share pull pull-scores gc results lock test unit lint format audit bench foundry clean help
 
@@ -56,8 +58,8 @@ placebo: $(READY)  ## was it content? placebo recipes beside baseline and blip2,
 	@python -m recap.experiments.placebo --seeds "$(N)"
 
 remote: $(READY)  ## where artifacts lie for everybody, see docs/SHARING.md: make remote R=s3://bucket/path
-	@test -n "$(value R)" || { echo "error: which remote? make remote R=URL, as docs/SHARING.md says" >&2; exit 1; }
-	@python -m recap.experiments.sharing.remote '$(value R)' $(FLAGS)
+	@test -n '$(QUOTED_R)' || { echo "error: which remote? make remote R=URL, as docs/SHARING.md says" >&2; exit 1; }
+	@python -m recap.experiments.sharing.remote '$(QUOTED_R)' $(FLAGS)
 
 share: $(READY)  ## push branch, experiments and their artifacts, say what a stranger types: make share RUNS="baseline blip2"
 	@python -m recap.experiments.sharing.push --git-remote "$(GIT_REMOTE)" $(RUNS) $(FLAGS)
@@ -113,4 +115,4 @@ clean:  ## remove scratch work and caches; results, the DVC cache and .venv stay
 	rm -rf .scratch .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14

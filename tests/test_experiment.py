@@ -239,10 +239,8 @@ def test_make_seeds_trains_what_is_missing_and_captions_nothing(finished: Clone)
 def test_make_helps_changes_scale_and_names_missing_models(tmp_path: Path) -> None:
     clone = Clone(tmp_path, profile=None)
     clone.borrow_environment()
-    assert {line.split()[0] for line in clone.run("make", "help").stdout.splitlines()} >= {
-        "experiment", "venv", "models", "profile", "compare", "seeds", "test", "unit", "lint", "foundry", "help",
-        "rehearse",
-    }  # fmt: skip
+    (targets,) = re.findall(r"(?m)^\.PHONY: (.*)", (clone.root / "Makefile").read_text())
+    assert [line.split()[0] for line in clone.run("make", "help").stdout.splitlines()] == targets.split()
     clone.run("bash", "-c", "source .venv/bin/activate && dvc --version")
     clone.run("make", "models")
     tiny = (clone.root / "params.yaml").read_text()

@@ -9,7 +9,7 @@ from aiohttp import ClientConnectionError, ClientResponseError
 from recap.experiments.sharing.failures import explain
 from recap.experiments.sharing.objects import Object, is_there
 
-OBJECT = Object("d41d8cd98f00b204e9800998ecf8427e", "data/report/index.html", "report")
+OBJECT = Object("d41d8cd98f00b204e9800998ecf8427e", "data/report/index.html", "report", in_git=False)
 
 
 def store_where(cause: Exception | None) -> Any:

@@ -6,9 +6,11 @@ docs/RELIABILITY.md has what came out.
 
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.clones import Clone
 
@@ -27,8 +29,8 @@ RESULTS = ("metrics/*", "plots/**/*", "data/*.jsonl", "data/[acdfps]*/**/*", "mo
 TRAINED = re.compile(r"models/|plots/(pretrain|finetune)/|data/details/(pretrain|finetune|merge)|metrics/merge")
 
 
-def results(folder: Path, *, threads: int = 1, machine: dict[str, int] | None = None) -> dict[str, str]:
-    """Digests of everything that a whole run leaves but durations."""
+def finished(folder: Path, *, threads: int = 1, machine: dict[str, int] | None = None) -> Clone:
+    """A clone in which a whole run has ended."""
     clone = Clone(folder)
     clone.env["OMP_NUM_THREADS"] = str(threads)
     path = clone.root / "params.yaml"
@@ -38,21 +40,60 @@ def results(folder: Path, *, threads: int = 1, machine: dict[str, int] | None = 
         assert times == 1
     path.write_text(text, encoding="utf-8")
     clone.dvc("repro")
+    return clone
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return finished(tmp_path_factory.mktemp("first"))
+
+
+@pytest.fixture(scope="module")
+def first(clone: Clone) -> dict[str, str]:
+    """Digests of everything that a whole run leaves but durations."""
     return clone.digests(*RESULTS)
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return results(tmp_path_factory.mktemp("first"))
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return finished(tmp_path_factory.mktemp("second") / "Anna's own copy", machine=BATCHES_AND_WORKERS)
 
 
-def test_another_place_batches_and_workers_change_nothing(first: dict[str, str], tmp_path: Path) -> None:
-    assert results(tmp_path / "Anna's own copy", machine=BATCHES_AND_WORKERS) == first
+def test_another_place_batches_and_workers_change_nothing(first: dict[str, str], elsewhere: Clone) -> None:
+    assert elsewhere.digests(*RESULTS) == first
 
 
 def test_threads_change_what_is_trained_and_nothing_else(first: dict[str, str], tmp_path: Path) -> None:
-    other = results(tmp_path, threads=2)
+    other = finished(tmp_path, threads=2).digests(*RESULTS)
     assert other.keys() == first.keys()
     changed = {path for path in first if first[path] != other[path]}
     assert "models/merged/model.safetensors" in changed
     assert {path for path in changed if not TRAINED.match(path)} == set()
+
+
+def test_two_queued_experiments_end_as_one_after_the_other(clone: Clone, elsewhere: Clone) -> None:
+    """LoRA of two ranks: finetuned and merged by two workers of one clone at once, in the workspace of the other."""
+    experiments = {f"r{rank}": ("--name", f"r{rank}", "-S", f"lora.r={rank}") for rank in (2, 3)}
+    for place in (clone, elsewhere):
+        place.commit("the first run")
+    for options in experiments.values():
+        clone.dvc("exp", "run", "--queue", *options, "merge")
+        elsewhere.dvc("exp", "run", *options, "merge")
+    clone.dvc("queue", "start", "--jobs", "2")
+    deadline = time.monotonic() + 3600
+    while not all(name in clone.dvc("exp", "list", "--name-only").stdout.split() for name in experiments):
+        assert time.monotonic() < deadline, clone.dvc("queue", "status").stdout
+        time.sleep(2)
+    left = {name: outputs(clone, name) for name in experiments}
+    assert left == {name: outputs(elsewhere, name) for name in experiments}
+    assert left["r2"]["models/adapter"] != left["r3"]["models/adapter"]
+    assert clone.run("git", "status", "--porcelain").stdout == ""
+    assert not list(clone.root.glob(".scratch/*/*"))
+
+
+def outputs(clone: Clone, experiment: str) -> dict[str, str]:
+    """Hashes of what an experiment left, by path, without durations and the page that shows them."""
+    ref = clone.run("git", "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{experiment}").stdout.strip()
+    lock = YAML(typ="safe").load(clone.run("git", "show", f"{ref}:dvc.lock").stdout)
+    outs = [out for stage in lock["stages"].values() for out in stage.get("outs", [])]
+    return {out["path"]: out["md5"] for out in outs if not out["path"].startswith(("data/timings/", "data/report"))}

@@ -17,6 +17,8 @@ from ruamel.yaml import YAML
 from recap.data.corpus.records import Record
 from recap.io import read_jsonl, write_jsonl
 from recap.runtime.errors import UserError
+from recap.runtime.store import Store
+from recap.runtime.upkeep import structure_problems
 
 from .conftest import paint
 
@@ -161,6 +163,43 @@ def test_two_processes_write_the_file_of_one_and_a_killed_rank_costs_a_batch(
     assert results(tmp_path) == results(undisturbed)
     assert json.loads((tmp_path / "timing.json").read_text())["kept"] == kept < 148
     assert finished.stderr.count("caption:") >= 1 and "different ones" in finished.stderr
+
+
+@pytest.mark.slow
+def test_two_worktrees_caption_into_one_store_at_once(
+    root: Path, corpus: Path, undisturbed: Path, tmp_path: Path, blip2_folder: Path
+) -> None:
+    """Both end as one alone, and keep each caption once: the store is beside the cache that both name."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    signed = ("-c", "user.name=Recap", "-c", "user.email=recap@example.invalid")
+    dvc = (sys.executable, "-m", "dvc")
+    first.mkdir()
+    for words, folder in (
+        (("git", "init", "-q"), first),
+        ((*dvc, "init", "-q"), first),
+        (("git", *signed, "commit", "-qm", "start"), first),
+        (("git", "worktree", "add", "-q", str(second)), first),
+        ((*dvc, "cache", "dir", "--local", str(tmp_path / "cache")), first),
+        ((*dvc, "cache", "dir", "--local", str(tmp_path / "cache")), second),
+    ):
+        subprocess.run(words, cwd=folder, check=True, capture_output=True)
+    stage = command(root, corpus / "train.jsonl", corpus, blip2_folder)
+    for folder in (first, second):
+        write_params(root, folder, {"caption_batch_size": 3, "caption_threads": 1}, **DECODING)
+    running = [
+        subprocess.Popen(
+            stage, cwd=folder, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+        )
+        for folder in (first, second)
+    ]
+    for folder, process in zip((first, second), running, strict=True):
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        assert results(folder) == results(undisturbed)
+        assert not list(folder.glob(".scratch/*/*"))
+    with Store(tmp_path / "recap-store" / "store.sqlite", new=False) as store:
+        assert store.execute("SELECT count(*), count(DISTINCT item) FROM results") == [(148, 148)]
+        assert structure_problems(store) == []
 
 
 def run_here(root: Path, corpus: Path, images: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

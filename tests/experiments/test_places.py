@@ -154,27 +154,65 @@ def test_a_repro_beside_make_is_refused_and_disturbs_nothing(fresh: Project) -> 
     assert fresh.trained() == TRAINED
 
 
-def test_queued_experiments_end_as_one_after_the_other(fresh: Project, tmp_path: Path) -> None:
-    """Two at once, each in a folder of its own: with one that both used, the second `mkdir` would fail."""
+@pytest.fixture
+def noting(fresh: Project) -> Project:
+    """Training notes where it works, and fails where another one left a scratch folder or is at work in it."""
     fresh.edit("train.sh", "set -e\n", 'set -e\nmkdir .scratch\npwd >> "$HOME/places"\n')
+    fresh.edit("train.sh", 'echo \'{"seconds"', 'rmdir .scratch\necho \'{"seconds"')
+    # `dvc exp run` by itself asks for an identity.
     fresh.git("config", "user.name", "Anna")
     fresh.git("config", "user.email", "anna@example.invalid")
     fresh.commit("notes where it trains")
+    return fresh
+
+
+def places_of(project: Project) -> list[str]:
+    return (project.root.parent / "places").read_text().splitlines()
+
+
+def run_experiment(project: Project, seed: int, *how: str) -> None:
+    project.run(*DVC, "exp", "run", *how, "--name", f"s{seed}", "-S", f"seed={seed}")
+
+
+def lock_of(project: Project, seed: int) -> str:
+    commit = project.experiment(f"s{seed}")
+    assert project.loss_of(commit) == seed + 0.1
+    return project.git("show", f"{commit}:dvc.lock")
+
+
+def test_queued_experiments_end_as_one_after_the_other(noting: Project, tmp_path: Path) -> None:
+    """Three by two workers, each in a folder of its own; and three in the workspace."""
+    seeds = (5, 6, 7)
     (tmp_path / "alone").mkdir()
-    alone = fresh.copy(tmp_path / "alone")
-    for seed in (5, 6):
-        fresh.run(*DVC, "exp", "run", "--queue", "--name", f"s{seed}", "-S", f"seed={seed}")
-    fresh.run(*DVC, "queue", "start", "--jobs", "2")
+    alone = noting.copy(tmp_path / "alone")
+    for seed in seeds:
+        run_experiment(noting, seed, "--queue")
+    noting.run(*DVC, "queue", "start", "--jobs", "2")
+    for seed in seeds:
+        run_experiment(alone, seed)
+    assert places_of(alone) == [str(alone.root)] * 3
     deadline = time.monotonic() + 300
-    while len(fresh.experiments()) < 2:
-        assert time.monotonic() < deadline, fresh.run(*DVC, "queue", "status").stdout
+    while len(noting.experiments()) < 3:
+        assert time.monotonic() < deadline, noting.run(*DVC, "queue", "status").stdout
         time.sleep(1)
-    for seed in (5, 6):
-        alone.run(*DVC, "exp", "run", "--temp", "--name", f"s{seed}", "-S", f"seed={seed}")
-        lock, other = (project.git("show", f"{project.experiment(f's{seed}')}:dvc.lock") for project in (fresh, alone))
-        assert lock == other
-        assert fresh.loss_of(fresh.experiment(f"s{seed}")) == seed + 0.1
-    assert len(set((tmp_path / "places").read_text().splitlines())) == 2
+    assert len(set(places_of(noting))) == 3 and str(noting.root) not in places_of(noting)
+    assert [lock_of(noting, seed) for seed in seeds] == [lock_of(alone, seed) for seed in seeds]
     # The workspace is as it was.
-    for project in (fresh, alone):
-        assert project.git("status", "--porcelain") == "" and not (project.root / "ran").exists()
+    assert noting.git("status", "--porcelain") == "" and not (noting.root / "ran").exists()
+
+
+def test_an_experiment_in_a_temporary_folder_leaves_the_workspace_alone(noting: Project, tmp_path: Path) -> None:
+    """Even while a stage is at work in it, which `dvc exp run` itself would disturb."""
+    (tmp_path / "alone").mkdir()
+    alone = noting.copy(tmp_path / "alone")
+    run_experiment(alone, 5)
+    running = start(noting, *DVC, "repro")
+    run_experiment(noting, 5, "--temp")
+    assert running.poll() is None
+    (noting.root / "wait").unlink()
+    assert running.communicate(timeout=120) and running.returncode == 0
+    assert noting.trained() == ["blip2 42"]
+    assert lock_of(noting, 5) == lock_of(alone, 5)
+    assert "up to date" in noting.run(*DVC, "status").stdout
+    beside, here = sorted(places_of(noting), key=len, reverse=True)
+    assert here == str(noting.root) and beside.startswith(f"{here}/.dvc/tmp/exps/")

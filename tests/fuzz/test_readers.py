@@ -7,22 +7,23 @@ is shrunk to a small input; `RECAP_FUZZ_READER=NAME` repeats one reader.
 
 import os
 import shutil
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recap.runtime.errors import UserError
+from recap.runtime.errors import LONGEST, UserError
 from tests.fuzz.guard import Breach, confined
 from tests.fuzz.inputs import broken
 from tests.fuzz.readers import READERS, Files, Reader
 
 ON_DEMAND = int(os.environ.get("RECAP_FUZZ", "0"))
 EACH = max(1, ON_DEMAND // len(READERS)) if ON_DEMAND else 20
-LONGEST_MESSAGE = 5_000
 
 
 class Bench:
@@ -63,10 +64,8 @@ class Bench:
                 assert counts.read + counts.reported == rows, f"{counts} of {rows} rows"
             self.outcomes["read"] += 1
         except UserError as error:
-            assert "\n" not in str(error) and len(str(error)) < LONGEST_MESSAGE, f"no line for a person: {error!s:.300}"
+            assert "\n" not in str(error) and len(str(error)) <= LONGEST, f"no line for a person: {error!s:.300}"
             self.outcomes["refused"] += 1
-        except self.reader.open as error:
-            self.outcomes[f"open: {type(error).__name__}"] += 1
         except Breach as breach:
             raise AssertionError(str(breach)) from breach  # which hypothesis makes an input of
         finally:
@@ -76,6 +75,17 @@ class Bench:
             shutil.rmtree(folder.parent)
 
 
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """In memory on demand: a hundred thousand folders made and removed cost a disk most of an hour."""
+    memory = Path("/dev/shm")
+    if not (ON_DEMAND and os.access(memory, os.W_OK)):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="recap-fuzz-") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few rows need no pool of processes."""
@@ -83,10 +93,10 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
-def test_a_broken_file_ends_in_rows_or_in_a_line(reader: Reader, tmp_path: Path) -> None:
+def test_a_broken_file_ends_in_rows_or_in_a_line(reader: Reader, place: Path) -> None:
     if os.environ.get("RECAP_FUZZ_READER", reader.name) != reader.name:
         pytest.skip("another reader was asked for")
-    bench = Bench(reader, tmp_path)
+    bench = Bench(reader, place)
     bench.read(bench.sound)
     assert bench.outcomes == {"read": 1}, "a sound input is refused"
 
@@ -108,13 +118,15 @@ def test_a_broken_file_ends_in_rows_or_in_a_line(reader: Reader, tmp_path: Path)
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
-def test_a_file_cut_anywhere_ends_in_rows_or_in_a_line(reader: Reader, tmp_path: Path) -> None:
+def test_a_file_cut_anywhere_ends_in_rows_or_in_a_line(reader: Reader, place: Path) -> None:
     """At every byte on demand, at some by default."""
     if os.environ.get("RECAP_FUZZ_READER", reader.name) != reader.name:
         pytest.skip("another reader was asked for")
-    bench = Bench(reader, tmp_path)
+    bench = Bench(reader, place)
+    start = time.monotonic()
     for name in reader.breaks:
         content = bench.sound[name]
         step = max(1, len(content) // (2_000 if ON_DEMAND else 6))
         for end in range(0, len(content), step):
             bench.read(bench.sound | {name: content[:end]}, name)
+    print(f"cut: {reader.name}: {dict(bench.outcomes)}, {time.monotonic() - start:.0f} s")

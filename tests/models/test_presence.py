@@ -65,6 +65,12 @@ def test_a_file_that_is_cut_off(model, kept: int) -> None:
     assert "expected whole weights" in problem(model)
 
 
+def test_a_header_of_lists_within_lists(model) -> None:
+    header = b'{"a":' + b"[" * 100_000
+    (model / "model-00001-of-00002.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert "expected whole weights, found no safetensors" in problem(model)
+
+
 def test_pytorch_files(model, assets) -> None:
     for file in model.glob("model*"):
         file.unlink()

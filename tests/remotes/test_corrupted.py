@@ -10,9 +10,8 @@ import pytest
 from recap.experiments.sharing.remote import NAME
 from tests.experiments.stub_project import Project
 from tests.remotes.servers import SERVERS, Served
-from tests.remotes.small import PULL, SHARE, cached, log_in, stranger_of
+from tests.remotes.small import PULL, SHARE, cached, error_of, log_in, stranger_of
 from tests.remotes.stored import Stored, output_oid, stored
-from tests.remotes.test_transfers import error_of
 
 pytestmark = pytest.mark.slow
 

@@ -16,9 +16,8 @@ import pytest
 
 from tests.experiments.stub_project import Project
 from tests.remotes.servers import SERVERS, Served, Wire
-from tests.remotes.small import PULL, SHARE, cached, log_in, stranger_of
+from tests.remotes.small import PULL, SHARE, cached, error_of, log_in, stranger_of
 from tests.remotes.stored import stored
-from tests.remotes.test_transfers import error_of
 
 pytestmark = pytest.mark.slow
 

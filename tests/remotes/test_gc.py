@@ -16,20 +16,30 @@ GC = ("python", "-m", "recap.experiments.sharing.gc")
 WEIGHTS = "models/merged"
 
 
-@pytest.fixture
-def used(author: Project) -> Project:
+@pytest.fixture(scope="module")
+def used_once(author_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Two experiments, a branch whose own dvc.lock is of a third run, and a run that nothing names any more."""
-    author.env |= IDENTITY  # `dvc exp apply` asks for one
-    author.git("switch", "-qc", "side")
-    for seed, kept in ((8, False), (7, True)):
-        author.edit("params.yaml", f"seed: {42 if seed == 8 else 8}\n", f"seed: {seed}\n")
-        author.run("dvc", "repro")
-        if kept:
-            author.commit("a branch with a run of its own")
-    author.git("switch", "-q", "main")
-    author.run("dvc", "checkout", "--quiet", "--force", "--allow-missing")
-    author.trained()
-    return author
+    project = author_once.copy(tmp_path_factory.mktemp("used"))
+    project.env |= IDENTITY  # `dvc exp apply` asks for one
+    project.git("switch", "-qc", "side")
+    for before, seed in ((42, 8), (8, 7)):
+        project.edit("params.yaml", f"seed: {before}\n", f"seed: {seed}\n")
+        project.run("dvc", "repro")
+    project.commit("a branch with a run of its own")
+    project.git("switch", "-q", "main")
+    project.run("dvc", "checkout", "--quiet", "--force", "--allow-missing")
+    project.trained()
+    return project
+
+
+@pytest.fixture
+def used(used_once: Project, tmp_path: Path) -> Project:
+    (tmp_path / "author").mkdir()
+    project = used_once.copy(tmp_path / "author")
+    project.env |= IDENTITY
+    project.git("init", "-q", "--bare", "-b", "main", str(tmp_path / "origin.git"))
+    project.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    return project
 
 
 def size_of_weights(project: Project) -> int:

@@ -136,9 +136,16 @@ def _damaged(folder: Path) -> None:
     (folder / ORIGINAL_CONNECTORS).write_bytes(b"PK")
 
 
-def _with_unknown_layers(folder: Path) -> None:
-    config = json.loads((folder / ADAPTER_CONFIG).read_text())
-    (folder / ADAPTER_CONFIG).write_text(json.dumps({**config, "target_modules": ["out_proj"]}))
+def _with(**settings: Any) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        config = json.loads((folder / ADAPTER_CONFIG).read_text())
+        (folder / ADAPTER_CONFIG).write_text(json.dumps({**config, **settings}))
+
+    return spoil
+
+
+def _as_a_list(folder: Path) -> None:
+    (folder / ADAPTER_CONFIG).write_text("[]")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +156,12 @@ def _with_unknown_layers(folder: Path) -> None:
         (_of_another_kind, "expected peft_type LORA, found 'LOHA'"),
         (_with_a_trained_tower, r"1 problem\(s\): unexpected .*vision_tower_aux.embeddings.patch_embeddings.bias"),
         (_damaged, "non_lora_trainables.bin: expected a file of tensors"),
-        (_with_unknown_layers, "expected linear layers of the language model .* found out_proj"),
+        (_with(target_modules=["out_proj"]), "expected linear layers of the language model .* found out_proj"),
+        (_with(target_modules=[1, "q_proj"]), "does not fit the base model: .*; run finetune"),
+        (_with(rank_pattern=[1]), "does not fit the base model: .*; run finetune"),
+        (_with(r="8"), "does not fit the base model: .*; run finetune"),
+        (_with(layers_to_transform=1, target_modules="x"), "adapter_config.json: expected the settings of a LoRA: "),
+        (_as_a_list, "adapter_config.json: expected a JSON object, found list"),
     ],
 )
 def test_what_is_wrong_is_said(

@@ -63,6 +63,8 @@ CONNECTORS_ALONE = (WEIGHTS_NAME, ORIGINAL_NAME)
 # Any of these sets of files is a tokenizer.
 TOKENIZERS = (("tokenizer.json",), ("tokenizer.model",), ("spiece.model",), ("vocab.json", "merges.txt"))
 
+LONGEST_NAME = 255  # of a file, in bytes
+
 AGAIN = "fetch it again (`make models` for a hub model)"
 
 
@@ -124,7 +126,9 @@ def _weight_map(index: Path) -> dict[str, str]:
 
 
 def _is_file_name(place: object) -> bool:
-    return isinstance(place, str) and Path(place).name == place
+    if not isinstance(place, str) or Path(place).name != place:
+        return False
+    return place.isprintable() and len(place.encode()) <= LONGEST_NAME
 
 
 def _require_whole_file(file: Path) -> None:
@@ -152,7 +156,7 @@ def _safetensors_size(file: Path) -> int | None:
             header = json.loads(stream.read(min(length, 100_000_000)))
             ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
             return 8 + length + max(ends, default=0)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
 
 

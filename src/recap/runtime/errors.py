@@ -1,15 +1,25 @@
 """The one exception a user is meant to read, and what is put into its one line."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
+
+LONGEST = 4_000
+"""Characters of a message."""
 
 
 class UserError(Exception):
     """Something the user can put right: bad input, a bad parameter, a missing model.
 
     The message is one line that says what was expected, what was found, where, and what to do.
-    `recap.runtime.stage.run` prints it and exits with 1; no traceback is shown.
+    `recap.runtime.stage.run` prints it and exits with 1; no traceback is shown. What it quotes of others may hold line
+    breaks, which become blanks, or a book, whose middle is left out.
     """
+
+    def __init__(self, message: str) -> None:
+        line = re.sub(r"\s*[\r\n]\s*", " ", message)
+        # What to do stands at the end.
+        super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-495:]}")
 
 
 def one_line(error: BaseException | str, limit: int | None = None) -> str:

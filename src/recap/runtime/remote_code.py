@@ -7,6 +7,8 @@ from pathlib import Path
 from recap.runtime.errors import UserError, one_line
 
 WAY_TO_TRUST = "set device.trust_remote_code to true if you have read it and trust it"
+# Of a whole MGM, all of whose classes are here.
+WITHOUT_OWN_CODE = "an MGM needs none: take auto_map out of its JSON files"
 
 
 @contextmanager

@@ -5,6 +5,8 @@ apart in `non_lora_trainables.bin` and which none of its own loaders reads (dvla
 mgm/train/train.py). Out: the PEFT model, in eval mode.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from transformers import PreTrainedModel
 
-from recap.io import read_json
+from recap.io import read_object
 from recap.models.mgm.checkpoint import read_tensors
 from recap.models.mgm.connectors import CONNECTORS, connector_name
 from recap.models.mgm.weight_names import mgm_name
@@ -54,9 +56,7 @@ def read_adapter(folder: Path) -> Adapter:
     files = [folder / name for name in (ADAPTER_WEIGHTS, ADAPTER_PICKLE) if (folder / name).is_file()]
     if not files:
         raise UserError(f"{folder}: expected a PEFT folder with {ADAPTER_WEIGHTS}, found none; run finetune")
-    kind = read_json(folder / ADAPTER_CONFIG).get("peft_type")
-    if kind != "LORA":
-        raise UserError(f"{folder / ADAPTER_CONFIG}: expected peft_type LORA, found {kind!r}; run finetune")
+    config = _read_config(folder)
     tensors = read_tensors(files[0])
     is_original = (folder / ORIGINAL_CONNECTORS).is_file()
     if is_original:
@@ -69,7 +69,27 @@ def read_adapter(folder: Path) -> Adapter:
             f"{folder}: expected connectors in {files[0].name} or in {ORIGINAL_CONNECTORS}, found none in either; "
             f"without them the images mean nothing to the model"
         )
-    return Adapter(folder, LoraConfig.from_pretrained(str(folder)), tensors, is_original)
+    return Adapter(folder, config, tensors, is_original)
+
+
+def _read_config(folder: Path) -> LoraConfig:
+    path = folder / ADAPTER_CONFIG
+    kind = read_object(path).get("peft_type")
+    if kind != "LORA":
+        raise UserError(f"{path}: expected peft_type LORA, found {one_line(repr(kind), 40)}; run finetune")
+    with _peft_explained(f"{path}: expected the settings of a LoRA"):
+        return LoraConfig.from_pretrained(str(folder))
+
+
+@contextmanager
+def _peft_explained(trouble: str) -> Iterator[None]:
+    """PEFT takes any settings and tensors, and those that are none end in an error of any kind."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{trouble}: {one_line(error, 160)}; run finetune") from None
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> tuple[PeftModel, dict[str, int]]:
@@ -87,17 +107,16 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> tuple[PeftModel, dict[
     """
     adapter = read_adapter(folder)
     config = adapter.config
-    # The original names layers by suffix, which CLIP's would match too: it adds LoRA before there are towers.
-    if not isinstance(config.target_modules, str):
-        config.target_modules = lora_targets(model, sorted(config.target_modules or ()))
-    config.modules_to_save, config.task_type, config.base_model_name_or_path = list(CONNECTORS), None, None
-    try:
+    with _peft_explained(f"{folder}: does not fit the base model"):
+        # The original names layers by suffix, which CLIP's would match too: it adds LoRA before there are towers.
+        if not isinstance(config.target_modules, str):
+            config.target_modules = lora_targets(model, sorted(config.target_modules or ()))
+        config.modules_to_save, config.task_type, config.base_model_name_or_path = list(CONNECTORS), None, None
         wrapped = get_peft_model(model, config)
-    except (ValueError, RuntimeError) as error:  # no layer of the model is meant
-        raise UserError(f"{folder}: does not fit the base model: {one_line(error)}") from None
     problems = tensor_problems(adapter.tensors, adapter_shapes(wrapped))
     if not problems:
-        set_peft_model_state_dict(wrapped, adapter.tensors)
+        with _peft_explained(f"{folder}: does not fit the base model"):
+            set_peft_model_state_dict(wrapped, adapter.tensors)
         problems = [
             f"{name} did not arrive in the model"
             for name, parameter in adapter_tensors(wrapped).items()

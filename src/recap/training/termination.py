@@ -43,8 +43,10 @@ class SaveOnTermination(TrainerCallback):
             control.should_save = control.should_training_stop = True
             self.stopped_at = state.global_step
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+    def restore(self) -> None:
+        """Answer SIGTERM as before the training: to be called however it ended."""
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
 
     def exit(self) -> NoReturn:
         """End the process as one that SIGTERM ended."""

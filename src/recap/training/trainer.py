@@ -283,7 +283,10 @@ def train(
     trainer.remove_callback(PrinterCallback)
     start = time.perf_counter()
     with _failures_in_one_line(trainer):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        finally:
+            termination.restore()
     if termination.stopped_at is not None:
         termination.exit()
     loading_percent = 100 * trainer.seconds_loading / (time.perf_counter() - start)

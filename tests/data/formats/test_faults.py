@@ -87,6 +87,26 @@ def test_several_captions_of_a_sample(folder: Folder) -> None:
     assert [(row.where, row.caption) for row in rows] == [("t.tar:b", "words")]
 
 
+def test_a_file_of_a_tar_that_is_no_samples_is_reported(folder: Folder) -> None:
+    """Before, within and behind the samples; what the system puts into a tar is no row of the user's."""
+    sample = {"a.png": picture(1), "x/notes": "mine", "a.txt": "words"}
+    members = {
+        "README": "first",
+        **sample,
+        "a.__bad__": "",
+        ".txt": "words",
+        "._a.png": "",
+        "x/.DS_Store": "",
+        "0": "0",
+    }
+    rows, rejected = read(folder.tar("t.tar", members))
+    assert [(row.where, row.caption) for row in rows] == [("t.tar:a", "words")]
+    assert [row.where for row in rejected] == [
+        f"t.tar:{name}" for name in ("README", "x/notes", "a.__bad__", ".txt", "0")
+    ]
+    assert {row.reason for row in rejected} == {"broken_row"}
+
+
 def test_two_files_of_one_name_in_a_tar(folder: Folder) -> None:
     path = folder.path / "t.tar"
     with tarfile.open(path, "w") as tar:

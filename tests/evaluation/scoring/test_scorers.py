@@ -13,6 +13,7 @@ from recap.data.benchmarks.registry import BENCHMARKS
 from recap.evaluation.scoring.aggregation import breakdown
 from recap.evaluation.scoring.answer_files import read_answers
 from recap.evaluation.scoring.registry import SCORERS, scorer_of
+from recap.io import write_jsonl
 from recap.runtime.errors import UserError
 
 
@@ -154,6 +155,18 @@ def test_what_other_tools_could_not_answer_is_unanswered(textvqa_folder: Path) -
     assert [row["unanswered"] for row in rows] == ["no_text", "no_text", None]
     assert metrics["unanswered"] == {"no_text": 2} and metrics["num_unanswered"] == 2
     assert [row["prediction"] for row in rows] == ["", "", "stop"]
+
+
+def test_what_no_file_can_hold_is_spelt_out(textvqa_folder: Path, tmp_path: Path) -> None:
+    questions = BENCHMARKS["textvqa"].load(textvqa_folder)
+    answers = answers_of(questions, ["half \ud800 a pair", "Stop.", ""])
+    for answer, reason in zip(answers, [None, "\udfff", ["image", "lost"]], strict=True):
+        answer["metadata"] = {"unanswered": reason}
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    metrics, rows = scorer_of(BENCHMARKS["textvqa"]).score(questions, read_answers(tmp_path / "answers.jsonl"))
+    assert write_jsonl(tmp_path / "scores.jsonl", rows) == 3
+    assert [row["prediction"] for row in rows] == [r"half \ud800 a pair", "Stop.", ""]
+    assert metrics["unanswered"] == {"['image', 'lost']": 1, r"\udfff": 1}
 
 
 @pytest.mark.parametrize("mark", ["</s>", "<eos>", " <end_of_turn>\n<eos>", "<|im_end|>\n"])

@@ -20,7 +20,8 @@ def test_a_pickle_of_something_else(tmp_path: Path, content: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [[], {}, {"weight_map": 3}, {"weight_map": {"a": 3}}, {"weight_map": {"a": "../b"}}]
+    "content",
+    [[], {}, {"weight_map": 3}, *({"weight_map": {"a": name}} for name in (3, "../b", "a\nb", "\ud800", "é" * 128))],
 )
 def test_an_index_of_nothing(tmp_path: Path, content: Any) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(content))

@@ -121,6 +121,35 @@ def test_a_whole_model_without_its_tokenizer_is_refused(
         built(start, parts, image_size_aux=128)
 
 
+def bring_code(folder: Path, file: str, **settings: Any) -> Path:
+    """Have a JSON file of a model name Python code of its folder, which leaves the trace that is returned."""
+    path, ran = folder / file, folder / "ran"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(known | settings))
+    (folder / "own.py").write_text(f"import pathlib\npathlib.Path({str(ran)!r}).touch()\n")
+    return ran
+
+
+@pytest.mark.parametrize("kind", ["original", "merged"])
+def test_code_of_a_whole_models_tokenizer_does_not_run(
+    parts: tuple[Path, Path, Path], tmp_path: Path, slice_of_reference: Path, kind: str
+) -> None:
+    start = whole(kind, tmp_path, slice_of_reference)
+    auto_map = {"AutoTokenizer": ["own.Own", "own.Own"]}
+    ran = bring_code(start, "tokenizer_config.json", tokenizer_class="Own", auto_map=auto_map)
+    with pytest.raises(UserError, match=r"was not run .* take auto_map out of its JSON files"):
+        built(start, parts, image_size_aux=128)
+    assert not ran.exists()
+
+
+def test_code_of_a_part_does_not_run(parts: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    gemma = Path(shutil.copytree(parts[0], tmp_path / "gemma"))
+    ran = bring_code(gemma, "config.json", model_type="own", auto_map={"AutoConfig": "own.Own"})
+    with pytest.raises(UserError, match=r"gemma: .* was not run .* set device\.trust_remote_code to true"):
+        built(MARKER, (gemma, *parts[1:]))
+    assert not ran.exists()
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [

@@ -21,8 +21,8 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 # Extensions that hold a caption, the first one counts.
 _CAPTIONS = ("txt", "caption", "text")
 
-# Files about the tar itself, in webdataset's convention.
-_META = re.compile(r"__[^/]*__($|/)")
+# Files about the tar itself, in webdataset's convention, and those that macOS puts beside every file.
+_NO_SAMPLE = re.compile(r"__[^/]*__($|/)|(.*/)?(\._[^/]*|\.DS_Store)$", re.DOTALL)
 
 
 def is_tar(path: Path) -> bool:
@@ -43,6 +43,7 @@ def _read_tar(name: str, file: Path) -> Iterator[RawRow | Fault]:
     from webdataset.tariterators import group_by_keys
 
     doubled: list[str] = []
+    nameless: list[Fault] = []
 
     def note(error: Exception) -> bool:
         doubled.append(str(error.args[0]))
@@ -51,27 +52,42 @@ def _read_tar(name: str, file: Path) -> Iterator[RawRow | Fault]:
     try:
         # Each picture is read when its sample comes, none is extracted to the disk.
         with file.open("rb") as stream, tarfile.open(fileobj=stream) as tar:
-            for sample in group_by_keys(_members(tar, name), handler=note):
+            for sample in group_by_keys(_members(tar, name, nameless), handler=note):
+                yield from nameless
+                nameless.clear()
                 where = f"{name}:{sample['__key__']}"
                 if doubled:
                     yield Fault(where, None, "broken_row", f"expected files of different names, {doubled[0]:.100}")
                     doubled.clear()
                 else:
                     yield _row(where, sample)
+            yield from nameless
     except (tarfile.TarError, OSError, EOFError, ValueError, TypeError, MemoryError, zlib.error) as error:
         found = one_line(error, 200) if file.stat().st_size else "an empty file"
         raise UserError(f"{file}: expected a whole tar of samples, found: {found}") from None
 
 
-def _members(tar: tarfile.TarFile, name: str) -> Iterator[dict[str, Any]]:
+def _members(tar: tarfile.TarFile, name: str, nameless: list[Fault]) -> Iterator[dict[str, Any]]:
     """The files of a tar as `group_by_keys` wants them.
+
+    Args:
+        nameless: Gets those that it would leave out without a word, for their names: a file without an extension, or
+            with one that means something to webdataset itself, such as `__bad__`.
 
     Raises:
         tarfile.ReadError: The tar goes on where no file begins: `tarfile`, and with it webdataset's own reader, takes a
             damaged header for the end.
     """
+    from webdataset.tariterators import base_plus_ext
+
     while (member := tar.next()) is not None:
-        if member.isfile() and not _META.match(member.name):
+        stem, extension = base_plus_ext(member.name)
+        if not member.isfile() or _NO_SAMPLE.match(member.name):
+            pass
+        elif stem is None or extension.startswith("__"):
+            detail = "expected a file called <sample>.<extension>, as 000017.jpg and 000017.txt"
+            nameless.append(Fault(f"{name}:{member.name:.200}", None, "broken_row", detail))
+        else:
             content = tar.extractfile(member)
             assert content is not None  # a file has content
             data = content.read() if member.size <= MAX_FILE else _TooLarge(member.size)

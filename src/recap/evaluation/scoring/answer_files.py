@@ -11,6 +11,7 @@ from typing import Any
 
 from recap.io import read_json, read_jsonl
 from recap.runtime.errors import UserError
+from recap.runtime.faults import spelt_out
 
 # Field -> names that it has elsewhere.
 OTHER_NAMES = {"question_id": ("questionId",), "text": ("answer", "prediction")}
@@ -18,6 +19,8 @@ OTHER_NAMES = {"question_id": ("questionId",), "text": ("answer", "prediction")}
 
 def read_answers(path: str | Path) -> Iterator[dict[str, Any]]:
     """The rows of an answer file, with LLaVA's names of fields.
+
+    Half of a surrogate pair, which JSON can spell and UTF-8 cannot hold, becomes the six characters that spell it.
 
     Raises:
         UserError: The file is missing, or neither JSON Lines of objects nor a JSON array of them.
@@ -27,7 +30,7 @@ def read_answers(path: str | Path) -> Iterator[dict[str, Any]]:
             other = next((other for other in others if other in row), None)
             if name not in row and other is not None:
                 row[name] = row[other]
-        yield row
+        yield {name: spelt_out(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def _is_array(path: str | Path) -> bool:

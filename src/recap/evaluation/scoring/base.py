@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from recap.data.benchmarks.base import Benchmark
 from recap.data.benchmarks.questions import Question, prompt_fingerprint
 from recap.evaluation.scoring.aggregation import Row, accuracy_and_error, accuracy_by_type, count_answers
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
+from recap.runtime.faults import spelt_out
 
 Answer = dict[str, Any]
 
@@ -101,16 +102,16 @@ class Scorer(ABC):
             key = found if own else foreign.get(found, found)
             if not isinstance(key, str) or key not in prompts:
                 raise UserError(
-                    f"{where}: expected the key of a question, found {found!r}; answer this benchmark again"
+                    f"{where}: expected the key of a question, found {found!r:.80}; answer this benchmark again"
                 )
             if key in matched:
                 raise UserError(f"{where}: expected one answer per question, found a second one for {key!r}")
             if own and answer.get("prompt") != prompts[key]:
                 raise UserError(
-                    f"{where}: expected the prompt {prompts[key]!r}, found {answer.get('prompt')!r}; answer again"
+                    f"{where}: expected the prompt {prompts[key]!r}, found {answer.get('prompt')!r:.200}; answer again"
                 )
             if "text" not in answer:
-                raise UserError(f"{where}: expected an answer under 'text', found the fields {', '.join(answer)}")
+                raise UserError(f"{where}: expected an answer under 'text', found the fields {_fields_of(answer)}")
             matched[key] = answer if own else {**answer, "text": _without_end_mark(answer["text"])}
         return matched
 
@@ -120,7 +121,7 @@ class Scorer(ABC):
         except (KeyError, TypeError, AttributeError):
             fields = " and ".join(map(repr, self.foreign_fields))
             raise UserError(
-                f"{where}: expected {fields} to join the answer by, found the fields {', '.join(answer)}"
+                f"{where}: expected {fields} to join the answer by, found the fields {_fields_of(answer)}"
             ) from None
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
@@ -138,11 +139,16 @@ def prediction_of(answer: Answer | None) -> tuple[str, str | None]:
     if answer is None:
         return "", "no_answer"
     metadata = answer.get("metadata")
-    unanswered = metadata.get("unanswered") if isinstance(metadata, dict) else None
+    reason = metadata.get("unanswered") if isinstance(metadata, dict) else None
+    unanswered = spelt_out(str(reason)) if reason else None  # whatever other tools write there
     if isinstance(answer["text"], str):
         return answer["text"], unanswered
     # Other tools write null, a list or a number where their model said nothing that they could read.
     return "", unanswered or "no_text"
+
+
+def _fields_of(answer: Answer) -> str:
+    return one_line(", ".join(answer), 200)
 
 
 def _without_end_mark(text: Any) -> Any:

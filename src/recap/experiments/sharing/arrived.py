@@ -1,8 +1,7 @@
 """What did not arrive of a pulled run, or not as it was pushed: named before anything can be trained on it.
 
-DVC compares a file that comes with its MD5 if it is told to, deletes what differs, counts it as fetched and says
-nothing. The list of a folder's files it does not compare, and a missing file is a warning to it. So a run is looked
-through after each fetch.
+DVC compares what comes with its MD5 if it is told to, deletes what differs, counts it as fetched and says nothing; a
+missing file is a warning to it. So a run is looked through after each fetch.
 """
 
 from typing import Any
@@ -15,8 +14,6 @@ from recap.runtime.errors import UserError
 def check_arrived(repo: Any, name: str, commit: str, outputs: list[str] | None, *, complete: bool = True) -> None:
     """Raises a UserError that names what is missing in the default remote, or is not what was pushed.
 
-    Corrupted lists of folders are taken out of the cache, as DVC takes out corrupted files: the next pull fetches anew.
-
     Args:
         repo: The `dvc.repo.Repo`, after a fetch that verified what came.
         name: The experiment's.
@@ -25,25 +22,13 @@ def check_arrived(repo: Any, name: str, commit: str, outputs: list[str] | None, 
         complete: Whether the fetch ended well. If not, a file that is there and not here was perhaps not reached.
     """
     remote = repo.cloud.get_remote_odb(command="pull")
-    absent = _absent(repo, objects_of(repo, commit, outputs, remote=None if complete else remote))
+    wanted = objects_of(repo, commit, outputs, remote=None if complete else remote)
+    absent = [each for each in wanted if not repo.cache.local.exists(each.oid)]
     there = {each for each in absent if is_there(remote, each)}
     if missing := [each for each in absent if each not in there]:
         _refuse(repo, name, missing, "missing")
     if corrupted := [each for each in absent if complete or (each.is_list and not is_sound(remote, each))]:
         _refuse(repo, name, corrupted, "corrupted", f"delete {remote.oid_to_path(corrupted[0].oid)} there; then ")
-
-
-def _absent(repo: Any, objects: list[Object]) -> list[Object]:
-    """Those that the cache has not, or no longer: lists that are corrupted are deleted."""
-    cache = repo.cache.local
-    absent = []
-    for each in objects:
-        if each.is_list and cache.exists(each.oid) and not is_sound(cache, each):
-            cache.delete(each.oid)
-            repo.drop_data_index()  # it remembers the list
-        if not cache.exists(each.oid):
-            absent.append(each)
-    return absent
 
 
 def _refuse(repo: Any, name: str, lost: list[Object], what: str, remedy: str = "") -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from recap.experiments.git import git
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
-from recap.experiments.sharing.objects import objects_of
+from recap.experiments.sharing.objects import hashes_of, objects_of
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -31,14 +31,14 @@ def main() -> None:
 
     with Repo() as repo:
         _refuse_shared_cache(repo)
-        stores = {"cache": repo.cache.local}
+        stores, remote = {"cache": repo.cache.local}, None
         commits = _named_commits()
         if args.cloud:
             check_remote(repo, push=True)
             commits |= _commits_of(args.git_remote)
-            stores[repo.config["core"]["remote"]] = repo.cloud.get_remote_odb(command="gc")
+            stores[repo.config["core"]["remote"]] = remote = repo.cloud.get_remote_odb(command="gc")
         with repo.lock, explained(repo):
-            needed = _needed(repo, sorted(commits))
+            needed = _needed(repo, sorted(commits), remote)
             for name, store in stores.items():
                 _clear(name, store, needed, remove=args.remove)
     if not args.remove:
@@ -71,13 +71,13 @@ def _refuse_shared_cache(repo: Any) -> None:
         )
 
 
-def _needed(repo: Any, commits: list[str]) -> set[Any]:
-    """`HashInfo`s of everything that the workspace and some commits name."""
-    from dvc_data.hashfile.hash_info import HashInfo
-
+def _needed(repo: Any, commits: list[str], remote: Any) -> set[Any]:
+    """`HashInfo`s of all that the workspace and some commits name; `remote` may alone have the list of a folder."""
     used = [*repo.used_objs().values(), *repo.used_objs(revs=commits).values()]
-    objects = (each for commit in ("workspace", *commits) for each in objects_of(repo, commit, in_git=True))
-    return set().union(*used, (HashInfo("md5", each.oid) for each in objects))
+    objects = [
+        each for commit in ("workspace", *commits) for each in objects_of(repo, commit, in_git=True, remote=remote)
+    ]
+    return hashes_of(objects).union(*used)
 
 
 def _clear(name: str, store: Any, needed: set[Any], *, remove: bool) -> None:

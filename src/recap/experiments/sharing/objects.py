@@ -125,7 +125,7 @@ def push_objects(repo: Any, objects: list[Object], jobs: int | None) -> None:
     """
     from dvc.exceptions import UploadError
 
-    if failed := repo.cloud.push(_hashes(objects), jobs=jobs).failed:
+    if failed := repo.cloud.push(hashes_of(objects), jobs=jobs).failed:
         raise UploadError(len(failed))
 
 
@@ -137,13 +137,14 @@ def pull_objects(repo: Any, objects: list[Object], jobs: int | None) -> int:
     """
     from dvc.exceptions import DownloadError
 
-    result = repo.cloud.pull(_hashes(each for each in objects if not repo.cache.local.exists(each.oid)), jobs=jobs)
+    result = repo.cloud.pull(hashes_of(each for each in objects if not repo.cache.local.exists(each.oid)), jobs=jobs)
     if result.failed:
         raise DownloadError(len(result.failed))
     return len(result.transferred)
 
 
-def _hashes(objects: Iterable[Object]) -> set[Any]:
+def hashes_of(objects: Iterable[Object]) -> set[Any]:
+    """`HashInfo`s, as DVC's own functions take them."""
     from dvc_data.hashfile.hash_info import HashInfo
 
     return {HashInfo("md5", each.oid) for each in objects}

@@ -23,6 +23,7 @@ from recap.models.mgm.placeholder import image_placeholder
 from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.presence import require_model
 from recap.runtime.errors import UserError
+from recap.runtime.remote_code import own_code_explained
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ def build_mgm(
     gemma = folders.load(GemmaForCausalLM, folders.language_model, ("gemma",), dtype)
     clip = folders.load(CLIPVisionModel, folders.vision_tower, ("clip", "clip_vision_model"), dtype)
     convnext = folders.load_convnext(dtype)
-    tokenizer = AutoTokenizer.from_pretrained(folders.language_model, trust_remote_code=trust_remote_code)
+    with own_code_explained(folders.language_model, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(folders.language_model, trust_remote_code=trust_remote_code)
     try:
         config = MGMConfig(
             text_config=gemma.config,
@@ -140,7 +142,8 @@ class _Folders:
 
     def load(self, kind: Any, folder: Path, model_types: tuple[str, ...], dtype: torch.dtype) -> Any:
         """A pretrained model whose every weight came from the folder."""
-        found = AutoConfig.from_pretrained(folder, trust_remote_code=self.trust_remote_code).model_type
+        with own_code_explained(folder, "model"):
+            found = AutoConfig.from_pretrained(folder, trust_remote_code=self.trust_remote_code).model_type
         if found not in model_types:
             raise UserError(f"{folder}: expected a model of type {' or '.join(model_types)}, found {found}")
         model, report = kind.from_pretrained(folder, dtype=dtype, output_loading_info=True)

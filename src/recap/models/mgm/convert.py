@@ -39,6 +39,7 @@ from recap.models.mgm.publish import publish
 from recap.models.mgm.weight_names import is_buffer, mgm_name
 from recap.models.start_kinds import MERGED_TYPE, MODEL_TYPES
 from recap.runtime.errors import UserError
+from recap.runtime.remote_code import WITHOUT_OWN_CODE, own_code_explained
 from recap.runtime.stage import run
 
 LAYOUTS = ("recap", "original")
@@ -266,7 +267,8 @@ def _read_tokenizer(source: Path) -> Any | None:
     if not any((source / name).is_file() for name in TOKENIZER_FILES):
         log.warning("%s: no tokenizer, so no processor is written, and images stand as the original's -200", source)
         return None
-    return AutoTokenizer.from_pretrained(source)
+    with own_code_explained(source, "tokenizer", way=WITHOUT_OWN_CODE):
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
 
 
 def _check_folders(source: Path, target: Path) -> None:

@@ -23,6 +23,7 @@ from recap.models.mgm.processing_mgm import MGMProcessor
 from recap.models.mgm.projector import load_projector, put_connectors
 from recap.models.start_kinds import MERGED, ORIGINAL, PARTS, PROJECTOR, kind_of
 from recap.runtime.errors import UserError
+from recap.runtime.remote_code import WITHOUT_OWN_CODE, own_code_explained
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,8 @@ def _load_merged(start: Path, dtype: torch.dtype) -> Built:
         raise UserError(f"models.start.path: {start}: expected whole weights: {error}; copy the model again") from None
     if report["missing_keys"]:
         raise UserError(f"{start}: weights lack {', '.join(sorted(report['missing_keys']))}")
-    return model, AutoProcessor.from_pretrained(start)
+    with own_code_explained(start, "processor", way=WITHOUT_OWN_CODE):
+        return model, AutoProcessor.from_pretrained(start, trust_remote_code=False)
 
 
 def _listed(sizes: dict[str, Any]) -> str:

@@ -274,14 +274,14 @@ def test_branches_compare(finished: Clone) -> None:
 @pytest.mark.parametrize("kind", ["folder", *(pytest.param(kind, marks=ON_DEMAND) for kind in ("ssh", "s3", "http"))])
 def test_what_an_author_shares_a_stranger_has(finished: Clone, kind: str, tmp_path: Path) -> None:
     """Every remote after the folder is reached by .dvc/config.local, as if .dvc/config said so."""
-    steps = Steps(kind)
     finished.run("make")
     finished.run("git", "init", "-q", "--bare", "-b", "main", str(tmp_path / "origin.git"))
     finished.run("git", "remote", "add", kind, str(tmp_path / "origin.git"))
     with SERVERS[kind](finished.root.parent / "remote" if kind == "folder" else tmp_path / "remote") as served:
         # Nobody pushes over HTTP: the author reaches the folder that the web server hands out.
         log_in(finished, Served(str(served.objects)) if kind == "http" else served)
-        told = steps.run(finished, "make", "share", f"GIT_REMOTE={kind}").stdout
+        author = Steps(f"{kind}, author", finished)
+        told = author.run("make", "share", f"GIT_REMOTE={kind}").stdout
         assert 'make pull RUNS="baseline blip2"' in told and "make compare A=baseline B=blip2" in told
         (finished.root / ".dvc" / "config.local").unlink()
 
@@ -289,31 +289,34 @@ def test_what_an_author_shares_a_stranger_has(finished: Clone, kind: str, tmp_pa
         assert not (stranger.root / ".dvc" / "cache").exists() and not (stranger.root / "models" / "merged").exists()
         stranger.borrow_environment()
         log_in(stranger, served, address=kind != "folder")
-        steps.run(stranger, "make", "pull")
-        steps.weigh(stranger, "make pull")
-        done = steps.run(stranger, "dvc", "repro")
+        steps = Steps(f"{kind}, stranger", stranger)
+        steps.run("make", "pull")
+        steps.weigh("make pull")
+        done = steps.run("dvc", "repro")
         assert ran(done) == [] and "up to date" in done.stdout
         assert outputs(stranger) == finished.first_outputs
-        diff = json.loads(steps.run(stranger, "dvc", "metrics", "diff", "--json", "baseline", "blip2").stdout)
+        diff = json.loads(steps.run("dvc", "metrics", "diff", "--json", "baseline", "blip2").stdout)
         assert "loss_final" in str(diff["metrics/pretrain.json"])
-        verdict = steps.run(stranger, "make", "compare", "A=baseline", "B=blip2").stdout
+        verdict = steps.run("make", "compare", "A=baseline", "B=blip2").stdout
         assert "Not judged (one seed a side)" in verdict
+        steps.sum()
         assert "Nothing to do" in stranger.run("make").stdout
         params = stranger.root / "params.yaml"
         params.write_text(params.read_text(encoding="utf-8").replace("\nrecipe: blip2", "\nrecipe: baseline"))
         if kind != "http":  # over which DVC has no run-cache
-            assert ran(steps.run(stranger, "dvc", "repro")) == []
+            assert ran(stranger.run("dvc", "repro")) == []
 
         curious = Clone.of_remote(str(tmp_path / "origin.git"), tmp_path / "curious")
         curious.borrow_environment()
         log_in(curious, served, address=kind != "folder")
-        steps.run(curious, "make", "pull-scores")
-        steps.weigh(curious, "make pull-scores")
-        assert json.loads(curious.run("dvc", "metrics", "diff", "--json", "baseline", "blip2").stdout) == diff
-        assert steps.run(curious, "make", "compare", "A=baseline", "B=blip2").stdout == verdict
-        steps.weigh(curious, "make compare after it")
+        scores = Steps(f"{kind}, scores alone", curious)
+        scores.run("make", "pull-scores")
+        assert json.loads(scores.run("dvc", "metrics", "diff", "--json", "baseline", "blip2").stdout) == diff
+        assert scores.run("make", "compare", "A=baseline", "B=blip2").stdout == verdict
+        scores.weigh("make pull-scores and make compare")
+        scores.sum()
         assert not (curious.root / "models" / "merged").exists()
-    print("\n".join(steps.told))
+    print("", *author.told, *steps.told, *scores.told, sep="\n")
 
 
 def test_a_run_killed_in_every_long_stage_ends_the_same(finished: Clone, tmp_path: Path) -> None:

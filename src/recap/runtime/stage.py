@@ -31,8 +31,6 @@ DATABASE_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_C
 OUT_OF_MEMORY = ("out of memory", "allocate memory", "failed to map segment", "bad_alloc")
 LOST_WORKER = "DataLoader worker (pid"
 LESS = "let it take less (params.yaml, section machine) or give it more, and start again: it goes on from what it kept"
-    "let it take less (section machine of params.yaml) or more stand by, and start again: it goes on from what it kept"
-)
 
 
 def run(main: Callable[[], None]) -> None:

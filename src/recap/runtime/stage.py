@@ -4,6 +4,7 @@ import errno
 import io
 import logging
 import os
+import re
 import sqlite3
 import sys
 import time
@@ -25,7 +26,8 @@ INTERRUPTED = 130
 DVC_STAGE = "DVC_STAGE"
 # What a machine refuses, wherever a stage meets it: no right to read or write, no room, or none for so large a file.
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# How a database names the same.
+# How a library in Rust ends its message about the same, and how a database names it.
+RUST_REFUSAL = re.compile(r"\(os error (\d+)\)$")
 DATABASE_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 # How libraries say that memory ran out, and that a process of theirs was killed, mostly by the kernel for its memory.
 OUT_OF_MEMORY = ("out of memory", "allocate memory", "failed to map segment", "bad_alloc")
@@ -135,7 +137,9 @@ def _told(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in REFUSALS:
         where = error.filename or Path.cwd()
-        return f"{where}: expected to read and write as this run needs it, found: {error.strerror}"
+        return _refused(where, error.errno)
+    if (number := RUST_REFUSAL.search(str(error))) and int(number[1]) in REFUSALS:
+        return _refused(Path.cwd(), int(number[1]))
     if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorname", "").startswith(DATABASE_REFUSALS):
         return f"{Path.cwd()}: expected a database to read and write as this run needs it, found: {error}"
     if isinstance(error, RuntimeError | ImportError | OSError | MemoryError):
@@ -145,3 +149,7 @@ def _told(error: Exception) -> str | None:
         if LOST_WORKER in said:
             return f"expected processes that load data as long as the stage runs, found: {said}; {LESS}"
     return None
+
+
+def _refused(where: str | Path, number: int) -> str:
+    return f"{where}: expected to read and write as this run needs it, found: {os.strerror(number)}"

@@ -68,7 +68,7 @@ def test_a_disk_that_is_full_again_and_again(undisturbed: Undisturbed, small_dis
         assert run.errors and "Traceback" not in run.said, run.said[-3000:]
         full.append(run.under_way)
         mend(clone, note, FULL)
-        small_disk.grow(draw.randint(3, 12))
+        small_disk.grow(draw.randint(1, 9))
     finish(clone, undisturbed)
     for stage in full:
         note(FULL, stage, f"one line; {RIGHT}")

@@ -24,11 +24,11 @@ Strike = Callable[[Run], None]
 
 
 def test_kills_at_random_moments(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
-    """By default three in single stages; with RECAP_FAULTS in whole runs, each stage once before any comes again."""
+    """By default two in single stages; with RECAP_FAULTS in whole runs, each stage once before any comes again."""
     draw = random.Random(SEED)
     stages = list(undisturbed.seconds)
     if not KILLS:
-        chosen = draw.sample(stages[1:-1], 3)
+        chosen = draw.sample(stages[1:-1], 2)
         clone = copy_of(undisturbed.clone, tmp_path / "copy", without=chosen)
         disturb(clone, chosen, undisturbed, draw, kill_all, note, GROUP)
     for number, first in enumerate(range(0, KILLS, len(stages))):

@@ -68,7 +68,7 @@ def test_a_disk_that_is_full_again_and_again(undisturbed: Undisturbed, small_dis
         assert run.errors and "Traceback" not in run.said, run.said[-3000:]
         full.append(run.under_way)
         mend(clone, note, FULL)
-        small_disk.grow(draw.randint(3, 12))
+        small_disk.grow(draw.randint(1, 9))
     finish(clone, undisturbed)
     for stage in full:
         note(FULL, stage, f"one line; {RIGHT}")
@@ -114,13 +114,13 @@ def test_a_folder_that_may_not_be_written(
 
 def test_too_little_memory(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
     """Of addresses, which is what a limit can be set to; where it strikes is the libraries' affair."""
-    limits = [("caption", 700), ("caption", 2000), ("quality", 900), ("merge", 2000)]
+    limits = [("caption", 500), ("caption", 800), ("quality", 300), ("merge", 700)]
     clone = copy_of(undisturbed.clone, tmp_path, without={stage for stage, _ in limits})
     for stage, mebibytes in limits:
         limited(clone, stage, resource.RLIMIT_AS, mebibytes << 20)
     finish(clone, undisturbed)
     for stage, _ in limits:
-        note("a memory limit (700 to 2000 MiB of addresses)", stage, f"dvc names the stage; {RIGHT}")
+        note("a memory limit (300 to 800 MiB of addresses)", stage, f"dvc names the stage; {RIGHT}")
 
 
 def test_a_process_that_loads_data_dies(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:

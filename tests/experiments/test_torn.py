@@ -38,7 +38,9 @@ def test_a_torn_lock_is_as_git_has_it(project: Path, length: int, capsys: pytest
     (project / "dvc.lock").write_text(LOCK[:length])
     mend_torn_files()
     assert (project / "dvc.lock").read_text() == LOCK
-    assert capsys.readouterr().out == "dvc.lock was cut when a DVC was killed: git restore dvc.lock\n"
+    kept = ".dvc/tmp/dvc.lock.cut"
+    said = f"dvc.lock was cut when a DVC was killed: what was left is {kept}; git restore dvc.lock\n"
+    assert capsys.readouterr().out == said and (project / kept).read_text() == LOCK[:length]
 
 
 def test_a_torn_lock_that_git_has_not_is_removed(project: Path) -> None:
@@ -48,12 +50,22 @@ def test_a_torn_lock_that_git_has_not_is_removed(project: Path) -> None:
     assert not (project / "dvc.lock").exists()
 
 
+def test_a_conflict_of_a_merge_is_the_users(project: Path) -> None:
+    text = f"<<<<<<< HEAD\n{LOCK}=======\n>>>>>>> other\n"
+    (project / "dvc.lock").write_text(text)
+    with pytest.raises(UserError, match=r"two versions that Git could not merge; `git checkout --ours dvc.lock`"):
+        mend_torn_files()
+    assert (project / "dvc.lock").read_text() == text
+
+
 @pytest.mark.parametrize("note", ["", '{"write": {"/a'])
 def test_a_torn_note_is_removed(project: Path, note: str, capsys: pytest.CaptureFixture[str]) -> None:
     (project / ".dvc/tmp/rwlock").write_text(note)
     mend_torn_files()
     assert not (project / ".dvc/tmp/rwlock").exists()
-    assert capsys.readouterr().out == ".dvc/tmp/rwlock was cut when a DVC was killed: rm .dvc/tmp/rwlock\n"
+    assert capsys.readouterr().out == (
+        ".dvc/tmp/rwlock was cut when a DVC was killed: what was left is .dvc/tmp/rwlock.cut\n"
+    )
 
 
 def test_what_is_sound_stays_and_costs_no_word(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,5 +102,5 @@ def test_make_goes_on_after_both_were_torn(made: Project) -> None:
     made.write(".dvc/tmp/rwlock", '{"write": {"/a')
     made.edit("code/model.py", "1", "2")
     done = made.make().stdout
-    assert "git restore dvc.lock" in done and "rm .dvc/tmp/rwlock" in done
+    assert "git restore dvc.lock" in done and "what was left is .dvc/tmp/rwlock.cut" in done
     assert made.trained() == ["baseline 42", "blip2 42"]

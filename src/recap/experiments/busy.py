@@ -6,6 +6,7 @@ removed under it. DVC's own lock is free while a stage runs, but it notes which 
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from recap.runtime.errors import UserError
@@ -21,22 +22,42 @@ def refuse_beside_dvc() -> None:
         return
     readers = [holder for holders in noted.get("read", {}).values() for holder in holders]
     for holder in (*noted.get("write", {}).values(), *readers):
-        if _is_alive(holder["pid"]):
+        if _is_alive(holder["pid"], holder["cmd"]):
             raise UserError(
                 f"expected no other DVC at work in this folder, found process {holder['pid']} in a stage "
                 f"({_command(holder['cmd'])}); wait for it or stop it, or work in a second clone or `git worktree`"
             )
 
 
-def _is_alive(pid: int) -> bool:
-    """Of a killed DVC the note stays; DVC takes it back itself."""
+def living_dvcs() -> Iterator[tuple[int, Path]]:
+    """Processes of DVC, each with the folder that it works in; where the system has no /proc, none is seen."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            folder, words = os.readlink(process / "cwd"), _words(int(process.name))
+        except OSError:  # it ended, or is somebody else's
+            continue
+        if any(word.endswith("dvc/__main__.py") or os.path.basename(word) == "dvc" for word in words):
+            yield int(process.name), Path(folder)
+
+
+def _is_alive(pid: int, noted: str) -> bool:
+    """Of a killed DVC the note stays, and another process may have its number; DVC takes the note back itself."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
-    return True
+        return True
+    try:
+        # Of `python -m dvc repro` the note has a path in place of -m dvc; the last word is the same.
+        return _words(pid)[-1:] in ([], noted.split(" ")[-1:])
+    except OSError:
+        return True
+
+
+def _words(pid: int) -> list[str]:
+    """The command of a process."""
+    return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).rstrip("\0").split("\0")
 
 
 def _command(noted: str) -> str:

@@ -5,14 +5,15 @@ and no DVC starts any more. Nothing dear is lost with it: the run-cache knows ev
 """
 
 import json
-import os
+import re
 from pathlib import Path
 
-from recap.experiments.busy import NOTE
+from recap.experiments.busy import NOTE, living_dvcs
 from recap.experiments.git import asked, git
 from recap.runtime.errors import UserError
 
 LOCK = Path("dvc.lock")
+CONFLICT = re.compile(r"^(<<<<<<<|>>>>>>>) ", re.MULTILINE)
 
 
 def mend_torn_files() -> None:
@@ -22,18 +23,24 @@ def mend_torn_files() -> None:
         UserError: A DVC that is alive may be the one that writes, or Git does not give its dvc.lock.
     """
     found = " and ".join(map(str, torn_files()))
-    if found and (process := _dvc_here()) is not None:
+    alive = next((process for process, folder in living_dvcs() if folder == Path.cwd()), None)
+    if found and alive is not None:
         raise UserError(
             f"{found}: expected what DVC writes, found a part of it, and a DVC at work in this folder, "
-            f"process {process}; wait for it or stop it, then start again"
+            f"process {alive}; wait for it or stop it, then start again"
         )
     for path in torn_files():
+        if path == LOCK and CONFLICT.search(path.read_text(encoding="utf-8", errors="replace")):
+            raise UserError(
+                f"{path}: expected what DVC writes, found two versions that Git could not merge; "
+                f"`git checkout --ours {path}` or `--theirs` takes one, and make runs what it does not know"
+            )
+        kept = NOTE.with_name(f"{path.name}.cut")
+        path.replace(kept)
+        cure = f"what was left is {kept}"
         if path == LOCK and asked("ls-files", "--error-unmatch", str(LOCK)):
             git("restore", str(LOCK))
-            cure = f"git restore {path}"
-        else:
-            path.unlink()
-            cure = f"rm {path}"
+            cure += f"; git restore {path}"
         print(f"{path} was cut when a DVC was killed: {cure}", flush=True)
 
 
@@ -61,16 +68,3 @@ def _lock_is_torn() -> bool:
     except DvcException:
         return True
     return False
-
-
-def _dvc_here() -> int | None:
-    """A process of DVC that was started in this folder; where the system has no /proc, none is seen."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            folder = os.readlink(process / "cwd")
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it ended, or is somebody else's
-            continue
-        if Path(folder) == Path.cwd() and any(os.path.basename(word) == b"dvc" for word in words):
-            return int(process.name)
-    return None

@@ -1,16 +1,19 @@
 """Why a transfer failed, in one line: DVC's libraries say it in log records, tracebacks and riddles.
 
 DVC counts the files that failed and logs each error; its own message is the count. Here the first error that tells
-anything becomes a `UserError`. What a user keeps secret in .dvc/config.local appears in none.
+anything becomes a `UserError`. What a user keeps secret in .dvc/config.local appears in none. A disk of this machine
+that refuses is no fault of the remote's, and stays the `OSError` that it is.
 """
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from recap.runtime.errors import UserError, one_line
+from recap.runtime.stage import REFUSALS
 
 LOGGERS = ("dvc", "dvc_data", "dvc_objects", "asyncssh", "botocore", "aiobotocore", "s3fs")
 SECRET = re.compile(r"(password|passphrase|secret|token|key_id|account_key|connection_string|sas)", re.IGNORECASE)
@@ -43,7 +46,7 @@ CAUSES = (
     (
         r"missing cache files|no such file|filenotfound|not found|\b404\b",
         "a file is not there",
-        "the author pushes again: make share",
+        "the author pushes again: make share; the author's own cache gets it back by make",
     ),
     (
         r"refused|unreachable|timed? ?out|timeout|name or service|resolution|getaddrinfo|connect|reset by peer|"
@@ -65,6 +68,7 @@ def explained(repo: Any) -> Iterator[None]:
         UserError: The block failed, or some files could not be transferred.
     """
     records = _Records()
+    here = (Path(repo.root_dir), Path(repo.cache.local.path))
     loggers = [logging.getLogger(name) for name in LOGGERS]
     before = [(logger.propagate, list(logger.handlers)) for logger in loggers]
     for logger in loggers:
@@ -74,9 +78,12 @@ def explained(repo: Any) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # each service's library has kinds of its own, which share no base
+        for each in (*_chain(error), *records.errors):
+            if isinstance(each, OSError) and each.errno in REFUSALS and _is_below(each.filename, here):
+                raise each from None
         # DVC takes files for missing also where it could not ask: what failed says more.
         told = [text for text in records.told if text not in records.missing]
-        raise UserError(explain(repo, [*told, *_chain(error)])) from None
+        raise UserError(explain(repo, [*told, *_words(_chain(error))])) from None
     finally:
         for logger, (propagate, handlers) in zip(loggers, before, strict=True):
             logger.propagate, logger.handlers = propagate, handlers
@@ -107,6 +114,10 @@ def explain(repo: Any, told: list[str]) -> str:
     return f"{name} ({url}): {_cleaned(told[0] if told else 'the transfer failed', settings)}"
 
 
+def _is_below(file: object, folders: Iterable[Path]) -> bool:
+    return isinstance(file, str) and any(Path(file).is_relative_to(folder) for folder in folders)
+
+
 def _cleaned(text: str, settings: dict[str, Any]) -> str:
     """One line, in which nothing of the secret settings stands."""
     for option, value in settings.items():
@@ -115,13 +126,18 @@ def _cleaned(text: str, settings: dict[str, Any]) -> str:
     return one_line(text, LIMIT)
 
 
-def _chain(error: BaseException | None) -> list[str]:
-    """What an error and those that caused it say, innermost first; the kind stands before words that may lack it."""
-    told: list[str] = []
-    while error is not None and len(told) < 10:
-        told.insert(0, f"{type(error).__name__}: {error}")
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """An error and those that caused it, innermost first."""
+    chain: list[BaseException] = []
+    while error is not None and len(chain) < 10:
+        chain.insert(0, error)
         error = error.__cause__ or error.__context__
-    return told
+    return chain
+
+
+def _words(chain: list[BaseException]) -> list[str]:
+    """What they say; the kind stands before words that may lack it."""
+    return [f"{type(error).__name__}: {error}" for error in chain]
 
 
 class _Records(logging.Handler):
@@ -129,17 +145,20 @@ class _Records(logging.Handler):
 
     Attributes:
         told: Messages and what caused them.
+        errors: Those that were logged, and what caused them.
         missing: Those that say that files are nowhere, which DVC takes for no failure.
     """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.told: list[str] = []
+        self.errors: list[BaseException] = []
         self.missing: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
         if "Missing cache files" in message:
             self.missing.append(message)
-        self.told += _chain(record.exc_info[1] if record.exc_info else None)
-        self.told.append(message)
+        chain = _chain(record.exc_info[1] if record.exc_info else None)
+        self.errors += chain
+        self.told += [*_words(chain), message]

@@ -7,13 +7,16 @@ this clone nor the Git remote needs.
 """
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from recap.experiments.busy import living_dvcs
 from recap.experiments.git import git
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.objects import hashes_of, objects_of
+from recap.experiments.workspace import alone
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -29,7 +32,9 @@ def main() -> None:
 
     from dvc.repo import Repo
 
-    with Repo() as repo:
+    with alone() if args.remove else nullcontext(), Repo() as repo:
+        if args.remove:
+            _refuse_beside_copies(Path(repo.root_dir))
         _refuse_shared_cache(repo)
         stores, remote = {"cache": repo.cache.local}, None
         commits = _named_commits()
@@ -37,7 +42,7 @@ def main() -> None:
             check_remote(repo, push=True)
             commits |= _commits_of(args.git_remote)
             stores[repo.config["core"]["remote"]] = remote = repo.cloud.get_remote_odb(command="gc")
-        with repo.lock, explained(repo):
+        with repo.lock, explained(repo) if args.cloud else nullcontext():
             needed = _needed(repo, sorted(commits), remote)
             for name, store in stores.items():
                 _clear(name, store, needed, remove=args.remove)
@@ -61,12 +66,22 @@ def _commits_of(git_remote: str) -> set[str]:
     return set(commits.values())
 
 
+def _refuse_beside_copies(root: Path) -> None:
+    """What a run of `dvc exp run --temp` or `--queue` has made so far, no commit names yet."""
+    for process, folder in living_dvcs():
+        if folder.is_relative_to(root / ".dvc"):
+            raise UserError(
+                f"expected no experiment that runs in a copy, found process {process} at work in {folder}; "
+                "wait for it, or look at what there is without --remove"
+            )
+
+
 def _refuse_shared_cache(repo: Any) -> None:
     """Others may need what this clone does not."""
     cache = Path(repo.cache.local.path)
-    if not cache.is_relative_to(repo.dvc_dir):
+    if not cache.is_relative_to(repo.dvc_dir) or repo.config["cache"].get("shared"):
         raise UserError(
-            f"{cache}: expected a cache of this clone alone, found one outside it, which others may use; "
+            f"{cache}: expected a cache of this clone alone, found one outside it or shared, which others may use; "
             "`dvc gc --all-branches --all-tags --all-experiments --projects FOLDER ...` knows those it is told of"
         )
 

@@ -8,11 +8,11 @@ rows, and its report. Pictures that a comparison's page shows are fetched one by
 
 import argparse
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import PurePosixPath
 from typing import Any
 
-from recap.experiments.git import identity
+from recap.experiments.git import git, identity
 from recap.experiments.locked import locked_stages
 from recap.experiments.reports import REPORT, save_report
 from recap.experiments.sharing.arrived import check_arrived
@@ -20,7 +20,8 @@ from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.objects import objects_of, pull_objects
 from recap.experiments.sharing.run_cache import pull_kept
-from recap.runtime.errors import UserError
+from recap.experiments.workspace import alone
+from recap.runtime.errors import UserError, one_line
 from recap.runtime.stage import run
 
 # Outputs of a run that a comparison reads; a folder stands for everything below it.
@@ -37,7 +38,8 @@ def main() -> None:
 
     from dvc.repo import Repo
 
-    with Repo() as repo:
+    # A stage that runs meanwhile would find its outputs exchanged, and DVC would keep them as that stage's.
+    with nullcontext() if args.scores else alone(), Repo() as repo:
         commits = _pull_experiments(repo, args.git_remote, args.names)
         check_remote(repo, push=False)
         for name, commit in commits.items():
@@ -74,12 +76,21 @@ def _pull_experiments(repo: Any, git_remote: str, names: list[str]) -> dict[str,
     git_address(git_remote)
     try:
         repo.experiments.pull(git_remote, names)
-        return {name: str(resolve_rev(repo.scm, name)) for name in names}
+        commits = {name: str(resolve_rev(repo.scm, name)) for name in names}
     except (DvcException, SCMError, GitError) as error:
         raise UserError(
             f"{git_remote}: expected the experiments {' and '.join(names)}, found: {' '.join(str(error).split())}; "
             f"`dvc exp list {git_remote} --all-commits` lists what is there"
         ) from None
+    # DVC leaves an experiment that is here as it is, with a warning.
+    listed = git("ls-remote", git_remote, "refs/exps/*").splitlines()
+    shared = {(ref.rpartition("/")[2], commit) for commit, ref in map(str.split, listed)}
+    if others := [name for name, commit in commits.items() if (name, commit) not in shared]:
+        raise UserError(
+            f"{' and '.join(others)}: expected the experiments of {git_remote}, found others of these names here; "
+            f"`dvc exp rename {others[0]} NAME` keeps yours, `dvc exp remove {others[0]}` gives it up, then again"
+        )
+    return commits
 
 
 def _fetch(repo: Any, name: str, commit: str, outputs: list[str] | None, *, run_cache: bool, jobs: int | None) -> int:
@@ -109,11 +120,18 @@ def _fetch(repo: Any, name: str, commit: str, outputs: list[str] | None, *, run_
 
 
 def _into_workspace(repo: Any, name: str) -> None:
+    from dvc.exceptions import DvcException
+
     # DVC keeps what was changed by hand in a commit of its own, while it applies an experiment.
     os.environ.update(identity())
-    with explained(repo):
+    try:
         repo.experiments.apply(name)
         repo.checkout()
+    except DvcException as error:
+        raise UserError(
+            f"expected to put {name} into the workspace, found: {one_line(error)}; it is here: "
+            f"`dvc exp apply {name}`, then `dvc checkout`"
+        ) from None
     print(f"the workspace is {name}: `dvc repro` has nothing to do")
 
 

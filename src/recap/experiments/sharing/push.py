@@ -32,13 +32,16 @@ def main() -> None:
     address = git_address(args.git_remote)
     with Repo() as repo:
         check_remote(repo, push=True)
-        print(f"== artifacts of {' and '.join(args.names)}, and the run-cache (dvc push --run-cache)", flush=True)
+        also = "" if args.no_run_cache else ", and the run-cache (dvc push --run-cache)"
+        print(f"== artifacts of {' and '.join(args.names)}{also}", flush=True)
         with explained(repo):
             repo.push(revs=commits, workspace=False, run_cache=not args.no_run_cache, jobs=args.jobs)
             push_lost(repo, commits, args.jobs)
             if not args.no_run_cache:
                 push_kept(repo, commits, args.jobs)
-    references = [f"{ref}:{ref}" for ref in (branch, *(experiment_ref(head_commit(), name) for name in args.names))]
+    # A plus: an experiment that ran again replaces its predecessor, of which it is no continuation; a branch does not.
+    experiments = [f"+{ref}:{ref}" for ref in (experiment_ref(head_commit(), name) for name in args.names)]
+    references = [f"{branch}:{branch}", *experiments]
     print(f"== git push {args.git_remote} {' '.join(references)}", flush=True)
     git("push", args.git_remote, *references)
     names = " ".join(args.names)

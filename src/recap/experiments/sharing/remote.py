@@ -26,6 +26,8 @@ def main() -> None:
     options: dict[str, object] = {"url": url, "verify": True}
     if args.endpoint_url:
         service_of(args.endpoint_url)  # no secret may stand in it either
+        if "://" not in args.endpoint_url:
+            raise UserError(f"{args.endpoint_url}: expected a URL with http:// or https://, found none")
         if not url.startswith("s3://"):
             raise UserError(f"{url}: expected s3:// with --endpoint-url, found another service; leave the option out")
         options["endpointurl"] = args.endpoint_url
@@ -44,7 +46,8 @@ def _set_default(options: dict[str, object]) -> None:
         raise UserError("expected to run inside a DVC project, found none here; change to the project's root") from None
     with repo, repo.config.edit("repo") as config:
         before = config["remote"].get(NAME, {}).get("url")
-        config["remote"][NAME] = options
+        others = config["remote"].get(NAME, {}) if before == options["url"] else {}
+        config["remote"][NAME] = {**others, **options}
         config["core"]["remote"] = NAME
     if before not in (None, options["url"]):
         print(f"{CONFIG}: {NAME} was {public_url(str(before))}; what {CONFIG}.local says of it stays: look there")

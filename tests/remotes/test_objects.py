@@ -44,3 +44,6 @@ def test_a_draft_that_never_came_to_be_is_no_cause() -> None:
     )
     assert "cannot be reached, or the line broke" in explain(repo, [draft, "SFTPConnectionLost: Connection closed"])
     assert "a file is not there" in explain(repo, [draft])
+    assert "it is full" in explain(
+        repo, ["OSError: [Errno 28] No space left on device: '/c/a' -> '/s/.25g.tmp'", "failed"]
+    )

@@ -19,7 +19,7 @@ LOGGERS = ("dvc", "dvc_data", "dvc_objects", "asyncssh", "botocore", "aiobotocor
 SECRET = re.compile(r"(password|passphrase|secret|token|key_id|account_key|connection_string|sas)", re.IGNORECASE)
 LIMIT = 200
 # What DVC says of its own draft of a file whose line broke: that it is not there, which is no cause.
-DRAFT = re.compile(r"\.tmp\b")
+DRAFT = re.compile(r"no such file.*\.tmp\b", re.IGNORECASE)
 # What the libraries of all services call it, in lower case; the first that fits is the cause.
 CAUSES = (
     (

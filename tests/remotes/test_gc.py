@@ -1,5 +1,7 @@
 """`make gc`: what branches, tags, named experiments and the run-cache need stays, here and in the remote."""
 
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,23 @@ def test_the_remote_keeps_what_others_pushed(used: Project, tmp_path: Path) -> N
         assert "store: 1 files" in other.run(*GC, "--cloud").stdout
         other.run(*GC, "--cloud", "--remove")
         assert stored(served).all() == there
+
+
+def test_nothing_is_removed_beside_an_experiment_in_a_copy(author: Project) -> None:
+    author.write("wait", "")
+    train = author.read("train.sh").replace("test -e wait", f"test -e {author.root}/wait")
+    author.write("train.sh", train)
+    author.env |= IDENTITY
+    command = ["dvc", "exp", "run", "--temp", "--name", "copied"]
+    with subprocess.Popen(command, cwd=author.root, env=author.env, stdout=subprocess.DEVNULL) as copied:
+        deadline = time.monotonic() + 60
+        while not list(author.root.glob(".dvc/tmp/exps/*/*/ran")):
+            assert time.monotonic() < deadline and copied.poll() is None
+            time.sleep(0.1)
+        done = author.run(*GC, "--remove", check=False)
+        (author.root / "wait").unlink()
+    assert done.returncode == 1 and "expected no experiment that runs in a copy, found process" in done.stderr
+    assert copied.returncode == 0
 
 
 def test_a_cache_of_several_is_left_alone(author: Project, tmp_path: Path) -> None:

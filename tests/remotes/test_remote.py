@@ -23,6 +23,20 @@ def test_a_folder_becomes_the_default_and_what_comes_is_checked(project: Project
     assert 'git commit -m "Where artifacts lie" .dvc/config' in done.stdout and "make share" in done.stdout
 
 
+def test_what_others_set_stays_while_the_url_does(project: Project, tmp_path: Path) -> None:
+    for _ in range(2):
+        make_remote(project, str(tmp_path))
+        project.run("dvc", "remote", "modify", "store", "jobs", "1")
+    assert make_remote(project, str(tmp_path)) and "jobs = 1" in project.read(".dvc/config")
+    make_remote(project, "../other")
+    assert "jobs" not in project.read(".dvc/config")
+
+
+def test_an_endpoint_is_a_url(project: Project) -> None:
+    done = make_remote(project, "s3://bucket/store", "--endpoint-url", "localhost:9000", check=False)
+    assert done.returncode == 1 and "localhost:9000: expected a URL with http:// or https://" in done.stderr
+
+
 def test_a_web_server_is_read_only_and_says_so(project: Project) -> None:
     assert "is read-only" in make_remote(project, "https://example.invalid/store").stdout
 

@@ -66,7 +66,7 @@ def test_outputs_lie_where_no_pretrained_model_does(root: Path) -> None:
     assert not [path for path in outputs if path.startswith(("models/hub", "models/tiny"))]
 
 
-def test_a_file_that_two_runs_have_in_common_counts_once() -> None:
+def test_an_output_that_two_runs_have_in_common_counts_once() -> None:
     shared = Size("prepare", "data/corpus", "a.dir", 3, 2_000_000, False)
     own = Size("report", "data/report/index.html", "b", 1, 500_000, False)
     metrics = Size("report", "metrics/report.json", "c", 1, 10_000, True)

@@ -1,6 +1,7 @@
 """Pushes and pulls that go wrong, over real servers: refused, unreachable, full, two at once."""
 
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from tests.experiments.stub_project import Project
 from tests.remotes.servers import SERVERS, Served, folder
-from tests.remotes.small import PULL, SHARE, error_of, log_in, stranger_of
+from tests.remotes.small import PULL, SHARE, cached, error_of, log_in, stranger_of
+from tests.remotes.stored import stored
 
 pytestmark = pytest.mark.slow
 
@@ -36,20 +38,71 @@ def test_a_full_remote(author: Project, tmp_path: Path) -> None:
         subprocess.run(["umount", str(store)], check=True)
 
 
+def test_a_disk_of_ones_own_is_no_fault_of_the_remotes(author: Project, tmp_path: Path) -> None:
+    with folder(tmp_path / "remote") as served:
+        log_in(author, served)
+        author.run(*SHARE)
+        stranger = stranger_of(author, tmp_path / "stranger", served)
+        cache = stranger.root / ".dvc/cache"
+        cache.mkdir()
+        cache.chmod(0o500)
+        said = error_of(stranger.run(*PULL, check=False))
+        cache.chmod(0o700)
+        assert str(cache) in said and "Permission denied" in said and "login" not in said
+
+
+def test_an_experiment_that_ran_again_replaces_the_shared_one(author: Project, tmp_path: Path) -> None:
+    with folder(tmp_path / "remote") as served:
+        log_in(author, served)
+        author.run(*SHARE)
+        stranger = stranger_of(author, tmp_path / "stranger", served)
+        stranger.run(*PULL)
+        shared = author.experiment("blip2")
+        author.git("update-ref", f"refs/exps/{author.head[:2]}/{author.head[2:]}/blip2", author.experiment("baseline"))
+        author.run(*SHARE)
+        said = error_of(stranger.run(*PULL, check=False))
+        assert "blip2: expected the experiments of origin, found others of these names here; `dvc exp rename" in said
+        assert stranger.experiment("blip2") == shared
+        stranger.run("dvc", "exp", "remove", "blip2")
+        stranger.run(*PULL)
+        assert stranger.experiment("blip2") == author.experiment("blip2") != shared
+
+
+def test_a_pull_keeps_away_from_a_stage_that_runs(author: Project, tmp_path: Path) -> None:
+    with folder(tmp_path / "remote") as served:
+        log_in(author, served)
+        author.run(*SHARE)
+        author.write("wait", "")
+        author.edit("code/model.py", "1", "2")
+        with subprocess.Popen(["dvc", "repro"], cwd=author.root, env=author.env, stdout=subprocess.DEVNULL) as repro:
+            while not (author.root / ".dvc/tmp/rwlock").is_file() or "write" not in author.read(".dvc/tmp/rwlock"):
+                time.sleep(0.05)
+            time.sleep(1)
+            said = error_of(author.run(*PULL, check=False))
+            (author.root / "wait").unlink()
+        assert "in a stage (dvc repro)" in said and repro.returncode == 0
+
+
 def test_two_people_push_at_once_and_nothing_is_lost(author: Project, tmp_path: Path) -> None:
     with folder(tmp_path / "remote") as served:
         (tmp_path / "second").mkdir()
         second = author.copy(tmp_path / "second")
-        for each in (author, second):
+        # Each has an experiment that the other one has not.
+        own = {author: "filtered", second: "selective"}
+        for each, name in own.items():
             log_in(each, served)
+            each.make(name)
         pushes = [
-            subprocess.Popen(SHARE, cwd=each.root, env=each.env, stderr=subprocess.PIPE, text=True)
-            for each in (author, second)
+            subprocess.Popen([*SHARE, name], cwd=each.root, env=each.env, stderr=subprocess.PIPE, text=True)
+            for each, name in own.items()
         ]
         errors = [push.communicate(timeout=300)[1] for push in pushes]
-        # Git lets one of two win a ref at the same moment; the other's artifacts are there, and a second try is free.
+        # Git lets one of two win a ref at the same moment: the other's artifacts are there, and a second try is free.
         assert any(push.returncode == 0 for push in pushes), errors
-        second.run(*SHARE)
+        arrived = stored(served).all().keys()
+        assert {path.replace("/", "") for each in own for path in cached(each)} <= arrived
+        for each, name in own.items():
+            each.run(*SHARE, name)
         stranger = stranger_of(author, tmp_path / "stranger", served)
-        stranger.run(*PULL)
+        stranger.run(*PULL, *own.values())
         assert "up to date" in stranger.run("dvc", "repro").stdout

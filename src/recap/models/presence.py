@@ -182,6 +182,7 @@ def _largest_token(tokenizer: dict[str, Any]) -> int | None:
     try:
         vocabulary = tokenizer["model"]["vocab"]
         ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
-        return max([*ids, *(token["id"] for token in tokenizer.get("added_tokens") or ())], default=None)
+        found = [*ids, *(token["id"] for token in tokenizer.get("added_tokens") or ())]
+        return max((token for token in found if isinstance(token, int)), default=None)
     except (LookupError, TypeError):
         return None

@@ -23,7 +23,7 @@ GB = 10**9
 ROW_BYTES = 2048
 TRAINED_BYTES = 4
 # Outputs that are text by the row.
-TEXT = ("data/candidates.jsonl", "data/captions.jsonl", "data/raw_captions.jsonl", "data/processed/", "data/pretrain_")
+TEXT = ("data/candidates.jsonl", "data/captions.jsonl", "data/raw_captions.jsonl", "data/processed/")
 
 
 @dataclass(frozen=True)

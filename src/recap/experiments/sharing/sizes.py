@@ -1,9 +1,9 @@
 """`python -m recap.experiments.sharing.sizes baseline blip2`: how many files and bytes `make share` pushes, by stage.
 
-As dvc.lock says; without names, of the one in the workspace. A file that two runs have in common is pushed once, and a
-folder's list is a file more. Checkpoints, drafts, the caption store and the pretrained models are no outputs of a
-stage, so that they never go. With --rows, what a run of such a size would be: pictures by their number and size, text
-by what a row of dvc.lock's run has, models by the sizes of a parameter file.
+As dvc.lock says; without names, of the one in the workspace. An output that two runs have in common is counted, and
+pushed, once; a folder's list is a file more. Checkpoints, drafts, the caption store and the pretrained models are no
+outputs of a stage, so that they never go. With --rows, what a run of such a size would be: pictures by their number and
+size, text by what a row of dvc.lock's run has, models by the sizes of a parameter file.
 """
 
 import argparse
@@ -57,6 +57,8 @@ def main() -> None:
     estimate.add_argument("--picture-kb", type=float, default=60.0, help="of a picture, in 1000 bytes (%(default)s)")
     estimate.add_argument("--params", type=Path, default=PARAMS_PATH, help="whose models (%(default)s)")
     args = parser.parse_args()
+    if args.names and args.rows is not None:
+        parser.error("argument --rows: estimates from the run in the workspace, and takes no names")
 
     from dvc.repo import Repo
 

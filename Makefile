@@ -12,8 +12,10 @@ B ?= blip2
 N ?= 3
 RUNS ?= $(A) $(B)
 GIT_REMOTE ?= origin
+# As it was typed, for a shell within single quotes: paths have apostrophes, passwords have dollars.
+QUOTED_R = $(subst ','\'',$(value R))
 
-.PHONY: experiment venv models profile rehearse compare seeds placebo remote share pull pull-scores results lock test unit lint format audit bench foundry clean help
+.PHONY: experiment venv models profile rehearse compare seeds placebo remote share pull pull-scores gc results lock test unit lint format audit bench foundry clean help
 
 experiment: $(READY)  ## run the recipes baseline and blip2, compare them (the default)
 	@python -m recap.experiments.headline baseline blip2
@@ -56,8 +58,8 @@ placebo: $(READY)  ## was it content? placebo recipes beside baseline and blip2,
 	@python -m recap.experiments.placebo --seeds "$(N)"
 
 remote: $(READY)  ## where artifacts lie for everybody, see docs/SHARING.md: make remote R=s3://bucket/path
-	@test -n "$(value R)" || { echo "error: which remote? make remote R=URL, as docs/SHARING.md says" >&2; exit 1; }
-	@python -m recap.experiments.sharing.remote '$(value R)' $(FLAGS)
+	@test -n '$(QUOTED_R)' || { echo "error: which remote? make remote R=URL, as docs/SHARING.md says" >&2; exit 1; }
+	@python -m recap.experiments.sharing.remote '$(QUOTED_R)' $(FLAGS)
 
 share: $(READY)  ## push branch, experiments and their artifacts, say what a stranger types: make share RUNS="baseline blip2"
 	@python -m recap.experiments.sharing.push --git-remote "$(GIT_REMOTE)" $(RUNS) $(FLAGS)
@@ -67,6 +69,9 @@ pull: $(READY)  ## get shared experiments, the last into the workspace: make pul
 
 pull-scores: $(READY)  ## get of shared experiments only what make compare reads
 	@python -m recap.experiments.sharing.pull --git-remote "$(GIT_REMOTE)" --scores $(RUNS) $(FLAGS)
+
+gc: $(READY)  ## how much of the cache nothing needs any more; away with it: make gc FLAGS=--remove
+	@python -m recap.experiments.sharing.gc --git-remote "$(GIT_REMOTE)" $(FLAGS)
 
 results: $(READY)  ## write the result tables of README.md and docs/RESULTS.md from docs/results/
 	@python -m recap.reporting.results
@@ -110,4 +115,4 @@ clean:  ## remove scratch work and caches; results, the DVC cache and .venv stay
 	rm -rf .scratch .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14

@@ -8,6 +8,7 @@
 """
 
 import json
+import os
 import re
 import shutil
 import time
@@ -18,8 +19,12 @@ import pytest
 
 from recap.params import MachineParams
 from tests.clones import ALL_STAGES, BENCHMARKS, FROM_FINETUNE, FROM_PROCESS, FROM_SEED, Clone, ran
+from tests.remotes.servers import SERVERS, Served
+from tests.remotes.small import log_in
+from tests.remotes.steps import Steps
 
 pytestmark = pytest.mark.slow
+ON_DEMAND = pytest.mark.skipif("RECAP_REMOTES" not in os.environ, reason="RECAP_REMOTES=1 shares whole runs over it")
 
 # Everything that is meant to be equal between two equal runs: all outputs but durations and the page that shows them.
 EQUAL = (
@@ -32,9 +37,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone whose pipeline has run once."""
     clone = Clone(tmp_path_factory.mktemp("finished"))
     assert sorted(ran(clone.dvc("repro"))) == sorted(ALL_STAGES)
-    clone.dvc("remote", "add", "--default", "store", str(clone.root.parent / "store"))
-    clone.commit("first run")
     clone.borrow_environment()
+    clone.run("make", "remote", f"R={clone.root.parent / 'remote' / 'store'}")
+    clone.commit("first run")
     clone.first_outputs = outputs(clone)
     return clone
 
@@ -234,10 +239,8 @@ def test_make_seeds_trains_what_is_missing_and_captions_nothing(finished: Clone)
 def test_make_helps_changes_scale_and_names_missing_models(tmp_path: Path) -> None:
     clone = Clone(tmp_path, profile=None)
     clone.borrow_environment()
-    assert {line.split()[0] for line in clone.run("make", "help").stdout.splitlines()} >= {
-        "experiment", "venv", "models", "profile", "compare", "seeds", "test", "unit", "lint", "foundry", "help",
-        "rehearse",
-    }  # fmt: skip
+    (targets,) = re.findall(r"(?m)^\.PHONY: (.*)", (clone.root / "Makefile").read_text())
+    assert [line.split()[0] for line in clone.run("make", "help").stdout.splitlines()] == targets.split()
     clone.run("bash", "-c", "source .venv/bin/activate && dvc --version")
     clone.run("make", "models")
     tiny = (clone.root / "params.yaml").read_text()
@@ -268,26 +271,52 @@ def test_branches_compare(finished: Clone) -> None:
     assert "loss_final" in str(diff["metrics/pretrain.json"])
 
 
-def test_what_an_author_shares_a_stranger_has(finished: Clone, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["folder", *(pytest.param(kind, marks=ON_DEMAND) for kind in ("ssh", "s3", "http"))])
+def test_what_an_author_shares_a_stranger_has(finished: Clone, kind: str, tmp_path: Path) -> None:
+    """Every remote after the folder is reached by .dvc/config.local, as if .dvc/config said so."""
     finished.run("make")
     finished.run("git", "init", "-q", "--bare", "-b", "main", str(tmp_path / "origin.git"))
-    finished.run("git", "remote", "add", "origin", str(tmp_path / "origin.git"))
-    finished.run("git", "push", "-q", "origin", "main")
-    assert "pushed" in finished.run("dvc", "push").stdout
-    finished.run("dvc", "exp", "push", "origin", "baseline", "blip2")
+    finished.run("git", "remote", "add", kind, str(tmp_path / "origin.git"))
+    with SERVERS[kind](finished.root.parent / "remote" if kind == "folder" else tmp_path / "remote") as served:
+        # Nobody pushes over HTTP: the author reaches the folder that the web server hands out.
+        log_in(finished, Served(str(served.objects)) if kind == "http" else served)
+        author = Steps(f"{kind}, author", finished)
+        told = author.run("make", "share", f"GIT_REMOTE={kind}").stdout
+        assert 'make pull RUNS="baseline blip2"' in told and "make compare A=baseline B=blip2" in told
+        (finished.root / ".dvc" / "config.local").unlink()
 
-    stranger = Clone.of_remote(str(tmp_path / "origin.git"), tmp_path / "stranger")
-    assert not (stranger.root / ".dvc" / "cache").exists() and not (stranger.root / "models" / "merged").exists()
-    stranger.run("dvc", "exp", "pull", "origin", "baseline", "blip2")
-    stranger.run("dvc", "exp", "apply", "blip2")
-    stranger.run("dvc", "pull")
-    done = stranger.run("dvc", "repro")
-    assert ran(done) == [] and "up to date" in done.stdout
-    assert outputs(stranger) == finished.first_outputs
-    diff = json.loads(stranger.run("dvc", "metrics", "diff", "--json", "baseline", "blip2").stdout)
-    assert "loss_final" in str(diff["metrics/pretrain.json"])
-    stranger.borrow_environment()
-    assert "Nothing to do" in stranger.run("make").stdout
+        stranger = Clone.of_remote(str(tmp_path / "origin.git"), tmp_path / "stranger")
+        assert not (stranger.root / ".dvc" / "cache").exists() and not (stranger.root / "models" / "merged").exists()
+        stranger.borrow_environment()
+        log_in(stranger, served, address=kind != "folder")
+        steps = Steps(f"{kind}, stranger", stranger)
+        steps.run("make", "pull")
+        steps.weigh("make pull")
+        done = steps.run("dvc", "repro")
+        assert ran(done) == [] and "up to date" in done.stdout
+        assert outputs(stranger) == finished.first_outputs
+        diff = json.loads(steps.run("dvc", "metrics", "diff", "--json", "baseline", "blip2").stdout)
+        assert "loss_final" in str(diff["metrics/pretrain.json"])
+        verdict = steps.run("make", "compare", "A=baseline", "B=blip2").stdout
+        assert "Not judged (one seed a side)" in verdict
+        steps.sum()
+        assert "Nothing to do" in stranger.run("make").stdout
+        params = stranger.root / "params.yaml"
+        params.write_text(params.read_text(encoding="utf-8").replace("\nrecipe: blip2", "\nrecipe: baseline"))
+        if kind != "http":  # over which DVC has no run-cache
+            assert ran(stranger.run("dvc", "repro")) == []
+
+        curious = Clone.of_remote(str(tmp_path / "origin.git"), tmp_path / "curious")
+        curious.borrow_environment()
+        log_in(curious, served, address=kind != "folder")
+        scores = Steps(f"{kind}, scores alone", curious)
+        scores.run("make", "pull-scores")
+        assert json.loads(scores.run("dvc", "metrics", "diff", "--json", "baseline", "blip2").stdout) == diff
+        assert scores.run("make", "compare", "A=baseline", "B=blip2").stdout == verdict
+        scores.weigh("make pull-scores and make compare")
+        scores.sum()
+        assert not (curious.root / "models" / "merged").exists()
+    print("", *author.told, *steps.told, *scores.told, sep="\n")
 
 
 def test_a_run_killed_in_every_long_stage_ends_the_same(finished: Clone, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """What the machine may change in a result, and what not: whole runs in clones with cold caches, compared byte for byte.
 
-Two to three minutes a run, so on demand: `RECAP_SAME_RESULT=1 pytest -m slow -n 0 tests/test_same_result.py`.
-docs/RELIABILITY.md has what came out.
+Two to three minutes a run, so on demand: `RECAP_SAME_RESULT=1 pytest -m slow -n 0 tests/test_same_result.py`. With
+folders of `pip install --no-deps --target FOLDER PACKAGE==VERSION` in RECAP_OTHER_PACKAGES, joined by colons, it also
+says what those versions change (`-rP` shows it). docs/RELIABILITY.md has what came out.
 """
 
 import os
@@ -23,16 +24,21 @@ BATCHES_AND_WORKERS = {
     "caption_batch_size": 5, "caption_threads": 1, "align_batch_size": 7, "answer_batch_size": 3, "process_workers": 2,
     "dataloader_workers": 0,
 }  # fmt: skip
+OTHER_PACKAGES = [folder for folder in os.environ.get("RECAP_OTHER_PACKAGES", "").split(os.pathsep) if folder]
 # Durations, and the page that shows them, differ always.
 RESULTS = ("metrics/*", "plots/**/*", "data/*.jsonl", "data/[acdfps]*/**/*", "models/[!t]*/**/*")
 # What training writes down to the last bit of a weight.
 TRAINED = re.compile(r"models/|plots/(pretrain|finetune)/|data/details/(pretrain|finetune|merge)|metrics/merge")
 
 
-def finished(folder: Path, *, threads: int = 1, machine: dict[str, int] | None = None) -> Clone:
+def finished(
+    folder: Path, *, threads: int = 1, machine: dict[str, int] | None = None, packages: str | None = None
+) -> Clone:
     """A clone in which a whole run has ended."""
     clone = Clone(folder)
     clone.env["OMP_NUM_THREADS"] = str(threads)
+    if packages is not None:
+        clone.env["PYTHONPATH"] = os.pathsep.join((packages, clone.env["PYTHONPATH"]))
     path = clone.root / "params.yaml"
     text = path.read_text(encoding="utf-8")
     for name, value in (machine or {}).items():
@@ -69,6 +75,14 @@ def test_threads_change_what_is_trained_and_nothing_else(first: dict[str, str], 
     changed = {path for path in first if first[path] != other[path]}
     assert "models/merged/model.safetensors" in changed
     assert {path for path in changed if not TRAINED.match(path)} == set()
+
+
+@pytest.mark.parametrize("packages", OTHER_PACKAGES, ids=os.path.basename)
+def test_other_versions_leave_the_same_files(first: dict[str, str], tmp_path: Path, packages: str) -> None:
+    other = finished(tmp_path, packages=packages).digests(*RESULTS)
+    assert other.keys() == first.keys()
+    changed = sorted(path for path in first if first[path] != other[path])
+    print(f"{packages}: {len(changed)} of {len(first)} files differ: {' '.join(changed)}")
 
 
 def test_two_queued_experiments_end_as_one_after_the_other(clone: Clone, elsewhere: Clone) -> None:

@@ -1,7 +1,7 @@
 """How often faults are injected, the run to compare with, and the table of what happened.
 
 `pytest -m slow -n 0 tests/faults` injects a few faults into single stages. With RECAP_FAULTS=30 in the environment it
-kills 30 times in whole runs, spread over all stages, and injects everything else too: some twenty minutes.
+kills 30 times in whole runs, spread over all stages, and injects everything else too, which takes a good half hour.
 RECAP_FAULTS_SEED draws other moments. The table that docs/RELIABILITY.md quotes is printed at the end.
 """
 
@@ -13,12 +13,10 @@ import pytest
 
 from tests.clones import Clone
 
-from .project import Undisturbed, run_undisturbed
+from .project import Note, Undisturbed, run_undisturbed
 
 KILLS = int(os.environ.get("RECAP_FAULTS", "0"))
 SEED = int(os.environ.get("RECAP_FAULTS_SEED", "9"))
-
-Note = Callable[[str, str, str], None]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,13 +31,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """The smoke run; where faults are few, of two benchmarks."""
+    """The smoke run; where faults are few, of one benchmark."""
     clone = Clone(tmp_path_factory.mktemp("undisturbed"))
     if not KILLS:
         path = clone.root / "params.yaml"
         head, rest = path.read_text(encoding="utf-8").split("\nbenchmarks:\n")
         answer = rest[rest.index("\nanswer:\n") :]
-        path.write_text(f"{head}\nbenchmarks:\n  textvqa: textvqa\n  mmbench: mmbench\n{answer}", encoding="utf-8")
+        path.write_text(f"{head}\nbenchmarks:\n  textvqa: textvqa\n{answer}", encoding="utf-8")
     return run_undisturbed(clone)
 
 

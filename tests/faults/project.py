@@ -11,14 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import chdir
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
 
+from recap.experiments.torn import torn_files
 from tests.clones import IDENTITY, Clone
 from tests.unprivileged import obey_file_modes
 
@@ -27,8 +29,9 @@ RUNNING = re.compile(r"Running stage '([^']+)'")
 START = "start"
 TIMED = ("data/timings/", "data/report/")
 PATIENCE_S = 600.0
-# What dvc writes in place, so that a kill at that moment cuts it.
-CUT_FILES = ("dvc.lock", ".dvc/tmp/rwlock")
+
+# Takes a row of the table: what was injected, where, what happened.
+Note = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,13 @@ class Run:
     """`dvc repro` in a process group of its own, on a terminal's terms; what it says is read as it comes.
 
     Args:
-        limit: Runs in the new process before dvc does: limits of its resources.
         environment: Added to the clone's.
     """
 
-    def __init__(
-        self, clone: Clone, *, limit: Callable[[], object] | None = None, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, clone: Clone, *, environment: Mapping[str, str] | None = None) -> None:
         def begin() -> None:
             obey_file_modes()
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell takes it from what it starts in the background
-            if limit:
-                limit()
 
         self.lines: list[str] = []
         self.stages: dict[str, float] = {START: time.monotonic()}
@@ -100,12 +98,14 @@ class Run:
         os.killpg(self.process.pid, number)
 
     def stage_process(self) -> int:
-        """The process of the stage that is under way."""
+        """The process of the stage that is under way; a shell may stand between dvc and it."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             for child in _children(self.process.pid):
-                if "stages/" in _command(child):
-                    return child
+                for process in (child, *_children(child)):
+                    if _is_stage(process):
+                        return process
+            assert self.process.poll() is None, "dvc ended and started no stage"
             time.sleep(0.01)
         raise AssertionError("dvc started no stage")
 
@@ -113,9 +113,8 @@ class Run:
         """A process that loads data for the stage that trains: it has the command of the stage, which forked it."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            stage = self.stage_process()
-            for child in _children(stage):
-                if "stages/" in _command(child):
+            for child in _children(self.stage_process()):
+                if _is_stage(child):
                     return child
             time.sleep(0.002)
         raise AssertionError("nothing loads data")
@@ -148,11 +147,13 @@ def _children(process: int) -> list[int]:
         return []
 
 
-def _command(process: int) -> str:
+def _is_stage(process: int) -> bool:
+    """Whether it is `python stages/...`, or of such a one's command."""
     try:
-        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+        program, *arguments = Path(f"/proc/{process}/cmdline").read_text().split("\0")
     except OSError:
-        return ""
+        return False
+    return Path(program).name.startswith("python") and any(each.startswith("stages/") for each in arguments)
 
 
 def _is_group(group: int) -> bool:
@@ -219,23 +220,29 @@ def forget(clone: Clone, stages: Iterable[str]) -> None:
     yaml.dump(lock, path)
 
 
-def finish(clone: Clone, undisturbed: Undisturbed) -> None:
+def finish(clone: Clone, undisturbed: Undisturbed) -> Run:
     """The next `dvc repro` ends well, and as the undisturbed run did."""
     run = Run(clone)
     assert run.end() == 0, run.said[-3000:]
     assert differences(undisturbed, clone) == []
+    return run
 
 
-def is_cut(file: Path) -> bool:
-    """Whether dvc cannot read what it wrote. A dvc.lock that ends between two lines only knows fewer stages."""
-    try:
-        return file.exists() and not isinstance(YAML(typ="safe").load(file), dict)
-    except YAMLError:
-        return True
+def torn(clone: Clone) -> list[str]:
+    """What dvc was writing when it was killed, and cannot read now. A dvc.lock that only knows fewer stages it can."""
+    with chdir(clone.root):
+        return [str(path) for path in torn_files()]
 
 
-def cut_file_cured(clone: Clone, name: str) -> str:
-    """What a user does with such a file; returns the command."""
-    cure = ["git", "restore", name] if name == "dvc.lock" else ["rm", name]
-    clone.run(*cure)
-    return " ".join(cure)
+def cure(clone: Clone, name: str) -> str:
+    """What a user does with such a file, or `make` for them; returns the command."""
+    command = ["git", "restore", name] if name == "dvc.lock" else ["rm", name]
+    clone.run(*command)
+    return " ".join(command)
+
+
+def mend(clone: Clone, note: Note, fault: str) -> None:
+    """Cure what a fault tore, and count it as a repair by hand."""
+    for name in torn(clone):
+        print(f"{name} was cut", flush=True)
+        note(f"{fault}, while dvc wrote {name}", "dvc", f"a repair by hand: `{cure(clone, name)}`")

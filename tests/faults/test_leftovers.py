@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import SEED, Note
-from .project import CUT_FILES, Run, Undisturbed, copy_of, cut_file_cured, differences, finish, is_cut
+from .conftest import SEED
+from .project import START, Note, Run, Undisturbed, copy_of, cure, differences, finish, torn
 
 pytestmark = pytest.mark.slow
 
 STAGE = "quality"
+RWLOCK = ".dvc/tmp/rwlock"
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 YEAR_S = 365 * 86400
 
@@ -26,7 +27,7 @@ def test_locks_and_drafts_and_older_work(undisturbed: Undisturbed, tmp_path: Pat
     gone.wait()
     holder = {"pid": gone.pid, "cmd": "dvc repro"}
     locked = {str(clone.root / "data" / "corpus"): holder}
-    (clone.root / ".dvc/tmp/rwlock").write_text(json.dumps({"write": locked, "read": {}}))
+    (clone.root / RWLOCK).write_text(json.dumps({"write": locked, "read": {}}))
     (clone.root / ".dvc/tmp/lock").write_text(f" {gone.pid}\n")
     for stage in ("caption", "prepare"):
         older = clone.root / ".scratch" / stage / "0123456789abcdef"
@@ -54,23 +55,33 @@ def test_locks_and_drafts_and_older_work(undisturbed: Undisturbed, tmp_path: Pat
 
 
 @pytest.mark.faults_on_demand
-@pytest.mark.parametrize("name", CUT_FILES)
-def test_a_file_that_dvc_was_writing(undisturbed: Undisturbed, tmp_path: Path, name: str, note: Note) -> None:
-    clone = copy_of(undisturbed.clone, tmp_path, without=[STAGE])
-    path = clone.root / name
-    path.write_text(path.read_text()[:700] if name == "dvc.lock" else '{"read": {"/a')
-    assert is_cut(path)
-    run = Run(clone)
-    assert run.end() != 0 and name.rpartition("/")[-1] in run.said
-    cure = cut_file_cured(clone, name)
-    finish(clone, undisturbed)
-    note(f"half of {name}", "dvc", f"dvc names the file; `{cure}`, then all outputs as undisturbed")
+def test_files_that_dvc_was_writing(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
+    """Cut anywhere, as dvc writes both in place. No work is lost: what dvc.lock has not, the run-cache has."""
+    clone = copy_of(undisturbed.clone, tmp_path)
+    lock = clone.root / "dvc.lock"
+    whole = lock.read_text()
+    for name, part in [(RWLOCK, ""), (RWLOCK, '{"read": {"/a'), ("dvc.lock", ""), ("dvc.lock", whole[:700])]:
+        path = clone.root / name
+        path.write_text(part)
+        assert torn(clone) == [name]
+        run = Run(clone)
+        assert run.end() != 0 and path.name in run.said and "Traceback" not in run.said, run.said[-3000:]
+        command = cure(clone, name)
+        assert list(finish(clone, undisturbed).stages) == [START]
+        note(f"a part of {name}", "dvc", f"dvc names the file; after `{command}` no stage runs again")
+    draw = random.Random(SEED)
+    lines = whole.splitlines(keepends=True)
+    for count in draw.sample(range(3, len(lines)), 4):
+        lock.write_text("".join(lines[:count]))
+        cured = [f"dvc names the file; after `{cure(clone, name)}` " for name in torn(clone)]
+        assert list(finish(clone, undisturbed).stages) == [START]
+        note("dvc.lock that ends between two lines", "dvc", "".join([*cured, "no stage runs again"]))
 
 
 @pytest.mark.faults_on_demand
 def test_a_lock_whose_number_another_process_has(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
     clone = copy_of(undisturbed.clone, tmp_path, without=[STAGE])
-    path = clone.root / ".dvc/tmp/rwlock"
+    path = clone.root / RWLOCK
     holder = {"pid": os.getpid(), "cmd": "dvc repro"}
     path.write_text(json.dumps({"write": {str(clone.root / "data" / "corpus"): holder}, "read": {}}))
     run = Run(clone)

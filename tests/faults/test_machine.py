@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,12 +16,13 @@ import pytest
 
 from tests.clones import Clone
 
-from .conftest import SEED, Note
-from .project import Run, Undisturbed, copy_of, finish
+from .conftest import SEED
+from .project import Note, Run, Undisturbed, copy_of, finish, mend
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults_on_demand]
 
-RIGHT = "one line; after more room the next `dvc repro` ends with all outputs as undisturbed"
+RIGHT = "the next `dvc repro` without it ends with all outputs as undisturbed"
+FULL = "full disk (tmpfs)"
 
 
 class Disk:
@@ -59,25 +61,40 @@ def test_a_disk_that_is_full_again_and_again(undisturbed: Undisturbed, small_dis
     """A whole run, cache and all, on a disk that gets a little more room whenever it is full."""
     draw = random.Random(SEED)
     clone = Clone(small_disk.folder / "work")
+    full = []
     while (code := (run := Run(clone)).end()) != 0:
         print(f"{small_disk.size} MiB: exit code {code} in {run.under_way}: {run.errors}", flush=True)
         assert small_disk.size < 1000, run.said[-3000:]
         assert run.errors and "Traceback" not in run.said, run.said[-3000:]
-        note("full disk (tmpfs)", run.under_way, RIGHT)
+        full.append(run.under_way)
+        mend(clone, note, FULL)
         small_disk.grow(draw.randint(1, 9))
     finish(clone, undisturbed)
+    for stage in full:
+        note(FULL, stage, f"one line; {RIGHT}")
 
 
-@pytest.mark.parametrize("stage", ["prepare", "finetune", "merge"])
-def test_files_that_may_not_grow(undisturbed: Undisturbed, tmp_path: Path, stage: str, note: Note) -> None:
+def test_files_that_may_not_grow(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
     """As on a disk that takes no large files."""
-    clone = copy_of(undisturbed.clone, tmp_path, without=[stage])
-    run = Run(clone, limit=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)))
-    assert run.end() != 0
-    print(run.errors, flush=True)
-    assert run.errors and "Traceback" not in run.said, run.said[-3000:]
+    stages = ["prepare", "finetune", "merge"]
+    clone = copy_of(undisturbed.clone, tmp_path, without=stages)
+    for stage in stages:
+        run = limited(clone, stage, resource.RLIMIT_FSIZE, 40_000)
+        assert run.errors and "Traceback" not in run.said, run.said[-3000:]
     finish(clone, undisturbed)
-    note("a limit on the size of files (40 kB)", stage, RIGHT)
+    for stage in stages:
+        note("a limit on the size of files (40 kB)", stage, f"one line; {RIGHT}")
+
+
+def limited(clone: Clone, stage: str, kind: int, limit: int) -> Run:
+    """A run that failed in a stage under a limit."""
+    run = Run(clone)
+    run.reach(stage)
+    resource.prlimit(run.stage_process(), kind, (limit, limit))
+    code = run.end()
+    print(f"{stage}, {limit}: {run.errors}", run.said[-1500:], flush=True)
+    assert code != 0 and f"failed to reproduce '{stage}'" in run.said, run.said[-3000:]
+    return run
 
 
 @pytest.mark.parametrize(("folder", "stage"), [("data", "caption"), ("metrics", "process"), ("models", "merge")])
@@ -92,35 +109,31 @@ def test_a_folder_that_may_not_be_written(
     print(run.errors, flush=True)
     assert code != 0 and run.errors and "Traceback" not in run.said, run.said[-3000:]
     finish(clone, undisturbed)
-    note("a folder of outputs that is read-only", folder, "one line; writable again, all outputs as undisturbed")
+    note("a folder of outputs that is read-only", folder, f"one line; {RIGHT}")
 
 
-@pytest.mark.parametrize(
-    ("stage", "mebibytes"), [("caption", 700), ("caption", 2500), ("quality", 900), ("merge", 3500)]
-)
-def test_too_little_memory(undisturbed: Undisturbed, tmp_path: Path, stage: str, mebibytes: int, note: Note) -> None:
+def test_too_little_memory(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
     """Of addresses, which is what a limit can be set to; where it strikes is the libraries' affair."""
-    clone = copy_of(undisturbed.clone, tmp_path, without=[stage])
-    run = Run(clone)
-    run.reach(stage)
-    resource.prlimit(run.stage_process(), resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
-    code = run.end()
-    print(run.errors, run.said[-1500:], flush=True)
-    assert code != 0 and f"failed to reproduce '{stage}'" in run.said
+    limits = [("caption", 500), ("caption", 800), ("quality", 300), ("merge", 700)]
+    clone = copy_of(undisturbed.clone, tmp_path, without={stage for stage, _ in limits})
+    for stage, mebibytes in limits:
+        limited(clone, stage, resource.RLIMIT_AS, mebibytes << 20)
     finish(clone, undisturbed)
-    note(f"a memory limit ({mebibytes} MiB of addresses)", stage, f"dvc names the stage; {RIGHT}")
+    for stage, _ in limits:
+        note("a memory limit (300 to 800 MiB of addresses)", stage, f"dvc names the stage; {RIGHT}")
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
-def test_a_process_that_loads_data_dies(undisturbed: Undisturbed, tmp_path: Path, stage: str, note: Note) -> None:
+def test_a_process_that_loads_data_dies(undisturbed: Undisturbed, tmp_path: Path, note: Note) -> None:
     """As the kernel picks one when memory runs out. A rank that dies: tests/training/test_stages.py."""
-    clone = copy_of(undisturbed.clone, tmp_path, without=[stage])
-    run = Run(clone)
-    run.reach(stage)
-    worker = run.worker_process()
-    os.kill(worker, 9)
-    code = run.end()
-    print(run.errors, run.said[-1500:], flush=True)
-    assert code != 0 and f"failed to reproduce '{stage}'" in run.said and "Traceback" not in run.said
+    stages = ["pretrain", "finetune"]
+    clone = copy_of(undisturbed.clone, tmp_path, without=stages)
+    for stage in stages:
+        run = Run(clone)
+        run.reach(stage)
+        os.kill(run.worker_process(), signal.SIGKILL)
+        code = run.end()
+        print(run.errors, run.said[-1500:], flush=True)
+        assert code != 0 and f"failed to reproduce '{stage}'" in run.said and "Traceback" not in run.said
     finish(clone, undisturbed)
-    note("SIGKILL to a process that loads data", stage, "one line; the next `dvc repro` ends as undisturbed")
+    for stage in stages:
+        note("SIGKILL to a process that loads data", stage, f"one line; {RIGHT}")

@@ -60,7 +60,8 @@ HOSTILE: list[Any] = [
     None, True, False, 0, -1, 1, 10**18, 10**40, 1.5, 1e308, float("nan"), float("inf"), "", " ", "\0", "a\0b",
     "\ud800", "half \udfff a pair", "caf\u0065\u0301", "\u202egnp.exe", "../../../etc/passwd", "/etc/passwd", "..",
     ".", "~", "C:\\a.png", "file:///etc/passwd", "http://127.0.0.1:9/a.png", "data:image/png;base64,AAAA", "A" * 5_000,
-    "line\nbreak", "<image>", "<image>" * 50, "<eos>", "=1+1", "nan", "null", "1e5", "0x10", "٣", "images/a.png",
+    " " * 50_000, "line\nbreak", "<image>", "<image>" * 50, "<eos>", "=1+1", "nan", "null", "1e5", "0x10", "٣",
+    "images/a.png",
     [], {}, [[]], [None], [1, "a"], {"a": 1}, {"bytes": "AAAA", "path": "../a.png"}, {"path": "/etc/passwd"},
     {"bytes": None, "path": None}, ["images/a.png"], ["images/a.png", "c.png"], [["human", "gpt"]],
 ]  # fmt: skip

@@ -82,10 +82,12 @@ def test_nor_does_one_of_a_conversation_or_a_benchmark(source: Folder, textvqa_f
     ids = [*ways, "link", "../train_images/link", "../../secret"]
     content["data"] = [one | {"image_id": way, "question_id": number} for number, way in enumerate(ids)]
     questions.write_text(json.dumps(content))
+    before = [path for path in sorted(source.path.parent.rglob("*")) if output not in path.parents]
     with confined(output):
         part = take_benchmark(WITH_FILES["textvqa"], questions, output / "textvqa")
     assert part.rows == 0 and len(part.rejections) == len(ids)
-    assert not (source.path.parent / "outside").exists()
+    after = [path for path in sorted(source.path.parent.rglob("*")) if output not in path.parents]
+    assert before == after
 
 
 def test_members_of_a_tar_are_never_written_under_their_names(source: Folder) -> None:

@@ -59,6 +59,9 @@ class Bench:
             places = (output, folder) if self.reader.name == "store" else (output,)
             with confined(*places):
                 counts = self.reader.read(folder, output)
+            if folder not in places:
+                left = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+                assert left == files.keys(), "something was written beside the input"
             rows = self.reader.rows_of(files[name]) if name is not None else None
             if counts is not None and rows is not None:
                 assert counts.read + counts.reported == rows, f"{counts} of {rows} rows"

@@ -100,6 +100,7 @@ def least_memory(root: Path) -> int:
     return sum(count_training(read_tiny(root), "finetune", **LEAST).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more", [{"micro_batch": 4}, {"tokens": 250}, {"checkpointing": False}], ids=lambda more: next(iter(more))
 )
@@ -107,6 +108,7 @@ def test_more_of_anything_costs_memory(tiny: Profile, least_memory: int, more: d
     assert sum(count_training(tiny, "finetune", **(LEAST | more)).values()) > least_memory
 
 
+@pytest.mark.slow
 def test_candidates_share_one_encoding_of_their_image(tiny: Profile) -> None:
     """Four times the images cost the vision tower's activations four times, four candidates of an image do not."""
 

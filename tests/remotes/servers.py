@@ -5,6 +5,7 @@ Each is started by the test that wants it, as the user who runs the tests, in a 
 """
 
 import getpass
+import json
 import shutil
 import socket
 import subprocess
@@ -17,11 +18,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
 READY_S = 60.0
 BUCKET = "recap"
+REGION = "us-east-1"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def ssh(place: Path) -> Iterator[Served]:
     )
     store = place / "store"
     store.mkdir()
-    with _process([sshd, "-D", "-e", "-f", str(place / "sshd_config")], port, place / "log"):
+    with serving([sshd, "-D", "-e", "-f", str(place / "sshd_config")], port, place / "log"):
         yield Served(
             f"ssh://{getpass.getuser()}@127.0.0.1:{port}{store}", {"keyfile": str(place / "login")}, {}, port, store
         )
@@ -77,25 +80,34 @@ def ssh(place: Path) -> Iterator[Served]:
 
 @contextmanager
 def s3(place: Path) -> Iterator[Served]:
-    """moto's server, which speaks S3 over HTTP and keeps everything in memory."""
+    """moto's server, which speaks S3 over HTTP and keeps everything in memory; told to check who comes."""
     for module in ("moto", "flask", "flask_cors", "s3fs"):
         pytest.importorskip(module, reason="no S3 to serve: pip install 'moto[s3]' flask flask-cors dvc-s3")
-    import boto3
-
     place.mkdir(parents=True)
     port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with _process(command, port, place / "log"):
-        login = {"access_key_id": "someone", "secret_access_key": "whisper-s3"}
-        client = boto3.client(
-            "s3", endpoint_url=endpoint, region_name="us-east-1",
-            **{f"aws_{name}": value for name, value in login.items()},
-        )  # fmt: skip
-        client.create_bucket(Bucket=BUCKET)
-        yield Served(
-            f"s3://{BUCKET}/store", {"endpointurl": endpoint, **login}, {"AWS_DEFAULT_REGION": "us-east-1"}, port
-        )
+    with serving(command, port, place / "log"):
+        login = _s3_login(endpoint)
+        yield Served(f"s3://{BUCKET}/store", {"endpointurl": endpoint, **login}, {"AWS_DEFAULT_REGION": REGION}, port)
+
+
+def _s3_login(endpoint: str) -> dict[str, str]:
+    """A bucket, and a user who may do anything with S3; from then on everybody must be one, with a signature."""
+    import boto3
+
+    client = partial(
+        boto3.client, endpoint_url=endpoint, region_name=REGION, aws_access_key_id="root", aws_secret_access_key="root"
+    )
+    iam = client("iam")
+    iam.create_user(UserName="someone")
+    key = iam.create_access_key(UserName="someone")["AccessKey"]
+    allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+    iam.put_user_policy(UserName="someone", PolicyName="store", PolicyDocument=json.dumps(allowed))
+    client("s3").create_bucket(Bucket=BUCKET)
+    plain = {"Content-Type": "text/plain"}
+    urlopen(Request(f"{endpoint}/moto-api/reset-auth", data=b"0", headers=plain)).close()
+    return {"access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"]}
 
 
 @contextmanager
@@ -119,7 +131,7 @@ def web(place: Path) -> Iterator[Served]:
         f"http {{ access_log off; {temporary}\n"
         f"server {{ listen 127.0.0.1:{port}; root {store}; }} }}\n"
     )
-    with _process([nginx, "-p", str(place), "-c", str(place / "nginx.conf")], port, place / "log"):
+    with serving([nginx, "-p", str(place), "-c", str(place / "nginx.conf")], port, place / "log"):
         yield served
 
 
@@ -194,7 +206,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _process(command: list[str], port: int, log: Path) -> Iterator[None]:
+def serving(command: list[str], port: int, log: Path) -> Iterator[None]:
     """Run a server until the block ends; skip where it does not come to listen, with what it said."""
     with ExitStack() as stack:
         stream = stack.enter_context(log.open("wb"))

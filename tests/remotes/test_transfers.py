@@ -8,20 +8,9 @@ import pytest
 
 from tests.experiments.stub_project import Project
 from tests.remotes.servers import SERVERS, Served, folder
-from tests.remotes.small import PULL, SHARE, log_in, stranger_of
+from tests.remotes.small import PULL, SHARE, error_of, log_in, stranger_of
 
 pytestmark = pytest.mark.slow
-
-SECRETS = ("whisper-s3", "whisper-wrong")
-
-
-def error_of(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line that a command ended with."""
-    lines = done.stderr.strip().splitlines()
-    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
-    assert [line for line in lines if line.startswith("error: ")] == lines[-1:]
-    assert not any(secret in done.stdout + done.stderr for secret in SECRETS)
-    return lines[-1]
 
 
 def test_a_login_that_is_wrong_and_a_host_that_is_gone(author: Project, tmp_path: Path) -> None:

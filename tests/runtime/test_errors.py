@@ -20,6 +20,11 @@ def test_line_breaks_become_blanks_and_other_blanks_stay(message: str, line: str
     assert str(UserError(message)) == line
 
 
+def test_a_million_blanks_take_no_time() -> None:
+    assert str(UserError("found" + " " * 1_000_000 + "x")).startswith("found   ")
+    assert str(UserError("found" + " " * 1_000_000 + "\n" + " " * 1_000_000 + "x")) == "found x"
+
+
 def test_of_a_book_the_beginning_and_the_end_stay() -> None:
     assert str(UserError("x" * LONGEST)) == "x" * LONGEST
     line = str(UserError(f"a.json: expected a name, found {'x' * 10_000}; name it anew"))

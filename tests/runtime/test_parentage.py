@@ -27,6 +27,13 @@ import os, subprocess, sys, time
 subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid())])
 time.sleep(20)
 """
+ORPHAN = """
+import signal, sys
+from recap.runtime.parentage import end_with_caller
+signal.signal(signal.SIGTERM, lambda *_: (open("told", "w").close(), sys.exit()))
+end_with_caller()
+open("went_on", "w").close()
+"""
 OWNER = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
@@ -51,6 +58,16 @@ def test_a_parent_that_was_gone_already_ends_it_at_once(tmp_path: Path) -> None:
     """The parent may end between the start of its child and the child's word to the kernel."""
     child = subprocess.run([sys.executable, "-c", CHILD, str(os.getpid() + 1)], cwd=tmp_path, check=False)
     assert child.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("inner", ["exec {}", "{}; true"], ids=["shell that makes way", "shell that stays"])
+def test_a_caller_that_was_gone_already_ends_it_at_once(tmp_path: Path, inner: str) -> None:
+    """A stage imports for half a second before it asks; its dvc may be killed meanwhile."""
+    command = inner.format(f"'{sys.executable}' -c '{ORPHAN}'")
+    # The outer shell is the caller, and gone at once.
+    subprocess.run(["/bin/sh", "-c", f"(sleep 0.3; {command}) &"], cwd=tmp_path, check=True)
+    appears(tmp_path / "told")
+    assert not (tmp_path / "went_on").exists()
 
 
 def test_the_workers_of_a_pool_end_with_its_owner() -> None:

@@ -3,11 +3,14 @@
 import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
+from tqdm import tqdm
 
 from recap.runtime.errors import UserError
 from recap.runtime.seeding import derive_seed
@@ -29,9 +32,10 @@ def test_a_user_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (PermissionError(errno.EACCES, "Permission denied", "mine/train.jsonl"), "mine/train.jsonl: "),
         (OSError(errno.ENOSPC, "No space left on device"), f"{Path.cwd()}: "),
+        (SafetensorError("Error while serializing: I/O error: File too large (os error 27)"), f"{Path.cwd()}: "),
     ],
 )
-def test_what_the_machine_refuses_is_one_line(error: OSError, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_machine_refuses_is_one_line(error: Exception, told: str, capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> None:
         raise error
 
@@ -39,7 +43,56 @@ def test_what_the_machine_refuses_is_one_line(error: OSError, told: str, capsys:
         run(main)
     assert stopped.value.code == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {told}") and line.endswith(str(error.strerror))
+    assert line.startswith(f"error: {told}") and line.endswith(
+        ("found: Permission denied", "found: No space left on device", "found: File too large")
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "expected memory enough for this stage, found: MemoryError; let it take less"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes\n\nframe #0"),
+            "expected memory",
+        ),
+        (ImportError("libparquet.so: failed to map segment from shared object"), "expected memory enough"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "expected memory enough"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "expected processes that load data"),
+    ],
+)
+def test_a_machine_that_gives_out_is_one_line(error: Exception, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit):
+        run(main)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {told}")
+
+
+def test_a_database_on_a_full_disk_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        with sqlite3.connect(tmp_path / "database") as database:
+            database.execute("PRAGMA max_page_count = 2")
+            database.execute("CREATE TABLE kept (value)")
+            database.execute("INSERT INTO kept VALUES (zeroblob(100000))")
+
+    with pytest.raises(SystemExit):
+        run(main)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith("expected a database to read and write as this run needs it, found: database or disk is full")
+
+
+def test_an_error_does_not_end_a_bars_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        bar = tqdm(total=2, file=sys.stderr)
+        bar.update()
+        raise UserError("no more")
+
+    with pytest.raises(SystemExit):
+        run(main)
+    assert capsys.readouterr().err.splitlines()[-1] == "error: no more"
 
 
 def test_an_interrupt_is_one_line_and_130(capsys: pytest.CaptureFixture[str]) -> None:

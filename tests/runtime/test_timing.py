@@ -44,6 +44,7 @@ def test_an_undisturbed_stage(tmp_path: Path) -> None:
     assert set(found["hardware"]) == {"machine", "processor", "cpus"}
 
 
+@pytest.mark.slow
 def test_a_timing_says_what_its_stage_ran_with(tmp_path: Path) -> None:
     work = "import torch; from recap.runtime.timing import stage_timing\nwith stage_timing('t.json', 'work'): pass"
     limits = {"OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}

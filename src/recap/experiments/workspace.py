@@ -13,6 +13,7 @@ from typing import Any
 from recap.experiments.busy import refuse_beside_dvc
 from recap.experiments.git import asked, git, head_branch, head_commit
 from recap.experiments.running import Run, dvc
+from recap.experiments.torn import mend_torn_files
 from recap.io import read_json, write_json
 from recap.params import PARAMS_PATH, read_yaml
 from recap.runtime.errors import UserError
@@ -24,10 +25,12 @@ NOTE = FOLDER / "interrupted.json"
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Hold the workspace until the block ends. If the process is killed, its lock lasts as long as the DVC it started.
+    """Hold the workspace, without torn files, until the block ends.
+
+    If the process is killed, its lock lasts as long as the DVC it started.
 
     Raises:
-        UserError: Another process holds it, or a DVC that no `make` started works in it.
+        UserError: Another process holds it, or a DVC that no `make` started works in it; see also `mend_torn_files`.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "lock").open("w") as stream:
@@ -36,6 +39,7 @@ def alone() -> Iterator[None]:
         except BlockingIOError:
             raise UserError("another `make` runs experiments in this folder; wait for it, or stop it") from None
         refuse_beside_dvc()
+        mend_torn_files()
         os.set_inheritable(stream.fileno(), True)
         yield
 

@@ -7,6 +7,8 @@ character moves a cursor, turns letters round or hides, no markup is obeyed, and
 import os
 import re
 
+from recap.runtime.errors import LINE_BREAK
+
 # All but tabs and line ends: ASCII's and Latin-1's controls; what embeds, overrides, isolates or marks a direction;
 # what has no width or hides a break; tags, which are invisible letters; halves of surrogate pairs. The joiners
 # U+200C and U+200D stay: Persian words and families of emoji are written with them.
@@ -68,4 +70,4 @@ def code_span(text: str) -> str:
 
 def in_table(cell: str) -> str:
     """A piece of Markdown as a cell of a table: its bars divide nothing, and it has one line."""
-    return re.sub(r"\s*[\r\n]\s*", " ", cell).replace("|", "\\|")
+    return LINE_BREAK.sub(" ", cell).replace("|", "\\|")

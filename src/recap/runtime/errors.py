@@ -8,6 +8,10 @@ LONGEST = 4_000
 """Characters of a message."""
 
 
+LINE_BREAK = re.compile(r"(?<!\s)\s*[\r\n]\s*")
+"""With the blanks around it; it begins at their first one alone, so that a million of them take no time."""
+
+
 class UserError(Exception):
     """Something the user can put right: bad input, a bad parameter, a missing model.
 
@@ -17,7 +21,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        line = re.sub(r"\s*[\r\n]\s*", " ", message)
+        line = LINE_BREAK.sub(" ", message)
         # What to do stands at the end.
         super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST - 500]} ... {line[-495:]}")
 

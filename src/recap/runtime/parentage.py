@@ -38,18 +38,34 @@ def end_with_parent(parent: int, with_signal: signal.Signals) -> None:
 def end_with_caller() -> None:
     """Have this process, a command that a program runs through a shell, get a SIGTERM when that program ends.
 
-    Where the shell stays in between, a thread watches the program, as the kernel tells of parents alone.
+    Where the shell stays in between, a thread watches the program, as the kernel tells of parents alone. A program that
+    ended before this is called has left its place to whoever takes in orphans: then the signal is due now.
     """
-    parent = os.getppid()
-    end_with_parent(parent, signal.SIGTERM)
+    program = os.getppid()
+    end_with_parent(program, signal.SIGTERM)
     if sys.platform != "linux":
         return
     with suppress(OSError):  # a program that ended meanwhile, or a kernel that cannot watch one
-        # /proc/<pid>/stat: pid (name) state parent ...
-        name, _, rest = Path(f"/proc/{parent}/stat").read_text(encoding="utf-8").partition("(")[2].rpartition(")")
+        name, parent = _name_and_parent(program)
         if name in STAYING_SHELLS:
-            program = os.pidfd_open(int(rest.split()[1]))
-            Thread(target=_terminate_after, args=(program,), daemon=True).start()
+            program = parent
+            Thread(target=_terminate_after, args=(os.pidfd_open(program),), daemon=True).start()
+        if _takes_in_orphans(program):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _name_and_parent(process: int) -> tuple[str, int]:
+    # /proc/<pid>/stat: pid (name) state parent ...
+    name, _, rest = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").partition("(")[2].rpartition(")")
+    return name, int(rest.split()[1])
+
+
+def _takes_in_orphans(process: int) -> bool:
+    """The first process of a machine or a container, unless that is DVC itself, and the manager of a user's session."""
+    if process != 1:
+        return _name_and_parent(process)[0] == "systemd"
+    words = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+    return all(os.path.basename(word) != b"dvc" for word in words)
 
 
 def _terminate_after(program: int) -> None:

@@ -4,6 +4,8 @@ import errno
 import io
 import logging
 import os
+import re
+import sqlite3
 import sys
 import time
 import traceback
@@ -13,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from recap.runtime.display import for_terminal, without_secrets
-from recap.runtime.errors import UserError
+from recap.runtime.errors import UserError, one_line
 from recap.runtime.parentage import end_with_caller
 
 # Until another process than the first says what it found, if nothing has ended it by then.
@@ -24,10 +26,17 @@ INTERRUPTED = 130
 DVC_STAGE = "DVC_STAGE"
 # What a machine refuses, wherever a stage meets it: no right to read or write, no room, or none for so large a file.
 REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# How a library in Rust ends its message about the same, and how a database names it.
+RUST_REFUSAL = re.compile(r"\(os error (\d+)\)$")
+DATABASE_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
+# How libraries say that memory ran out, and that a process of theirs was killed, mostly by the kernel for its memory.
+OUT_OF_MEMORY = ("out of memory", "allocate memory", "failed to map segment", "bad_alloc")
+LOST_WORKER = "DataLoader worker (pid"
+LESS = "let it take less (params.yaml, section machine) or give it more, and start again: it goes on from what it kept"
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; a `UserError` or one of `REFUSALS` is a line on stderr and exit code 1, Ctrl-C one and 130.
+    """Run a stage's `main`; a `UserError` or a machine's refusal is a line and exit code 1, Ctrl-C one and 130.
 
     Sets the environment switches that keep the run offline and its libraries quiet *before* `main`
     imports them: the hub is never asked for anything, and tokenizers do not fork threads.
@@ -41,7 +50,7 @@ def run(main: Callable[[], None]) -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     is_first = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(level=logging.INFO if is_first else logging.WARNING, handlers=[_log_handler()])
-    for noisy in ("httpx", "fsspec", "matplotlib", "PIL", "filelock", "dvc", "dvclive"):
+    for noisy in ("httpx", "fsspec", "matplotlib", "PIL", "filelock", "dvc", "dvclive", "asyncssh"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # It reports its choice of device as a warning, whenever PEFT or accelerate import it.
     logging.getLogger("DeepSpeed").addFilter(lambda record: record.levelno > logging.WARNING)
@@ -56,6 +65,7 @@ def run(main: Callable[[], None]) -> None:
         leave_launch()
     except KeyboardInterrupt:
         if is_first:
+            _end_bars()
             print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except Exception as error:
@@ -65,6 +75,7 @@ def run(main: Callable[[], None]) -> None:
             time.sleep(SAY_AFTER_S)
         if (told := _told(error)) is None:
             raise
+        _end_bars()
         print(f"error: {_for_people(told)}", file=sys.stderr)
         sys.exit(1)
 
@@ -100,6 +111,13 @@ def _for_people(text: str) -> str:
     return for_terminal(without_secrets(text))
 
 
+def _end_bars() -> None:
+    """Have what is printed next begin a line, where a bar of progress is open."""
+    if tqdm := sys.modules.get("tqdm"):
+        for bar in list(tqdm.tqdm._instances):
+            bar.close()
+
+
 def leave_launch() -> None:
     """End a process of a launch of several whose work is done, without taking its interpreter apart.
 
@@ -119,5 +137,19 @@ def _told(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in REFUSALS:
         where = error.filename or Path.cwd()
-        return f"{where}: expected to read and write as this run needs it, found: {error.strerror}"
+        return _refused(where, error.errno)
+    if (number := RUST_REFUSAL.search(str(error))) and int(number[1]) in REFUSALS:
+        return _refused(Path.cwd(), int(number[1]))
+    if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorname", "").startswith(DATABASE_REFUSALS):
+        return f"{Path.cwd()}: expected a database to read and write as this run needs it, found: {error}"
+    if isinstance(error, RuntimeError | ImportError | OSError | MemoryError):
+        said = one_line(error)
+        if isinstance(error, MemoryError) or any(sign in said for sign in OUT_OF_MEMORY):
+            return f"expected memory enough for this stage, found: {said}; {LESS}"
+        if LOST_WORKER in said:
+            return f"expected processes that load data as long as the stage runs, found: {said}; {LESS}"
     return None
+
+
+def _refused(where: str | Path, number: int) -> str:
+    return f"{where}: expected to read and write as this run needs it, found: {os.strerror(number)}"

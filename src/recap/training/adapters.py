@@ -86,7 +86,7 @@ def _peft_explained(trouble: str) -> Iterator[None]:
     """PEFT takes any settings and tensors, and those that are none end in an error of any kind."""
     try:
         yield
-    except UserError:
+    except (UserError, OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         raise UserError(f"{trouble}: {one_line(error, 160)}; run finetune") from None

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pytest
 from markdown_it import MarkdownIt
 
 from recap.data.corpus.records import Record, read_corpus
@@ -51,6 +52,7 @@ def test_explore(corpus: Path, tmp_path: Path, run_stage: Callable[..., None], r
     assert "../../plots/explore/words.png" in report
 
 
+@pytest.mark.slow
 def test_explore_twice_is_the_same(corpus: Path, tmp_path: Path, run_stage: Callable[..., None]) -> None:
     for name in ("one", "two"):
         explore(run_stage, corpus, tmp_path / name)

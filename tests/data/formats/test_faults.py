@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
@@ -179,17 +180,24 @@ def _cut(content: bytes) -> bytes:
     return content[: len(content) * 2 // 3]
 
 
-def _zeroed(content: bytes) -> bytes:
-    """The first header behind the middle of a tar, or a page of a Parquet file, overwritten."""
+def _overwritten(content: bytes, by: bytes = b"\xff") -> bytes:
+    """Without the first header of a file behind the middle of a tar."""
     middle = len(content) // 2 // 512 * 512
     while content[middle + 257 : middle + 262] != b"ustar":
         middle += 512
-    return content[:middle] + b"\xff" * 512 + content[middle + 512 :]
+    return content[:middle] + by * 512 + content[middle + 512 :]
 
 
 @pytest.mark.parametrize(
     ("suffix", "damage"),
-    [(".tar", _cut), (".tar", _zeroed), (".tar.gz", _cut), (".parquet", _cut), (".tar", bytes), (".parquet", bytes)],
+    [
+        (".tar", _cut),
+        (".tar", _overwritten),
+        (".tar.gz", _cut),
+        (".parquet", _cut),
+        (".tar", bytes),
+        (".parquet", bytes),
+    ],
 )
 def test_a_damaged_file_among_others_costs_its_own_rows(folder: Folder, suffix: str, damage) -> None:
     damaged = _shards(folder, suffix)[1]
@@ -205,10 +213,13 @@ def test_a_damaged_file_among_others_costs_its_own_rows(folder: Folder, suffix: 
         assert len(of_it) >= 10, "what can be read is lost"
 
 
-def test_a_damaged_header_is_no_end(folder: Folder) -> None:
+@pytest.mark.parametrize(
+    "damage", [_overwritten, lambda content: _overwritten(content, b"\0"), lambda content: content * 2]
+)
+def test_more_behind_the_end_of_a_tar_is_not_lost(folder: Folder, damage: Callable[[bytes], bytes]) -> None:
     """Python's reader of tars, and webdataset's with it, would stop there in silence."""
     (path, *_) = _shards(folder, ".tar")
-    path.write_bytes(_zeroed(path.read_bytes()))
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match=r"0\.tar: expected a whole tar of samples, found: no header at byte \d+$"):
         read(path)
 
@@ -308,6 +319,7 @@ def test_two_columns_of_one_name_are_told(folder: Folder) -> None:
             open_source(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.csv", "t.parquet", "t.tar"])
 def test_memory_does_not_grow_with_rows(folder: Folder, name: str, monkeypatch) -> None:
     monkeypatch.setattr(json_text, "CHARACTERS_AT_A_TIME", 2**14)

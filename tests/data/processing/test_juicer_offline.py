@@ -38,6 +38,7 @@ def test_missing_model_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         wget.download("https://example.org/model", "somewhere")
 
 
+@pytest.mark.slow
 def test_import_leaves_no_trace(tmp_path: Path, root: Path) -> None:
     code = """
 import importlib.util, subprocess

@@ -175,6 +175,7 @@ def tree(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_the_stage_twice_gives_the_same_bytes(root, tmp_path, run_here) -> None:
     """In two processes, which hash strings differently."""
     done = run_stage(root, tmp_path / "one", root / "worlds/hamlet")

@@ -75,8 +75,8 @@ def _members(tar: tarfile.TarFile, name: str, nameless: list[Fault]) -> Iterator
             with one that means something to webdataset itself, such as `__bad__`.
 
     Raises:
-        tarfile.ReadError: The tar goes on where no file begins: `tarfile`, and with it webdataset's own reader, takes a
-            damaged header for the end.
+        tarfile.ReadError: The tar goes on behind its end: `tarfile`, and with it webdataset's own reader, takes a
+            damaged header for the end, and sees the first of several tars in one file.
     """
     from webdataset.tariterators import base_plus_ext
 
@@ -94,8 +94,9 @@ def _members(tar: tarfile.TarFile, name: str, nameless: list[Fault]) -> Iterator
             yield {"fname": member.name, "data": data, "__url__": name}
         tar.members = []  # type: ignore[attr-defined] # else every header stays in memory
     tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
-        raise tarfile.ReadError(f"no header at byte {tar.offset}")
+    while rest := tar.fileobj.read(tarfile.RECORDSIZE):
+        if rest.strip(b"\0"):
+            raise tarfile.ReadError(f"no header at byte {tar.offset}")
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ class Scorer(ABC):
                 raise UserError(f"{where}: expected one answer per question, found a second one for {key!r}")
             if own and answer.get("prompt") != prompts[key]:
                 raise UserError(
-                    f"{where}: expected the prompt {prompts[key]!r}, found {answer.get('prompt')!r:.200}; answer again"
+                    f"{where}: expected the prompt {prompts[key]!r:.200}, "
+                    f"found {answer.get('prompt')!r:.200}; answer again"
                 )
             if "text" not in answer:
                 raise UserError(f"{where}: expected an answer under 'text', found the fields {_fields_of(answer)}")

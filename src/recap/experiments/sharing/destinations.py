@@ -19,7 +19,10 @@ def check_remote(repo: Any, *, push: bool) -> None:
         raise UserError(f"{CONFIG}: expected a default remote, found none; make remote R=URL sets one up")
     url = repo.config["remote"][name]["url"]
     if service_of(str(url)).read_only and push:
-        raise UserError(f"{name} ({url}): expected a remote to push to, found one that is read-only; make remote R=URL")
+        raise UserError(
+            f"{name} ({url}): expected a remote to push to, found one that is read-only; "
+            f"`dvc remote modify --local {name} url FOLDER` names the folder behind it, in one clone alone"
+        )
 
 
 def git_address(git_remote: str) -> str:

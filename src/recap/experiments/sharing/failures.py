@@ -15,6 +15,8 @@ from recap.runtime.errors import UserError, one_line
 LOGGERS = ("dvc", "dvc_data", "dvc_objects", "asyncssh", "botocore", "aiobotocore", "s3fs")
 SECRET = re.compile(r"(password|passphrase|secret|token|key_id|account_key|connection_string|sas)", re.IGNORECASE)
 LIMIT = 200
+# What DVC says of its own draft of a file whose line broke: that it is not there, which is no cause.
+DRAFT = re.compile(r"\.tmp\b")
 # What the libraries of all services call it, in lower case; the first that fits is the cause.
 CAUSES = (
     (
@@ -32,6 +34,11 @@ CAUSES = (
         r"objectformaterror|is corrupted|failed to verify|hash mismatch",
         "what lies there is not what was pushed",
         "delete that file there, and let the author push again",
+    ),
+    (
+        r"nosuchbucket|bucket does not exist|container ?(does )?not ?(exist|found)",
+        "there is no such bucket",
+        "look at its name: make remote R=URL sets another",
     ),
     (
         r"missing cache files|no such file|filenotfound|not found|\b404\b",
@@ -67,7 +74,9 @@ def explained(repo: Any) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # each service's library has kinds of its own, which share no base
-        raise UserError(explain(repo, [*records.told, *_chain(error)])) from None
+        # DVC takes files for missing also where it could not ask: what failed says more.
+        told = [text for text in records.told if text not in records.missing]
+        raise UserError(explain(repo, [*told, *_chain(error)])) from None
     finally:
         for logger, (propagate, handlers) in zip(loggers, before, strict=True):
             logger.propagate, logger.handlers = propagate, handlers
@@ -89,8 +98,9 @@ def explain(repo: Any, told: list[str]) -> str:
     url = public_url(str(settings.get("url", "no remote")))
     service = SERVICES.get(url.partition("://")[0] if "://" in url else "")
     login = service.login if service else ""
+    causes = [text for text in told if not DRAFT.search(text)]
     for pattern, what, remedy in CAUSES:
-        for text in told:
+        for text in causes or told:
             if re.search(pattern, text.lower()):
                 words = _cleaned(text, settings)
                 return f"{name} ({url}): {what}: {words}; {remedy.format(name=name, login=login or 'of the folder')}"

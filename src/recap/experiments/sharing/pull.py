@@ -15,9 +15,11 @@ from typing import Any
 from recap.experiments.git import identity
 from recap.experiments.locked import locked_stages
 from recap.experiments.reports import REPORT, save_report
+from recap.experiments.sharing.arrived import check_arrived
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
-from recap.experiments.sharing.run_cache import kept_for_run_cache
+from recap.experiments.sharing.objects import objects_of, pull_objects
+from recap.experiments.sharing.run_cache import pull_kept
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -40,15 +42,12 @@ def main() -> None:
         check_remote(repo, push=False)
         for name, commit in commits.items():
             targets = compared_outputs(commit) if args.scores else None
-            with explained(repo):
-                count = repo.fetch(
-                    targets=targets, revs=[commit], workspace=False, run_cache=not args.scores, jobs=args.jobs
-                )
-            print(f"{name}: {count} files fetched", flush=True)
+            count = _fetch(repo, name, commit, targets, run_cache=not args.scores, jobs=args.jobs)
+            print(f"{name}: {count} files fetched, none missing, each with its MD5", flush=True)
         if not args.scores:
             # What was pushed by dvc alone lacks these: then a switch to another run of these runs stages again.
             with suppress(UserError), explained(repo):
-                repo.cloud.pull(kept_for_run_cache(repo, [*commits.values()], here=False), jobs=args.jobs)
+                pull_kept(repo, [*commits.values()], args.jobs)
             _into_workspace(repo, args.names[-1])
     for name, commit in commits.items():
         print(f"report of {name}: {save_report(name, commit)}")
@@ -81,6 +80,32 @@ def _pull_experiments(repo: Any, git_remote: str, names: list[str]) -> dict[str,
             f"{git_remote}: expected the experiments {' and '.join(names)}, found: {' '.join(str(error).split())}; "
             f"`dvc exp list {git_remote} --all-commits` lists what is there"
         ) from None
+
+
+def _fetch(repo: Any, name: str, commit: str, outputs: list[str] | None, *, run_cache: bool, jobs: int | None) -> int:
+    """Get an experiment's artifacts; the number of files that came.
+
+    Raises:
+        UserError: The transfer failed, or something is missing or corrupted in the remote.
+    """
+    from dvc.exceptions import DownloadError
+    from dvc_objects.errors import ObjectFormatError
+
+    verified = {"remote": {repo.config["core"]["remote"]: {"verify": True}}}
+    with explained(repo):
+        try:
+            if outputs is None:
+                count = repo.fetch(revs=[commit], workspace=False, run_cache=run_cache, jobs=jobs, config=verified)
+            else:
+                # `repo.fetch` reads dvc.lock anew for each of its targets: most of a minute for a hundred.
+                objects = objects_of(repo, commit, outputs, remote=repo.cloud.get_remote_odb(command="pull"))
+                repo.config.merge(verified)  # a look at another commit forgets it
+                count = pull_objects(repo, objects, jobs)
+        except (DownloadError, FileNotFoundError, ObjectFormatError):
+            check_arrived(repo, name, commit, outputs, complete=False)
+            raise
+        check_arrived(repo, name, commit, outputs)
+    return int(count)
 
 
 def _into_workspace(repo: Any, name: str) -> None:

@@ -11,8 +11,9 @@ from recap.experiments.git import asked, git, head_branch, head_commit
 from recap.experiments.refs import experiment_commit, experiment_ref
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
+from recap.experiments.sharing.objects import push_lost
 from recap.experiments.sharing.remote import CONFIG
-from recap.experiments.sharing.run_cache import kept_for_run_cache
+from recap.experiments.sharing.run_cache import push_kept
 from recap.runtime.errors import UserError
 from recap.runtime.stage import run
 
@@ -34,8 +35,9 @@ def main() -> None:
         print(f"== artifacts of {' and '.join(args.names)}, and the run-cache (dvc push --run-cache)", flush=True)
         with explained(repo):
             repo.push(revs=commits, workspace=False, run_cache=not args.no_run_cache, jobs=args.jobs)
+            push_lost(repo, commits, args.jobs)
             if not args.no_run_cache:
-                repo.cloud.push(kept_for_run_cache(repo, commits), jobs=args.jobs)
+                push_kept(repo, commits, args.jobs)
     references = [f"{ref}:{ref}" for ref in (branch, *(experiment_ref(head_commit(), name) for name in args.names))]
     print(f"== git push {args.git_remote} {' '.join(references)}", flush=True)
     git("push", args.git_remote, *references)

@@ -58,7 +58,10 @@ def _next_steps(url: str, service: Service) -> list[str]:
     if _has_experiments():
         lines.append("then: make (experiments belong to the commit before; it restores them from DVC's run-cache)")
     if service.read_only:
-        lines.append(f"{url} is read-only: others pull from it; push to the place that it serves, by another remote")
+        lines.append(
+            f"{url} is read-only: others pull from it; who pushes names the folder behind it, in one clone alone: "
+            f"dvc remote modify --local {NAME} url FOLDER"
+        )
     else:
         lines.append("then: make, where the recipes have not run yet, and make share")
     return lines

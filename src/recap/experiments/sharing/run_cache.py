@@ -6,26 +6,32 @@ that has any then runs again on the next machine, although all its outputs are t
 
 from typing import Any
 
-from recap.experiments.git import git
-from recap.experiments.locked import locked_stages
+from recap.experiments.sharing.objects import Object, objects_of, pull_objects, push_objects
 
 
-def kept_for_run_cache(repo: Any, commits: list[str], *, here: bool = True) -> set[Any]:
-    """The objects of outputs that are in Git, of some experiments.
+def push_kept(repo: Any, commits: list[str], jobs: int | None) -> None:
+    """Push metrics and plots of some experiments, as far as this cache has them.
 
     Args:
         repo: The `dvc.repo.Repo`.
         commits: Those of the experiments.
-        here: Only those that this cache has; else those that it lacks.
+        jobs: Files at a time; None: DVC chooses.
 
-    Returns:
-        `HashInfo`s, for `repo.cloud.push` and `repo.cloud.pull`.
+    Raises:
+        dvc.exceptions.UploadError: Some did not arrive.
     """
-    from dvc_data.hashfile.hash_info import HashInfo
+    push_objects(repo, [each for each in _kept(repo, commits) if repo.cache.local.exists(each.oid)], jobs)
 
-    found = set()
-    for commit in commits:
-        in_git = set(git("ls-tree", "-r", "--name-only", commit).splitlines())
-        for stage in locked_stages(commit).values():
-            found |= {HashInfo("md5", out["md5"]) for out in stage.get("outs") or [] if out["path"] in in_git}
-    return {each for each in found if repo.cache.local.exists(each.value) == here}
+
+def pull_kept(repo: Any, commits: list[str], jobs: int | None) -> None:
+    """Pull what `push_kept` pushes.
+
+    Raises:
+        dvc.exceptions.DownloadError: Some did not arrive.
+    """
+    pull_objects(repo, _kept(repo, commits, repo.cloud.get_remote_odb(command="pull")), jobs)
+
+
+def _kept(repo: Any, commits: list[str], remote: Any = None) -> list[Object]:
+    objects = [each for commit in commits for each in objects_of(repo, commit, in_git=True, remote=remote)]
+    return [each for each in objects if each.in_git]

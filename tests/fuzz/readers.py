@@ -233,6 +233,9 @@ def _model(folder: Path) -> None:
 def _store(folder: Path) -> None:
     with Store(folder / "store.sqlite") as store:
         store.put("caption", {"seed": 1}, {f"{number:032x}": [{"caption": "words"}] for number in range(20)})
+        # Small pages, of which less is empty.
+        store.execute("PRAGMA page_size = 512")
+        store.execute("VACUUM")
 
 
 def _read_store(folder: Path, _: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from recap.runtime.errors import UserError
 from recap.runtime.store import PATIENCE_S, Store, store_path
+from recap.runtime.upkeep import inventory, results
 
 SETTINGS = {"prompt": "a photo of", "beams": 1}
 
@@ -248,3 +249,30 @@ def test_a_named_store_is_that_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/somebody")
     assert store_path("/data/captions.sqlite") == Path("/data/captions.sqlite")
     assert store_path("~/captions.sqlite") == Path("/home/somebody/captions.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("UPDATE settings SET description = '{'", "expected the settings "),
+        ("UPDATE settings SET used = 'long ago'", "expected the settings "),
+        ("UPDATE results SET item = CAST(item AS BLOB)", "expected each item of "),
+    ],
+)
+def test_a_damaged_file_is_one_line_to_who_looks_after_it(tmp_path: Path, damage: str, named: str) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        store.put("caption", {"seed": 1}, {"a": ["words"], "b": ["more"]})
+        store.execute(damage)
+        with pytest.raises(UserError, match=rf"{named}.* found the file damaged; put a copy in its place"):
+            for held in inventory(store):
+                list(results(store, held))
+
+
+def test_a_value_that_is_no_text_is_damaged(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.sqlite") as store:
+        store.put("caption", {"seed": 1}, {"a": ["words"]})
+        store.execute("UPDATE results SET value = CAST(7 AS BLOB)")
+        (held,) = inventory(store)
+        assert [result.is_damaged for result in results(store, held)] == [True]
+        with pytest.raises(UserError, match="expected the caption of a as it was written, found it damaged"):
+            store.get("caption", {"seed": 1}, ["a"])

@@ -113,7 +113,7 @@ class Store:
         """
         found = {}
         for item, value, digest in self._found(kind, settings, items, "item, value, digest"):
-            if digest_of_text(value) != digest:
+            if not is_as_written(value, digest):
                 raise UserError(
                     f"machine.store: {self.path}: expected the {kind} of {item} as it was written, found it damaged; "
                     "`python -m recap.captioning.store verify --repair` drops what is damaged"
@@ -170,8 +170,10 @@ class Store:
     def _number(self, kind: str, settings: Mapping[str, Any]) -> int:
         """The settings' row, made if need be, and marked as used unless it is by now."""
         digest = digest_of_settings(kind, settings)
-        row = self.execute("SELECT id, used FROM settings WHERE digest = ?", (digest,))
-        if row and row[0][1] > time.time() - USED_WITHIN_S:
+        row = self.execute(
+            "SELECT id FROM settings WHERE digest = ? AND used > ?", (digest, time.time() - USED_WITHIN_S)
+        )
+        if row and row[0][0] is not None:  # which damage may make of a key
             return int(row[0][0])
         with self.transaction():
             return self._used(kind, settings)
@@ -184,6 +186,8 @@ class Store:
             "ON CONFLICT (digest) DO UPDATE SET used = excluded.used RETURNING id",
             (digest, kind, description, time.time()),
         ).fetchone()
+        if row is None or row[0] is None:
+            raise sqlite3.DatabaseError("settings without a key")
         return int(row[0])
 
     def _prepare(self) -> None:
@@ -222,7 +226,8 @@ class Store:
     def _readable(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        # Of damage SQLite may tell in words that are damaged too.
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"machine.store: {self.path}: expected a store of captions that can be read and written, found: "
                 f"{one_line(error)}; {self._advice(error)}"
@@ -313,3 +318,8 @@ def _description(settings: Mapping[str, Any]) -> str:
 def digest_of_text(text: str) -> str:
     """BLAKE2b of a text, 32 hexadecimal digits."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def is_as_written(value: Any, digest: Any) -> bool:
+    """Whether a text of the store is the one whose digest stands beside it. Damage may have made a number of it."""
+    return isinstance(value, str) and digest_of_text(value) == digest

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recap.runtime.errors import UserError
-from recap.runtime.store import Store, digest_of_text
+from recap.runtime.store import Store, is_as_written
 
 PAGE = 5000
 
@@ -45,16 +45,30 @@ class Result:
 
     @property
     def is_damaged(self) -> bool:
-        return digest_of_text(self.value) != self.digest
+        return not is_as_written(self.value, self.digest)
 
 
 def inventory(store: Store) -> list[Held]:
-    """What there is, the last used first."""
+    """What there is, the last used first.
+
+    Raises:
+        UserError: Settings are not what was written.
+    """
     rows = store.execute(
         "SELECT s.digest, s.kind, s.description, count(r.item), coalesce(sum(length(CAST(r.value AS BLOB))), 0), "
         "s.used FROM settings s LEFT JOIN results r ON r.settings = s.id GROUP BY s.id ORDER BY s.used DESC, s.id DESC"
     )
+    for digest, kind, text, _, _, used in rows:
+        if not (is_as_written(f"{kind}\0{text}", digest) and isinstance(used, int | float)):
+            raise _damaged(store, f"the settings {digest}")
     return [Held(digest, kind, json.loads(text), *numbers) for digest, kind, text, *numbers in rows]
+
+
+def _damaged(store: Store, what: str) -> UserError:
+    return UserError(
+        f"{store.path}: expected {what} as written, found the file damaged; put a copy in its place or move it "
+        "away: results are made anew"
+    )
 
 
 def chosen(held: list[Held], prefixes: list[str]) -> list[Held]:
@@ -76,15 +90,22 @@ def chosen(held: list[Held], prefixes: list[str]) -> list[Held]:
 
 
 def results(store: Store, settings: Held) -> Iterator[Result]:
-    """Its results, by item."""
+    """Its results, by item.
+
+    Raises:
+        UserError: They do not come in their order, in which there would be no end of them.
+    """
     last = ""
     while page := store.execute(
         "SELECT item, value, digest FROM results WHERE settings = (SELECT id FROM settings WHERE digest = ?) "
         "AND item > ? ORDER BY item LIMIT ?",
         (settings.digest, last, PAGE),
     ):
-        yield from (Result(*row) for row in page)
-        last = page[-1][0]
+        for item, value, digest in page:
+            if not (isinstance(item, str) and item > last):
+                raise _damaged(store, f"each item of {settings.digest} once, in the index of the results,")
+            yield Result(item, value, digest)
+            last = item
 
 
 def drop(store: Store, settings: Held) -> None:

@@ -26,6 +26,8 @@ FROM_FINETUNE = ["finetune", "merge", *(f"{v}@{b}" for v in ("answer", "score") 
 FROM_PRETRAIN = ["pretrain", *FROM_FINETUNE]
 FROM_SEED = ["process", *FROM_PRETRAIN]  # the processed corpus comes out the same, unless its recipe draws
 FROM_PROCESS = ["process", "quality", *FROM_PRETRAIN]
+# Outputs that are durations, and the page that shows them.
+TIMED = ("data/timings/", "data/report/")
 ALL_STAGES = ["prepare", "align@raw", "explore", "check", "caption", "align@blip2", *FROM_PROCESS]
 
 
@@ -110,6 +112,11 @@ class Clone:
         else:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def outputs(self) -> dict[str, str]:
+        """SHA-256 of everything that stages made, by path, but durations and the page that shows them."""
+        made = self.digests("data/**/*", "models/[!t]*/**/*", "metrics/**/*", "plots/**/*")
+        return {path: digest for path, digest in made.items() if not path.startswith(TIMED)}
 
     def digests(self, *patterns: str) -> dict[str, str]:
         """SHA-256 of every file that matches, by path."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.clones import Clone
+from tests.clones import TIMED, Clone
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,8 +25,6 @@ BATCHES_AND_WORKERS = {
     "dataloader_workers": 0,
 }  # fmt: skip
 OTHER_PACKAGES = [folder for folder in os.environ.get("RECAP_OTHER_PACKAGES", "").split(os.pathsep) if folder]
-# Durations, and the page that shows them, differ always.
-RESULTS = ("metrics/*", "plots/**/*", "data/*.jsonl", "data/[acdfps]*/**/*", "models/[!t]*/**/*")
 # What training writes down to the last bit of a weight.
 TRAINED = re.compile(r"models/|plots/(pretrain|finetune)/|data/details/(pretrain|finetune|merge)|metrics/merge")
 
@@ -57,7 +55,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 @pytest.fixture(scope="module")
 def first(clone: Clone) -> dict[str, str]:
     """Digests of everything that a whole run leaves but durations."""
-    return clone.digests(*RESULTS)
+    return clone.outputs()
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +64,11 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 def test_another_place_batches_and_workers_change_nothing(first: dict[str, str], elsewhere: Clone) -> None:
-    assert elsewhere.digests(*RESULTS) == first
+    assert elsewhere.outputs() == first
 
 
 def test_threads_change_what_is_trained_and_nothing_else(first: dict[str, str], tmp_path: Path) -> None:
-    other = finished(tmp_path, threads=2).digests(*RESULTS)
+    other = finished(tmp_path, threads=2).outputs()
     assert other.keys() == first.keys()
     changed = {path for path in first if first[path] != other[path]}
     assert "models/merged/model.safetensors" in changed
@@ -79,7 +77,7 @@ def test_threads_change_what_is_trained_and_nothing_else(first: dict[str, str], 
 
 @pytest.mark.parametrize("packages", OTHER_PACKAGES, ids=os.path.basename)
 def test_other_versions_leave_the_same_files(first: dict[str, str], tmp_path: Path, packages: str) -> None:
-    other = finished(tmp_path, packages=packages).digests(*RESULTS)
+    other = finished(tmp_path, packages=packages).outputs()
     assert other.keys() == first.keys()
     changed = sorted(path for path in first if first[path] != other[path])
     print(f"{packages}: {len(changed)} of {len(first)} files differ: {' '.join(changed)}")
@@ -110,4 +108,4 @@ def outputs(clone: Clone, experiment: str) -> dict[str, str]:
     ref = clone.run("git", "for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{experiment}").stdout.strip()
     lock = YAML(typ="safe").load(clone.run("git", "show", f"{ref}:dvc.lock").stdout)
     outs = [out for stage in lock["stages"].values() for out in stage.get("outs", [])]
-    return {out["path"]: out["md5"] for out in outs if not out["path"].startswith(("data/timings/", "data/report"))}
+    return {out["path"]: out["md5"] for out in outs if not out["path"].startswith(TIMED)}

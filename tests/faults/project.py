@@ -21,13 +21,12 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from recap.experiments.torn import torn_files
-from tests.clones import IDENTITY, Clone
+from tests.clones import IDENTITY, TIMED, Clone
 from tests.unprivileged import obey_file_modes
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
 # Before dvc names its first stage.
 START = "start"
-TIMED = ("data/timings/", "data/report/")
 PATIENCE_S = 600.0
 
 # Takes a row of the table: what was injected, where, what happened.
@@ -173,16 +172,14 @@ def run_undisturbed(clone: Clone) -> Undisturbed:
 
 def results(clone: Clone) -> dict[str, Any]:
     """All that is meant to be equal: every file of the outputs and of unfinished work by digest, and dvc.lock."""
-    files = clone.digests("data/**/*", "models/[!t]*/**/*", "metrics/**/*", "plots/**/*", ".scratch/*/*/**/*")
+    files = clone.outputs() | clone.digests(".scratch/*/*/**/*")
     lock = YAML(typ="safe").load(clone.root / "dvc.lock")["stages"]
     stages = {
         name: {kind: _equal_entries(stage.get(kind, ())) for kind in ("deps", "outs")} | {"cmd": stage["cmd"]}
         for name, stage in lock.items()
         if name != "report"
     }
-    return {name: digest for name, digest in files.items() if not name.startswith(TIMED)} | {
-        f"dvc.lock:{name}": stage for name, stage in stages.items()
-    }
+    return files | {f"dvc.lock:{name}": stage for name, stage in stages.items()}
 
 
 def _equal_entries(entries: Iterable[Mapping[str, Any]]) -> dict[str, str]:

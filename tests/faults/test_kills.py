@@ -61,6 +61,7 @@ def disturb(
         print(f"{name}, {delay:.2f} s after the begin of {stage}: exit code {code} in {run.under_way}", flush=True)
         if code != 0:
             struck.append(run)
+    assert struck, "every stage was quicker than its moment"
     mend(clone, note, name)
     finish(clone, undisturbed)
     for run in struck:
@@ -75,7 +76,7 @@ def test_dvc_alone_is_killed(undisturbed: Undisturbed, tmp_path: Path, note: Not
     shells = ("/bin/sh", "/bin/bash")
     for shell in shells:
         run = Run(clone, environment={"SHELL": shell})
-        run.reach(stage, undisturbed.seconds[stage] / 4)
+        assert run.reach(stage, undisturbed.seconds[stage] / 4), "the stage was quicker"
         os.kill(run.process.pid, signal.SIGKILL)
         run.end()
         assert not (clone.root / "data" / "timings" / f"{stage}.json").exists(), "it went on and published"

@@ -95,6 +95,11 @@ def test_a_tokenizer_has_to_be_there_and_to_fit(model) -> None:
     require_whole(model, "language model")
 
 
+def test_ids_that_are_no_numbers_are_left_to_the_loader(model) -> None:
+    (model / "tokenizer.json").write_text('{"model": {"vocab": ""}, "added_tokens": [{"id": {"vocab": ""}}]}')
+    require_whole(model, "language model", tokenizer=True)
+
+
 def test_a_copy_that_dvc_made_is_told_apart(tmp_path, monkeypatch) -> None:
     for folder, hint in {"project": False, "project/.dvc/tmp/exps/abc": True}.items():
         (tmp_path / folder).mkdir(parents=True)

@@ -79,7 +79,7 @@ def explained(repo: Any) -> Iterator[None]:
         raise
     except Exception as error:  # each service's library has kinds of its own, which share no base
         for each in (*_chain(error), *records.errors):
-            if isinstance(each, OSError) and each.errno in REFUSALS and _is_below(each.filename, here):
+            if isinstance(each, OSError) and each.errno in REFUSALS and _is_below(_written(each), here):
                 raise each from None
         # DVC takes files for missing also where it could not ask: what failed says more.
         told = [text for text in records.told if text not in records.missing]
@@ -112,6 +112,11 @@ def explain(repo: Any, told: list[str]) -> str:
                 words = _cleaned(text, settings)
                 return f"{name} ({url}): {what}: {words}; {remedy.format(name=name, login=login or 'of the folder')}"
     return f"{name} ({url}): {_cleaned(told[0] if told else 'the transfer failed', settings)}"
+
+
+def _written(error: OSError) -> object:
+    """The file that an operation was to write: of a copy the second one."""
+    return error.filename2 or error.filename
 
 
 def _is_below(file: object, folders: Iterable[Path]) -> bool:

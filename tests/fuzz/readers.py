@@ -61,7 +61,7 @@ class Reader:
 
     Attributes:
         name: In test ids and in the table of a long run.
-        breaks: File -> its kind, a key of `recap.tests.fuzz.inputs.KINDS`: what is broken, one file at a time.
+        breaks: File -> its kind, a key of `tests.fuzz.inputs.KINDS`: what is broken, one file at a time.
         sound: Writes a sound input into an empty folder.
         read: Reads that folder, may write into a second one, and says what it found where it counts.
         rows_of: How many rows a broken file has; None where nobody can tell.

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from recap.experiments.sharing.urls import SERVICES, public_url
 from recap.runtime.errors import UserError, one_line
 from recap.runtime.stage import REFUSALS
 
@@ -98,8 +99,6 @@ def explain(repo: Any, told: list[str]) -> str:
         repo: The `dvc.repo.Repo` that was transferred.
         told: Messages, with the kinds of their errors.
     """
-    from recap.experiments.sharing.urls import SERVICES, public_url
-
     name = repo.config["core"].get("remote", "")
     settings = dict(repo.config["remote"].get(name, {}))
     url = public_url(str(settings.get("url", "no remote")))

@@ -115,7 +115,7 @@ class Project:
     def experiments(self) -> dict[str, str]:
         """Commits of all experiments, of whatever commit, by <baseline>/<name>."""
         lines = self.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").splitlines()
-        refs = dict(line.split() for line in lines if not line.startswith("refs/exps/exec"))
+        refs = dict(line.split() for line in lines if len(line.split()[0].split("/")) == 5)
         return {"".join(ref.split("/")[2:4]) + "/" + ref.split("/")[4]: commit for ref, commit in refs.items()}
 
     def experiment(self, name: str) -> str:

@@ -42,6 +42,12 @@ def test_an_old_note_whose_number_another_process_has_keeps_nobody_out(process: 
     refuse_beside_dvc()
 
 
+@pytest.mark.parametrize("torn", ["", "[]", '{"write": null}', b"\xff"])
+def test_a_torn_note_keeps_nobody_out(process: int, torn: str | bytes) -> None:
+    NOTE.write_bytes(torn if isinstance(torn, bytes) else torn.encode())
+    refuse_beside_dvc()
+
+
 def test_processes_of_dvc_are_seen_with_their_folder(process: int, tmp_path: Path) -> None:
     found = dict(living_dvcs())
     assert found[process] == tmp_path and os.getpid() not in found

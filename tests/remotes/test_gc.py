@@ -110,6 +110,12 @@ def test_nothing_is_removed_beside_an_experiment_in_a_copy(author: Project) -> N
     assert copied.returncode == 0
 
 
+def test_a_worktree_may_need_what_this_one_does_not(author: Project, tmp_path: Path) -> None:
+    author.git("worktree", "add", "-q", str(tmp_path / "other"))
+    done = author.run(*GC, "--remove", check=False)
+    assert done.returncode == 1 and "found 2 worktrees" in done.stderr
+
+
 def test_a_cache_of_several_is_left_alone(author: Project, tmp_path: Path) -> None:
     author.run("dvc", "cache", "dir", "--local", str(tmp_path / "cache"))
     done = author.run(*GC, "--remove", check=False)

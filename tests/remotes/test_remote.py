@@ -74,3 +74,17 @@ def test_urls_are_shown_public_url() -> None:
     assert public_url("ssh://me:pw@host:22/a") == "ssh://me:***@host:22/a"  # pragma: allowlist secret
     assert public_url("https://token@host/a?key=1") == "https://***@host/a?***"
     assert public_url("/a/b@c:d") == "/a/b@c:d"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("me:hunter2@host:/store", "host:/store: expected a folder or a URL"),  # pragma: allowlist secret
+        ("s3:/bucket/store", "expected a folder or a URL"),
+        ("store", "expected a folder outside the project"),
+        ("params.yaml", "expected a folder, found a file"),
+    ],
+)
+def test_what_is_neither_a_folder_nor_a_url_is_refused(project: Project, url: str, told: str) -> None:
+    done = make_remote(project, url, check=False)
+    assert done.returncode == 1 and told in done.stderr and "hunter2" not in done.stderr

@@ -69,6 +69,35 @@ def test_an_experiment_that_ran_again_replaces_the_shared_one(author: Project, t
         assert stranger.git("rev-parse", ref) == author.experiment("blip2") != shared
 
 
+def test_what_somebody_edited_is_not_pulled_over(author: Project, tmp_path: Path) -> None:
+    with folder(tmp_path / "remote") as served:
+        log_in(author, served)
+        author.run(*SHARE)
+        stranger = stranger_of(author, tmp_path / "stranger", served)
+        stranger.run(*PULL)
+        stranger.run(*PULL)  # what the first one wrote is no edit
+        stranger.edit("code/model.py", "1", "777")
+        assert "code/model.py: expected files as they were committed" in error_of(stranger.run(*PULL, check=False))
+        assert stranger.read("code/model.py") == "777\n"
+        stranger.run(*PULL, "--scores")
+
+
+def test_a_branch_of_an_experiments_name_is_another_thing(author: Project, tmp_path: Path) -> None:
+    with folder(tmp_path / "remote") as served:
+        log_in(author, served)
+        author.run(*SHARE)
+        author.git("push", "-q", "origin", "main:blip2")
+        stranger = stranger_of(author, tmp_path / "stranger", served)
+        stranger.git("tag", "baseline")
+        stranger.run(*PULL)
+        assert stranger.experiment("blip2") == author.experiment("blip2")
+        assert "blip2 42" in stranger.read("models/merged/large")
+        # Back to the other one: not a file of the first stays.
+        stranger.run(*PULL[:-2], "blip2", "baseline")
+        assert stranger.git("status", "--porcelain", "--", "plots").count("blip2-42.tsv") == 0
+        assert "Data and pipelines are up to date" in stranger.run("dvc", "status").stdout
+
+
 def test_a_pull_keeps_away_from_a_stage_that_runs(author: Project, tmp_path: Path) -> None:
     with folder(tmp_path / "remote") as served:
         log_in(author, served)

@@ -18,14 +18,15 @@ def refuse_beside_dvc() -> None:
     """Raises a UserError that names the DVC process which runs a stage in this folder, if there is one."""
     try:
         noted = json.loads(NOTE.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):  # none ever, or a torn one, which DVC itself tells of
+        readers = [holder for holders in noted.get("read", {}).values() for holder in holders]
+        holders = [(holder["pid"], holder["cmd"]) for holder in (*noted.get("write", {}).values(), *readers)]
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):  # none ever, or a torn one
         return
-    readers = [holder for holders in noted.get("read", {}).values() for holder in holders]
-    for holder in (*noted.get("write", {}).values(), *readers):
-        if _is_alive(holder["pid"], holder["cmd"]):
+    for pid, command in holders:
+        if _is_alive(pid, command):
             raise UserError(
-                f"expected no other DVC at work in this folder, found process {holder['pid']} in a stage "
-                f"({_command(holder['cmd'])}); wait for it or stop it, or work in a second clone or `git worktree`"
+                f"expected no other DVC at work in this folder, found process {pid} in a stage "
+                f"({_command(command)}); wait for it or stop it, or work in a second clone or `git worktree`"
             )
 
 

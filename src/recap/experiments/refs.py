@@ -13,7 +13,7 @@ def experiment_ref(baseline: str, name: str) -> str:
 
 def experiment_commit(baseline: str, name: str) -> str | None:
     """The commit of the experiment `name` that started from the commit `baseline`; None if there is none."""
-    return asked("rev-parse", "--verify", "--quiet", experiment_ref(baseline, name))
+    return asked("show-ref", "--verify", "--hash", experiment_ref(baseline, name))
 
 
 def remove_experiment(baseline: str, name: str) -> None:

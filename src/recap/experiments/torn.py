@@ -33,7 +33,7 @@ def mend_torn_files() -> None:
         if path == LOCK and CONFLICT.search(path.read_text(encoding="utf-8", errors="replace")):
             raise UserError(
                 f"{path}: expected what DVC writes, found two versions that Git could not merge; "
-                f"`git checkout --ours {path}` or `--theirs` takes one, and make runs what it does not know"
+                f"`git checkout --ours {path}` or `--theirs` takes one, then `git add {path}`"
             )
         kept = NOTE.with_name(f"{path.name}.cut")
         path.replace(kept)

@@ -39,6 +39,9 @@ def alone() -> Iterator[None]:
         except BlockingIOError:
             raise UserError("another `make` runs experiments in this folder; wait for it, or stop it") from None
         refuse_beside_dvc()
+        if asked("rev-parse", "--verify", "--quiet", "MERGE_HEAD"):
+            # DVC resets the index, and with it what Git knows of the merge.
+            raise UserError("expected no merge under way; `git commit` ends it, `git merge --abort` gives it up")
         mend_torn_files()
         os.set_inheritable(stream.fileno(), True)
         yield
@@ -83,15 +86,20 @@ def leave_at(run: Run, commit: str) -> None:
 
     set_params(run.recipe, run.seed)
     with Repo() as repo:
-        uncached = [out for out in repo.index.outs if not out.use_cache]
-        for out in uncached:
-            # Git would leave a file that the last run has and this one has not.
-            out.remove()
-        paths = [repo.fs.relpath(out.fs_path, repo.root_dir) for out in uncached]
-    in_git = git("ls-tree", "-r", "--name-only", commit, "--", "dvc.lock", *paths).splitlines()
-    git("restore", f"--source={commit}", "--worktree", "--", *in_git)
+        restore_in_git(repo, commit)
     if dvc("checkout", "--quiet", "--force", "--allow-missing"):
         raise UserError(f"dvc checkout stopped; its own message stands above. `dvc exp apply {run.name}` tries again")
+
+
+def restore_in_git(repo: Any, commit: str) -> None:
+    """Put dvc.lock and the outputs that Git has, metrics and plots, as a commit has them."""
+    uncached = [out for out in repo.index.outs if not out.use_cache]
+    for out in uncached:
+        # Git would leave a file that the last run has and this one has not.
+        out.remove()
+    paths = [repo.fs.relpath(out.fs_path, repo.root_dir) for out in uncached]
+    in_git = git("ls-tree", "-r", "--name-only", commit, "--", "dvc.lock", *paths).splitlines()
+    git("restore", f"--source={commit}", "--worktree", "--", *in_git)
 
 
 def set_params(recipe: str, seed: int) -> None:
@@ -113,6 +121,8 @@ def _return_to_branch(branch: str | None, commit: str) -> None:
         return
     if head_commit() == commit:
         git("symbolic-ref", "HEAD", branch)
-    elif asked("rev-parse", "--verify", "--quiet", "HEAD^") == commit:
+    elif asked("rev-parse", "--verify", "--quiet", "HEAD^") == commit or asked(
+        "for-each-ref", "--points-at=HEAD", "refs/exps"
+    ):
         git("symbolic-ref", "HEAD", branch)
         git("reset", "--quiet")

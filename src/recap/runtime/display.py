@@ -19,6 +19,8 @@ CONTROLS = re.compile(
 # `name:password` or a token before the host of a URL. A name alone (ssh://git@host) is no secret; a token alone is
 # told from a name by its length.
 _URL_CREDENTIALS = re.compile(r"(?<=://)(?:[^\s/@:]*:[^\s/@]+|[^\s/@:]{20,})(?=@)")
+# One that a URL asks with: ?private_token=...&
+_QUERY_SECRET = re.compile(r"(?<=[?&])([\w-]*(?:token|key|secret|sig|password)[\w-]*=)[^&\s'\"]+", re.IGNORECASE)
 _SECRET_NAME = re.compile(
     r"(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|KEY|KEY_ID|CONNECTION_STRING)$", re.IGNORECASE
 )
@@ -53,7 +55,7 @@ def without_secrets(text: str) -> str:
     # The longest first: a secret may begin with another one.
     for secret in sorted((value for value in secrets if len(value) >= _SHORTEST_SECRET), key=len, reverse=True):
         text = text.replace(secret, MASK)
-    return _URL_CREDENTIALS.sub(MASK, text)
+    return _QUERY_SECRET.sub(rf"\1{MASK}", _URL_CREDENTIALS.sub(MASK, text))
 
 
 def in_markdown(text: str) -> str:

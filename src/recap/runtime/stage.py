@@ -29,6 +29,8 @@ REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, 
 # How a library in Rust ends its message about the same, and how a database names it.
 RUST_REFUSAL = re.compile(r"\(os error (\d+)\)$")
 DATABASE_REFUSALS = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
+# What DVC raises for its user to read, here by name: most commands never import it.
+OF_DVC = ("dvc.exceptions.DvcException", "scmrepo.exceptions.SCMError")
 # How libraries say that memory ran out, and that a process of theirs was killed, mostly by the kernel for its memory.
 OUT_OF_MEMORY = ("out of memory", "allocate memory", "failed to map segment", "bad_alloc")
 LOST_WORKER = "DataLoader worker (pid"
@@ -140,6 +142,8 @@ def _told(error: Exception) -> str | None:
         return _refused(where, error.errno)
     if (number := RUST_REFUSAL.search(str(error))) and int(number[1]) in REFUSALS:
         return _refused(Path.cwd(), int(number[1]))
+    if any(f"{kind.__module__}.{kind.__name__}" in OF_DVC for kind in type(error).__mro__):
+        return f"DVC: {one_line(error)}"
     if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorname", "").startswith(DATABASE_REFUSALS):
         return f"{Path.cwd()}: expected a database to read and write as this run needs it, found: {error}"
     if isinstance(error, RuntimeError | ImportError | OSError | MemoryError):

@@ -33,5 +33,6 @@ def git_address(git_remote: str) -> str:
     """
     address = asked("remote", "get-url", git_remote)
     if address is None:
-        raise UserError(f"{git_remote}: expected a Git remote, found none; git remote add {git_remote} URL")
+        named = public_url(git_remote)
+        raise UserError(f"{named}: expected a Git remote by its name, found none; git remote add NAME URL")
     return public_url(address)

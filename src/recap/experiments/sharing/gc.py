@@ -7,12 +7,13 @@ this clone nor the Git remote needs.
 """
 
 import argparse
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from recap.experiments.busy import living_dvcs
-from recap.experiments.git import git
+from recap.experiments.git import asked, git
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.objects import hashes_of, objects_of
@@ -52,18 +53,23 @@ def main() -> None:
 
 def _named_commits() -> set[str]:
     """The commits of this clone's branches, tags and experiments, and the one that is checked out."""
-    references = git("for-each-ref", "--format=%(objectname) %(*objectname)", "refs/heads", "refs/tags", "refs/exps")
-    return {line.split()[-1] for line in [git("rev-parse", "HEAD"), *references.splitlines()]}
+    references = git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags", "refs/exps").splitlines()
+    return _commits_among(["HEAD", *references])
 
 
 def _commits_of(git_remote: str) -> set[str]:
     """The same of a Git remote, fetched without a name: what they need is then known here."""
     git_address(git_remote)
     listed = git("ls-remote", git_remote, "refs/heads/*", "refs/tags/*", "refs/exps/*").splitlines()
-    # An annotated tag is listed twice, the second time as the commit it stands for.
-    commits = {line.split()[1].removesuffix("^{}"): line.split()[0] for line in listed}
-    git("fetch", "--quiet", "--no-write-fetch-head", git_remote, *commits)
-    return set(commits.values())
+    objects = {ref: name for name, ref in map(str.split, listed) if not ref.endswith("^{}")}
+    git("fetch", "--quiet", "--no-write-fetch-head", git_remote, *objects)
+    return _commits_among(objects.values())
+
+
+def _commits_among(names: Iterable[str]) -> set[str]:
+    """The commits that references stand for; a tag may be of something else."""
+    found = (asked("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") for name in names)
+    return {commit for commit in found if commit}
 
 
 def _refuse_beside_copies(root: Path) -> None:
@@ -79,6 +85,12 @@ def _refuse_beside_copies(root: Path) -> None:
 def _refuse_shared_cache(repo: Any) -> None:
     """Others may need what this clone does not."""
     cache = Path(repo.cache.local.path)
+    worktrees = git("worktree", "list", "--porcelain").count("worktree ")
+    if worktrees > 1:
+        raise UserError(
+            f"{cache}: expected a cache of this clone alone, found {worktrees} worktrees, whose runs may be in it; "
+            "`git worktree remove` the others, or look at what there is in one clone"
+        )
     if not cache.is_relative_to(repo.dvc_dir) or repo.config["cache"].get("shared"):
         raise UserError(
             f"{cache}: expected a cache of this clone alone, found one outside it or shared, which others may use; "
@@ -102,13 +114,13 @@ def _clear(name: str, store: Any, needed: set[Any], *, remove: bool) -> None:
     kept = {each.value for each in needed}
     paths = [store.oid_to_path(oid) for oid in store.all() if oid not in kept]
     size = sum(store.fs.size(path) or 0 for path in paths)
+    if remove and paths:
+        gc(store, needed)
+        get_index(store).clear()  # what DVC believes to be there
     print(
         f"{name}: {len(paths)} files of {size / 1e6:.1f} MB that nothing needs{', removed' if remove else ''}",
         flush=True,
     )
-    if remove and paths:
-        gc(store, needed)
-        get_index(store).clear()  # what DVC believes to be there
 
 
 if __name__ == "__main__":

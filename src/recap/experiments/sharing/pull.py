@@ -12,15 +12,17 @@ from contextlib import nullcontext, suppress
 from pathlib import PurePosixPath
 from typing import Any
 
-from recap.experiments.git import git, identity
+from recap.experiments.git import asked, git, head_commit, identity
 from recap.experiments.locked import locked_stages
+from recap.experiments.refs import experiment_ref
 from recap.experiments.reports import REPORT, save_report
 from recap.experiments.sharing.arrived import check_arrived
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.objects import objects_of, pull_objects
 from recap.experiments.sharing.run_cache import pull_kept
-from recap.experiments.workspace import alone
+from recap.experiments.workspace import alone, kept, restore_in_git
+from recap.params import PARAMS_PATH
 from recap.runtime.errors import UserError, one_line
 from recap.runtime.stage import run
 
@@ -40,6 +42,8 @@ def main() -> None:
 
     # A stage that runs meanwhile would find its outputs exchanged, and DVC would keep them as that stage's.
     with nullcontext() if args.scores else alone(), Repo() as repo:
+        if not args.scores:
+            _refuse_edits()
         commits = _pull_experiments(repo, args.git_remote, args.names)
         check_remote(repo, push=False)
         for name, commit in commits.items():
@@ -50,7 +54,8 @@ def main() -> None:
             # What was pushed by dvc alone lacks these: then a switch to another run of these runs stages again.
             with suppress(UserError), explained(repo):
                 pull_kept(repo, [*commits.values()], args.jobs)
-            _into_workspace(repo, args.names[-1])
+            with kept():
+                _into_workspace(repo, args.names[-1], commits[args.names[-1]])
     for name, commit in commits.items():
         print(f"report of {name}: {save_report(name, commit)}")
     print(f"verdict: make compare A={args.names[0]} B={args.names[-1]}")
@@ -70,27 +75,43 @@ def _pull_experiments(repo: Any, git_remote: str, names: list[str]) -> dict[str,
         UserError: Git cannot reach the remote, it has no such experiment, or another one of that name is here.
     """
     from dvc.exceptions import DvcException
-    from dvc.scm import SCMError, resolve_rev
+    from dvc.scm import SCMError
     from scmrepo.exceptions import SCMError as GitError
 
     git_address(git_remote)
+    lines = git("ls-remote", git_remote, "refs/exps/*").splitlines()
+    listed = {ref: commit for commit, ref in map(str.split, lines)}
+    refs = {name: _ref_of(name, list(listed), git_remote) for name in names}
     try:
-        repo.experiments.pull(git_remote, names)
-        commits = {name: str(resolve_rev(repo.scm, name)) for name in names}
+        repo.experiments.pull(git_remote, [*refs.values()])
     except (DvcException, SCMError, GitError) as error:
-        raise UserError(
-            f"{git_remote}: expected the experiments {' and '.join(names)}, found: {' '.join(str(error).split())}; "
-            f"`dvc exp list {git_remote} --all-commits` lists what is there"
-        ) from None
+        raise UserError(f"{git_remote}: expected to get {' and '.join(names)}, found: {one_line(error)}") from None
     # DVC leaves an experiment that is here as it is, with a warning.
-    listed = git("ls-remote", git_remote, "refs/exps/*").splitlines()
-    shared = {(ref.rpartition("/")[2], commit) for commit, ref in map(str.split, listed)}
-    if others := [name for name, commit in commits.items() if (name, commit) not in shared]:
+    if others := [name for name, ref in refs.items() if asked("rev-parse", "--verify", ref) != listed[ref]]:
         raise UserError(
             f"{' and '.join(others)}: expected the experiments of {git_remote}, found others of these names here; "
             f"`dvc exp rename {others[0]} NAME` keeps yours, `dvc exp remove {others[0]}` gives it up, then again"
         )
-    return commits
+    return {name: listed[ref] for name, ref in refs.items()}
+
+
+def _ref_of(name: str, refs: list[str], git_remote: str) -> str:
+    """The experiment of that name: that of the commit that is checked out, or the only one."""
+    found = [ref for ref in refs if ref.rpartition("/")[2] == name]
+    if (own := experiment_ref(head_commit(), name)) in found:
+        return own
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UserError(
+            f"{git_remote}: expected the experiment {name}, found none of that name; "
+            f"`dvc exp list {git_remote} --all-commits` lists what is there"
+        )
+    commits = " and ".join("".join(ref.split("/")[2:4])[:10] for ref in found)
+    raise UserError(
+        f"{git_remote}: expected one experiment {name}, found {len(found)}, of the commits {commits}; "
+        "`git checkout` one of these, then again"
+    )
 
 
 def _fetch(repo: Any, name: str, commit: str, outputs: list[str] | None, *, run_cache: bool, jobs: int | None) -> int:
@@ -119,14 +140,29 @@ def _fetch(repo: Any, name: str, commit: str, outputs: list[str] | None, *, run_
     return int(count)
 
 
-def _into_workspace(repo: Any, name: str) -> None:
+def _refuse_edits() -> None:
+    """DVC would put them into a commit that no branch has. What the last run wrote and set is in its experiment."""
+    edited = [
+        path
+        for path in git("diff", "--name-only", "--relative", "HEAD").splitlines()
+        if path not in ("dvc.lock", PARAMS_PATH.name) and not path.startswith(("metrics/", "plots/"))
+    ]
+    if edited:
+        raise UserError(
+            f"{' and '.join(edited[:3])}: expected files as they were committed, found them edited, and a pull puts "
+            "the experiment's in their place; `git commit` or `git stash`, then again (make pull-scores changes none)"
+        )
+
+
+def _into_workspace(repo: Any, name: str, commit: str) -> None:
     from dvc.exceptions import DvcException
 
     # DVC keeps what was changed by hand in a commit of its own, while it applies an experiment.
     os.environ.update(identity())
     try:
-        repo.experiments.apply(name)
+        repo.experiments.apply(commit)
         repo.checkout()
+        restore_in_git(repo, commit)
     except DvcException as error:
         raise UserError(
             f"expected to put {name} into the workspace, found: {one_line(error)}; it is here: "

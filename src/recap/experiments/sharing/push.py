@@ -6,6 +6,7 @@ already is not sent again. It ends by saying what a stranger types.
 """
 
 import argparse
+import shlex
 
 from recap.experiments.git import asked, git, head_branch, head_commit
 from recap.experiments.refs import experiment_commit, experiment_ref
@@ -45,8 +46,9 @@ def main() -> None:
     print(f"== git push {args.git_remote} {' '.join(references)}", flush=True)
     git("push", args.git_remote, *references)
     names = " ".join(args.names)
+    clone = shlex.join(["git", "clone", "-b", branch.removeprefix("refs/heads/"), address, "recap"])
     print(
-        f"\nwhoever wants it types:\n\ngit clone -b {branch.removeprefix('refs/heads/')} {address} recap && cd recap\n"
+        f"\nwhoever wants it types:\n\n{clone} && cd recap\n"
         f'make pull RUNS="{names}"           # everything; only what a comparison reads: make pull-scores\n'
         f"make compare A={args.names[0]} B={args.names[-1]}"
     )

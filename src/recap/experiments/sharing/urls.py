@@ -1,11 +1,15 @@
 """URLs that may stand in a file that everybody reads: which services there are, and no secret in any of them."""
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from recap.runtime.errors import UserError
+
+# What scp and others take for an address, and what lacks a slash.
+LIKE_A_URL = re.compile(r"[^/]+@[\w.-]+:|(ssh|s3|gs|azure|https?):")
 
 
 @dataclass(frozen=True)
@@ -80,4 +84,15 @@ def public_url(url: str) -> str:
 
 def shared_url(url: str) -> str:
     """A URL as it goes into .dvc/config: a folder by its full path, as a relative one means another in each clone."""
-    return url if "://" in url else str(Path(url).expanduser().resolve())
+    if "://" in url:
+        return url
+    if LIKE_A_URL.match(url):
+        raise UserError(
+            f"{url.rpartition('@')[2]}: expected a folder or a URL, found neither; ssh://user@host/path is one"
+        )
+    folder = Path(url).expanduser().resolve()
+    if folder.is_file():
+        raise UserError(f"{folder}: expected a folder, found a file; name another")
+    if folder.is_relative_to(Path.cwd()):
+        raise UserError(f"{folder}: expected a folder outside the project, found one in it; name another")
+    return str(folder)

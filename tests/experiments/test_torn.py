@@ -93,6 +93,20 @@ def test_nothing_is_mended_beside_a_dvc(project: Path) -> None:
 
 
 @pytest.mark.slow
+def test_make_takes_no_merge_away(made: Project) -> None:
+    made.commit("results")
+    made.git("switch", "-qc", "side")
+    made.write("new", "of the side")
+    made.commit("side")
+    made.git("switch", "-q", "main")
+    made.git("merge", "-q", "--no-commit", "--no-ff", "side")
+    done = made.make(check=False)
+    assert done.returncode == 1 and "expected no merge under way" in done.stderr
+    made.git("commit", "-qm", "merged")
+    assert made.git("rev-list", "--count", "--merges", "HEAD") == "1"
+
+
+@pytest.mark.slow
 def test_make_goes_on_after_both_were_torn(made: Project) -> None:
     made.commit("results")
     made.make()

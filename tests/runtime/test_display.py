@@ -49,6 +49,7 @@ def test_what_a_terminal_gets_can_be_written_and_moves_nothing(text: str) -> Non
         ("https://user:pass@host/x", "https://***@host/x"),  # pragma: allowlist secret
         ("https://:pass@host and s3://a:b@c/", "https://***@host and s3://***@c/"),
         ("https://ghp_0123456789abcdefghij@github.com/x", "https://***@github.com/x"),
+        ("https://host/x.git?private_token=abc&page=1 ", "https://host/x.git?private_token=***&page=1 "),
         ("ssh://git@host/x", "ssh://git@host/x"),
         ("http://host:8080/a@b", "http://host:8080/a@b"),
         ("token hf_planted_planted, again hf_planted_planted!", "token ***, again ***!"),

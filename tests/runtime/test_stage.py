@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from dvc.exceptions import DvcException
+from dvc.scm import RevError
 from safetensors import SafetensorError
 from tqdm import tqdm
 
@@ -58,6 +60,8 @@ def test_what_the_machine_refuses_is_one_line(error: Exception, told: str, capsy
         ),
         (ImportError("libparquet.so: failed to map segment from shared object"), "expected memory enough"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "expected memory enough"),
+        (RevError("unknown Git revision\n'nope'"), "DVC: unknown Git revision 'nope'"),
+        (DvcException("dvc.lock is invalid"), "DVC: dvc.lock is invalid"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "expected processes that load data"),
     ],
 )

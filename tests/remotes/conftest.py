@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments.stub_project import Project
-from tests.remotes.small import make_remote
+from tests.remotes.small import copy_with_origin, make_remote
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +24,4 @@ def author_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def author(author_once: Project, tmp_path: Path) -> Project:
-    """A copy of the author's project, with a bare Git remote of its own."""
-    (tmp_path / "author").mkdir()
-    project = author_once.copy(tmp_path / "author")
-    project.git("init", "-q", "--bare", "-b", "main", str(tmp_path / "origin.git"))
-    project.git("remote", "add", "origin", str(tmp_path / "origin.git"))
-    return project
+    return copy_with_origin(author_once, tmp_path)

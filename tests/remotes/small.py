@@ -28,6 +28,15 @@ def make_remote(project: Any, url: str, *options: str, check: bool = True) -> An
     return project.run("python", "-m", "recap.experiments.sharing.remote", url, *options, check=check)
 
 
+def copy_with_origin(project: Project, folder: Path) -> Project:
+    """A copy of a project in a folder, with a bare Git remote of its own beside it."""
+    (folder / "author").mkdir()
+    copy = project.copy(folder / "author")
+    copy.git("init", "-q", "--bare", "-b", "main", str(folder / "origin.git"))
+    copy.git("remote", "add", "origin", str(folder / "origin.git"))
+    return copy
+
+
 def stranger_of(project: Project, folder: Path, served: Served, *, address: bool = True) -> Project:
     """A clone of what the author pushed to Git, by somebody who may log in; for `address` see `log_in`."""
     other = Project(folder / "project")

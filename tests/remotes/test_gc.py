@@ -9,7 +9,7 @@ import pytest
 from tests.clones import IDENTITY
 from tests.experiments.stub_project import Project
 from tests.remotes.servers import folder
-from tests.remotes.small import SHARE, cached, log_in, stranger_of
+from tests.remotes.small import SHARE, cached, copy_with_origin, log_in, stranger_of
 from tests.remotes.stored import stored
 
 pytestmark = pytest.mark.slow
@@ -36,11 +36,8 @@ def used_once(author_once: Project, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def used(used_once: Project, tmp_path: Path) -> Project:
-    (tmp_path / "author").mkdir()
-    project = used_once.copy(tmp_path / "author")
+    project = copy_with_origin(used_once, tmp_path)
     project.env |= IDENTITY
-    project.git("init", "-q", "--bare", "-b", "main", str(tmp_path / "origin.git"))
-    project.git("remote", "add", "origin", str(tmp_path / "origin.git"))
     return project
 
 

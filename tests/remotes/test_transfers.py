@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,15 @@ from tests.remotes.small import PULL, SHARE, cached, error_of, log_in, stranger_
 from tests.remotes.stored import stored
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def stranger(author: Project, tmp_path: Path) -> Iterator[Project]:
+    """Somebody else's clone, after the author has shared both experiments by a folder."""
+    with folder(tmp_path / "remote") as served:
+        log_in(author, served)
+        author.run(*SHARE)
+        yield stranger_of(author, tmp_path / "stranger", served)
 
 
 def test_a_login_that_is_wrong_and_a_host_that_is_gone(author: Project, tmp_path: Path) -> None:
@@ -38,48 +48,36 @@ def test_a_full_remote(author: Project, tmp_path: Path) -> None:
         subprocess.run(["umount", str(store)], check=True)
 
 
-def test_a_disk_of_ones_own_is_no_fault_of_the_remotes(author: Project, tmp_path: Path) -> None:
-    with folder(tmp_path / "remote") as served:
-        log_in(author, served)
-        author.run(*SHARE)
-        stranger = stranger_of(author, tmp_path / "stranger", served)
-        cache = stranger.root / ".dvc/cache"
-        cache.mkdir()
-        cache.chmod(0o500)
-        said = error_of(stranger.run(*PULL, check=False))
-        cache.chmod(0o700)
-        assert str(cache) in said and "Permission denied" in said and "login" not in said
+def test_a_disk_of_ones_own_is_no_fault_of_the_remotes(stranger: Project) -> None:
+    cache = stranger.root / ".dvc/cache"
+    cache.mkdir()
+    cache.chmod(0o500)
+    said = error_of(stranger.run(*PULL, check=False))
+    cache.chmod(0o700)
+    assert str(cache) in said and "Permission denied" in said and "login" not in said
 
 
-def test_an_experiment_that_ran_again_replaces_the_shared_one(author: Project, tmp_path: Path) -> None:
-    with folder(tmp_path / "remote") as served:
-        log_in(author, served)
-        author.run(*SHARE)
-        stranger = stranger_of(author, tmp_path / "stranger", served)
-        stranger.run(*PULL)
-        ref = f"refs/exps/{author.head[:2]}/{author.head[2:]}/blip2"
-        shared = author.experiment("blip2")
-        author.git("update-ref", ref, author.experiment("baseline"))
-        author.run(*SHARE)
-        said = error_of(stranger.run(*PULL, check=False))
-        assert "blip2: expected the experiments of origin, found others of these names here; `dvc exp rename" in said
-        assert stranger.git("rev-parse", ref) == shared
-        stranger.run("dvc", "exp", "remove", "blip2")
-        stranger.run(*PULL)
-        assert stranger.git("rev-parse", ref) == author.experiment("blip2") != shared
+def test_an_experiment_that_ran_again_replaces_the_shared_one(author: Project, stranger: Project) -> None:
+    stranger.run(*PULL)
+    ref = f"refs/exps/{author.head[:2]}/{author.head[2:]}/blip2"
+    shared = author.experiment("blip2")
+    author.git("update-ref", ref, author.experiment("baseline"))
+    author.run(*SHARE)
+    said = error_of(stranger.run(*PULL, check=False))
+    assert "blip2: expected the experiments of origin, found others of these names here; `dvc exp rename" in said
+    assert stranger.git("rev-parse", ref) == shared
+    stranger.run("dvc", "exp", "remove", "blip2")
+    stranger.run(*PULL)
+    assert stranger.git("rev-parse", ref) == author.experiment("blip2") != shared
 
 
-def test_what_somebody_edited_is_not_pulled_over(author: Project, tmp_path: Path) -> None:
-    with folder(tmp_path / "remote") as served:
-        log_in(author, served)
-        author.run(*SHARE)
-        stranger = stranger_of(author, tmp_path / "stranger", served)
-        stranger.run(*PULL)
-        stranger.run(*PULL)  # what the first one wrote is no edit
-        stranger.edit("code/model.py", "1", "777")
-        assert "code/model.py: expected files as they were committed" in error_of(stranger.run(*PULL, check=False))
-        assert stranger.read("code/model.py") == "777\n"
-        stranger.run(*PULL, "--scores")
+def test_what_somebody_edited_is_not_pulled_over(stranger: Project) -> None:
+    stranger.run(*PULL)
+    stranger.run(*PULL)  # what the first one wrote is no edit
+    stranger.edit("code/model.py", "1", "777")
+    assert "code/model.py: expected files as they were committed" in error_of(stranger.run(*PULL, check=False))
+    assert stranger.read("code/model.py") == "777\n"
+    stranger.run(*PULL, "--scores")
 
 
 def test_a_branch_of_an_experiments_name_is_another_thing(author: Project, tmp_path: Path) -> None:

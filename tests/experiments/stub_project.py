@@ -1,4 +1,4 @@
-"""A project of one stage that takes no time: what `make` and `make seeds` do with experiments can be tried on it."""
+"""A project of two stages that take no time: what `make` and `make seeds` do with experiments can be tried on it."""
 
 import json
 import os
@@ -13,9 +13,14 @@ ROOT = Path(__file__).parent.parent.parent
 
 PIPELINE = """\
 stages:
+  process:
+    cmd: cp code/model.py rows
+    deps: [code, 'recipes/${recipe}.yaml']
+    params: [recipe]
+    outs: [rows]
   train:
     cmd: sh train.sh ${recipe} ${seed}
-    deps: [train.sh, code, 'recipes/${recipe}.yaml']
+    deps: [train.sh, code, rows, 'recipes/${recipe}.yaml']
     params: [recipe, seed, lora]
     outs: [models/merged, data/report/index.html, data/timings/train.json]
     metrics: [metrics/pretrain.json: {cache: false}]
@@ -60,7 +65,7 @@ class Project:
         project.write("code/model.py", "1\n")
         project.write("dvc.yaml", PIPELINE)
         project.write("train.sh", TRAIN)
-        project.write(".gitignore", "/data/\n/models/\n/reports/\n/ran\n/broken\n/wait\n.scratch/\n")
+        project.write(".gitignore", "/data/\n/models/\n/rows\n/reports/\n/ran\n/broken\n/wait\n.scratch/\n")
         project.git("init", "-qb", "main")
         project.commit("start")
         return project

@@ -56,6 +56,8 @@ def put_back() -> bool:
         return False
     note = read_json(NOTE)
     _return_to_branch(note["branch"], note["commit"])
+    # DVC stages what a run writes, and starts no other run on top of that.
+    git("reset", "--quiet")
     if note["run"] is not None and _chosen() == note["run"]:
         set_params(**note["chosen"])
     NOTE.unlink()
@@ -119,10 +121,9 @@ def _return_to_branch(branch: str | None, commit: str) -> None:
     """Back to the branch, if HEAD still is where a killed `dvc exp run` left it: on `commit`, or one that DVC added."""
     if branch is None or head_branch() is not None:
         return
-    if head_commit() == commit:
-        git("symbolic-ref", "HEAD", branch)
-    elif asked("rev-parse", "--verify", "--quiet", "HEAD^") == commit or asked(
-        "for-each-ref", "--points-at=HEAD", "refs/exps"
+    if (
+        head_commit() == commit
+        or asked("rev-parse", "--verify", "--quiet", "HEAD^") == commit
+        or asked("for-each-ref", "--points-at=HEAD", "refs/exps")
     ):
         git("symbolic-ref", "HEAD", branch)
-        git("reset", "--quiet")

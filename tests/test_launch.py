@@ -190,11 +190,19 @@ with joined(torch.device("cpu"), even_alone=False):
 """
 
 
-def start(folder: Path, body: str) -> subprocess.Popen[str]:
+LAUNCH = ("-m", "recap.launch")
+# What threads may do while the launcher's interpreter is taken apart.
+LAUNCH_THAT_MUST_NOT_TIDY_UP = (
+    "-c",
+    "import atexit, os, runpy; atexit.register(os.abort); runpy.run_module('recap.launch', run_name='__main__')",
+)
+
+
+def start(folder: Path, body: str, launch: tuple[str, str] = LAUNCH) -> subprocess.Popen[str]:
     (folder / "pretrain.py").write_text(RANK.format(body=body))
     set_machine(folder, launcher="torchrun", processes=2)
     return subprocess.Popen(
-        [sys.executable, "-m", "recap.launch", "pretrain.py"],
+        [sys.executable, *launch, "pretrain.py"],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stderr=subprocess.PIPE,
         text=True,
@@ -205,9 +213,9 @@ WAIT = 'open("rank" + rank, "w").write(str(os.getpid())); time.sleep(60)'
 
 
 @pytest.fixture
-def waiting(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+def waiting(request: pytest.FixtureRequest, folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """A launcher, and the process ids of its two ranks, which do nothing."""
-    launcher = start(folder, WAIT)
+    launcher = start(folder, WAIT, getattr(request, "param", LAUNCH))
     wait_until(lambda: all((folder / f"rank{rank}").exists() for rank in range(2)))
     yield launcher, [int((folder / f"rank{rank}").read_text()) for rank in range(2)]
     launcher.kill()
@@ -249,6 +257,7 @@ def test_a_rank_that_is_killed_ends_the_others(waiting: tuple[subprocess.Popen[s
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("waiting", [LAUNCH, LAUNCH_THAT_MUST_NOT_TIDY_UP], ids=["plain", "aborting"], indirect=True)
 def test_a_sigterm_reaches_every_rank_and_is_the_exit_code(waiting: tuple[subprocess.Popen[str], list[int]]) -> None:
     launcher, ranks = waiting
     launcher.terminate()

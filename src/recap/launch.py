@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from recap.params import MACHINE, PARAMS_PATH, DeviceParams, MachineParams, load_params
 from recap.runtime.errors import UserError
 from recap.runtime.ranks import LAUNCHER_PID, TERMINATED
-from recap.runtime.stage import run
+from recap.runtime.stage import end_here, run
 from recap.training.batches import batch_plan, processes_to_start
 
 TRAINING_STAGES = ("pretrain", "finetune")
@@ -131,7 +131,8 @@ def _torchrun(here: int, command: list[str]) -> int:
     try:
         torchrun.run(torchrun.parse_args([*where, "--nproc-per-node", str(here), *command]))
     except SignalException:
-        return TERMINATED
+        # torchrun leaves the thread that tells its store that this host is alive.
+        end_here(TERMINATED)
     except ChildFailedError as failed:
         _, failure = failed.get_first_failure()
         if failure.exitcode >= 0:

@@ -140,14 +140,25 @@ def test_derived_seeds_depend_on_every_part_and_nothing_else() -> None:
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-@pytest.mark.parametrize(("processes", "code", "said"), [("2", 0, "published"), ("1", -signal.SIGABRT, "")])
-def test_a_process_of_a_launch_ends_where_its_work_does(processes: str, code: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("processes", "end", "code", "said"),
+    [
+        ("2", "", 0, "saved"),
+        ("2", "sys.exit(143)", 143, "saved"),
+        ("2", "raise UserError('none')", 1, "saved"),
+        ("2", "raise KeyboardInterrupt", 130, "saved"),
+        ("1", "", -signal.SIGABRT, ""),
+    ],
+)
+def test_a_process_of_a_launch_ends_where_its_work_does(processes: str, end: str, code: int, said: str) -> None:
     """What threads of other processes' groups do while an interpreter is taken apart is no fault of the run."""
     script = (
-        "import atexit, os\n"
+        "import atexit, os, sys\n"
+        "from recap.runtime.errors import UserError\n"
         "from recap.runtime.stage import run\n"
         "atexit.register(os.abort)\n"
-        "run(lambda: print('published', end=''))\n"
+        f"def main():\n    print('saved', end='')\n    {end}\n"
+        "run(main)\n"
     )
     environment = os.environ | {"WORLD_SIZE": processes, "RANK": "0"}
     environment.pop("PYTHONUNBUFFERED", None)  # what is still in a buffer is lost in an abort

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from recap.runtime.display import for_terminal, without_secrets
 from recap.runtime.errors import UserError, one_line
@@ -65,10 +66,15 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
         leave_launch()
+    except SystemExit as ended:
+        if isinstance(ended.code, int):
+            leave_launch(ended.code)
+        raise
     except KeyboardInterrupt:
         if is_first:
             _end_bars()
             print("interrupted", file=sys.stderr)
+        leave_launch(INTERRUPTED)
         sys.exit(INTERRUPTED)
     except Exception as error:
         if not is_first:
@@ -79,6 +85,7 @@ def run(main: Callable[[], None]) -> None:
             raise
         _end_bars()
         print(f"error: {_for_people(told)}", file=sys.stderr)
+        leave_launch(1)
         sys.exit(1)
 
 
@@ -120,17 +127,22 @@ def _end_bars() -> None:
             bar.close()
 
 
-def leave_launch() -> None:
-    """End a process of a launch of several whose work is done, without taking its interpreter apart.
-
-    Threads of torch.distributed's groups may still be there when C++ does away with what they use. That ends a process
-    with an abort, seldom and under load, and a launch that has published everything as a failure.
-    """
+def leave_launch(code: int = 0) -> None:
+    """`end_here`, if this is a process of a launch of several."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        end_here(code)
+
+
+def end_here(code: int) -> NoReturn:
+    """End this process without taking its interpreter apart.
+
+    Threads of torch.distributed, of its groups and of its launcher, may still be in C++ when that happens. That ends a
+    process with an abort, seldom and under load: a launch that has published or saved everything looks like a failure.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _told(error: Exception) -> str | None:

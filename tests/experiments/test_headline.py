@@ -1,10 +1,9 @@
-"""`make`: what it runs, what it leaves alone, and how it takes failures, kills and a user without a Git identity."""
+"""`make`: what it runs, what it leaves alone, and how it takes failures and a user without a Git identity."""
 
 import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -13,42 +12,10 @@ import pytest
 from recap.experiments.freshness import why_stale
 from recap.experiments.git import identity
 from recap.experiments.running import Run
-from tests.experiments.stub_project import HEADLINE, Project
-from tests.unprivileged import obey_file_modes
+from tests.experiments.starts import start
+from tests.experiments.stub_project import Project
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unprivileged")]
-
-
-def start(project: Project) -> subprocess.Popen[bytes]:
-    """Start `make` in a process group of its own, and wait until training has begun."""
-    project.write("wait", "")
-    process = subprocess.Popen(
-        HEADLINE, cwd=project.root, env=project.env, start_new_session=True, preexec_fn=_as_from_a_terminal,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not project.trained():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
-    return process
-
-
-def _as_from_a_terminal() -> None:
-    """A user whom file modes bind, and Ctrl-C, which a shell takes from what it starts in the background."""
-    obey_file_modes()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _wait_for_the_end_of_group(group: int) -> None:
-    """Init buries the killed when it gets to it; until then DVC takes them for alive, and their locks for held."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"process group {group} is still there")
 
 
 def test_nothing_is_done_twice(made: Project) -> None:
@@ -117,23 +84,6 @@ def test_a_failed_run_leaves_what_was_there(made: Project) -> None:
     (made.root / "broken").unlink()
     made.make()
     assert made.experiments().keys() == before.keys() and made.loss_of(made.experiment("blip2")) == 42.2
-
-
-def test_a_killed_run_gives_branch_and_parameters_back(made: Project) -> None:
-    before, params = made.experiments(), made.read("params.yaml")
-    made.edit("code/model.py", "1", "2")
-    process = start(made)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    _wait_for_the_end_of_group(process.pid)
-    # What DVC leaves after a kill.
-    assert made.read("params.yaml") != params
-    assert made.run("git", "symbolic-ref", "-q", "HEAD", check=False).returncode == 1
-    assert made.experiments() == before
-    (made.root / "wait").unlink()
-    made.make()
-    assert made.git("symbolic-ref", "HEAD") == "refs/heads/main"
-    assert made.read("params.yaml") == params and made.experiments().keys() == before.keys()
 
 
 def test_an_interrupted_run_ends_in_order(made: Project) -> None:

@@ -4,7 +4,12 @@ A name is free again on every commit, and `dvc exp remove NAME` takes whichever 
 everything goes by the full ref, so that experiments of other commits are never touched.
 """
 
+from collections.abc import Container
+
 from recap.experiments.git import asked, git
+
+# Where DVC notes an experiment between `dvc exp run` and its first stage.
+NOTED = "refs/exps/stash"
 
 
 def experiment_ref(baseline: str, name: str) -> str:
@@ -18,6 +23,17 @@ def experiment_commit(baseline: str, name: str) -> str | None:
 
 def remove_experiment(baseline: str, name: str) -> None:
     git("update-ref", "-d", experiment_ref(baseline, name))
+
+
+def remove_unstarted(names: Container[str]) -> None:
+    """Remove experiments that DVC noted and was killed before it started them: its next one would run them first."""
+    if asked("rev-parse", "--verify", "--quiet", NOTED) is None:
+        return
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        stash = repo.experiments.workspace_queue.stash
+        stash.remove_revs([entry for entry in stash.stash_revs.values() if entry.name in names])
 
 
 def replace_experiment(baseline: str, name: str, successor: str) -> None:

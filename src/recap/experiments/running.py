@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recap.experiments.busy import refuse_beside_dvc
 from recap.experiments.git import identity
-from recap.experiments.refs import experiment_commit, remove_experiment, replace_experiment
+from recap.experiments.refs import experiment_commit, remove_experiment, remove_unstarted, replace_experiment
 from recap.runtime.errors import UserError
 
 
@@ -39,6 +39,7 @@ def run_experiment(run: Run, baseline: str) -> None:
     name = f"{run.name}.new" if replaces else run.name
     if replaces and experiment_commit(baseline, name):
         remove_experiment(baseline, name)
+    remove_unstarted((run.name, f"{run.name}.new"))
     overrides = [f"recipe={run.recipe}", f"seed={run.seed}"]
     command = ["exp", "run", "--name", name, *(word for each in overrides for word in ("--set-param", each))]
     print(

@@ -1,18 +1,20 @@
-"""The workspace around a series of experiments: a branch and parameters that are the user's, also after a kill.
+"""The workspace around a series of experiments: branch, edits and parameters are the user's, also after a kill.
 
-`dvc exp run` works in the workspace: it writes its overrides into params.yaml and takes HEAD off the branch. A run
-that is killed leaves both so. What was there is written down first, and put back by whoever comes next.
+`dvc exp run` works in the workspace: it stashes edits for a moment, writes its overrides into params.yaml, takes HEAD
+off the branch and stages what stages wrote. A run that is killed leaves all that so. What was there is written down
+first, and put back by whoever comes next.
 """
 
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from recap.experiments.busy import refuse_beside_dvc
 from recap.experiments.git import asked, git, head_branch, head_commit
 from recap.experiments.running import Run, dvc
+from recap.experiments.set_aside import RUNNING, last_stash, take_back
 from recap.experiments.torn import mend_torn_files
 from recap.io import read_json, write_json
 from recap.params import PARAMS_PATH, read_yaml
@@ -30,7 +32,8 @@ def alone() -> Iterator[None]:
     If the process is killed, its lock lasts as long as the DVC it started.
 
     Raises:
-        UserError: Another process holds it, or a DVC that no `make` started works in it; see also `mend_torn_files`.
+        UserError: Another process holds it, a DVC that no `make` started works in it, Git has no commit of it, a merge
+            or a conflict is open; see also `mend_torn_files`.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "lock").open("w") as stream:
@@ -38,28 +41,41 @@ def alone() -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError("another `make` runs experiments in this folder; wait for it, or stop it") from None
+        head_commit()  # or it says that there is none
         refuse_beside_dvc()
+        # DVC resets the index, and with it what Git knows of a merge.
         if asked("rev-parse", "--verify", "--quiet", "MERGE_HEAD"):
-            # DVC resets the index, and with it what Git knows of the merge.
             raise UserError("expected no merge under way; `git commit` ends it, `git merge --abort` gives it up")
+        if conflicts := asked("diff", "--name-only", "--diff-filter=U"):
+            raise UserError(
+                f"{conflicts.splitlines()[0]}: expected no file with a conflict, found two versions that Git could not "
+                "merge; `git status` says how to end or give up what brought them"
+            )
         mend_torn_files()
         os.set_inheritable(stream.fileno(), True)
         yield
 
 
 def put_back() -> bool:
-    """Put back branch, recipe and seed as a series that did not end left word of them; whether there was one.
+    """Put back branch, edits, recipe and seed as a series that did not end left word of them; whether there was one.
 
     What was changed by hand since then stays as it is.
+
+    Raises:
+        UserError: A DVC is at work here; see also `take_back`.
     """
     if not NOTE.is_file():
         return False
+    refuse_beside_dvc()
     note = read_json(NOTE)
+    cut = head_branch() is None and (note["branch"] is not None or asked("rev-parse", "--verify", "--quiet", RUNNING))
+    take_back(note["commit"], note["stash"])
     _return_to_branch(note["branch"], note["commit"])
-    # DVC stages what a run writes, and starts no other run on top of that.
-    git("reset", "--quiet")
     if note["run"] is not None and _chosen() == note["run"]:
         set_params(**note["chosen"])
+    if cut:
+        # DVC had staged the run's params.yaml, and would refuse to start with another one in the workspace.
+        git("reset", "--quiet")
     NOTE.unlink()
     return True
 
@@ -68,11 +84,14 @@ def put_back() -> bool:
 def kept() -> Iterator[None]:
     """Put the workspace's branch, recipe and seed back if the block fails, is interrupted or is killed."""
     put_back()
-    write_json(NOTE, {"branch": head_branch(), "commit": head_commit(), "chosen": _chosen(), "run": None})
+    found = {"branch": head_branch(), "commit": head_commit(), "stash": last_stash(), "chosen": _chosen(), "run": None}
+    write_json(NOTE, found)
     try:
         yield
     except BaseException:
-        put_back()
+        # What keeps this from working is said when the next one tries; the first failure matters more.
+        with suppress(UserError):
+            put_back()
         raise
     NOTE.unlink()
 

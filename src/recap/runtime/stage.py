@@ -68,6 +68,7 @@ def run(main: Callable[[], None]) -> None:
         leave_launch()
     except SystemExit as ended:
         if isinstance(ended.code, int):
+            _end_bars()
             leave_launch(ended.code)
         raise
     except KeyboardInterrupt:

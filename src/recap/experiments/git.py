@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 from recap.runtime.errors import UserError, one_line
 
@@ -9,13 +10,21 @@ from recap.runtime.errors import UserError, one_line
 NAME, EMAIL = "recap", "recap@localhost"
 
 
-def git(*arguments: str, stdin: str | None = None) -> str:
+def git(*arguments: str, stdin: str | None = None, index: Path | None = None) -> str:
     """The output of a Git command, without its last line break.
+
+    Args:
+        arguments: The command.
+        stdin: What it reads.
+        index: A file to use in place of the repository's index.
 
     Raises:
         UserError: Git refuses; with its own message.
     """
-    done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, text=True, check=False)
+    environment = None if index is None else os.environ | {"GIT_INDEX_FILE": str(index)}
+    done = subprocess.run(
+        ["git", *arguments], input=stdin, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise UserError(f"git {' '.join(arguments)}: {one_line(done.stderr)}")
     return done.stdout.rstrip("\n")

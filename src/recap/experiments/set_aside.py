@@ -1,5 +1,8 @@
 """Edits that a `dvc exp run` which was killed had set aside: it stashes them for a moment before it runs."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from recap.experiments.git import asked, git
 from recap.params import PARAMS_PATH
 from recap.runtime.errors import UserError
@@ -32,9 +35,7 @@ def take_back(commit: str, before: str | None) -> None:
         or asked("rev-parse", "--verify", "--quiet", RUNNING)
     ):
         return
-    # DVC had written the run's recipe and seed, or not yet.
-    but_params = ("--", ":/", f":(exclude){PARAMS_PATH}")
-    if git("diff", "--name-only", commit, *but_params) and git("diff", "--name-only", stash, *but_params):
+    if _differ_from(commit) and _differ_from(stash):
         raise UserError(
             "expected the files as a killed `dvc exp run` left them, which had stashed their edits, found others; "
             "`git stash show -p` shows the edits, `git stash pop` takes them back, `git stash drop` gives them up"
@@ -42,3 +43,15 @@ def take_back(commit: str, before: str | None) -> None:
     git("restore", f"--source={stash}", "--worktree", "--", ":/")
     git("stash", "drop", "--quiet")
     print("a killed `dvc exp run` had set edits aside with `git stash`: they are back", flush=True)
+
+
+def _differ_from(commit: str) -> bool:
+    """Whether any tracked file differs from a commit's; but parameters, into which DVC writes the run's.
+
+    Asked with an index of its own. DVC writes a file twice within a tick of the clock, and where the length is the same
+    Git takes the second for the first.
+    """
+    with TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        git("read-tree", commit, index=index)
+        return bool(git("diff", "--name-only", "--", ":/", f":(exclude){PARAMS_PATH}", index=index))

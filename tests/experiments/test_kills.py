@@ -39,7 +39,6 @@ def state(project: Project) -> list[str]:
 
 @pytest.mark.parametrize("detached", [False, True])
 def test_branch_index_and_parameters_come_back(made: Project, detached: bool) -> None:
-    made.commit("results")
     made.edit("code/model.py", "1", "2")
     if detached:
         made.git("checkout", "-q", "--detach")
@@ -51,6 +50,7 @@ def test_branch_index_and_parameters_come_back(made: Project, detached: bool) ->
     assert made.experiments() == before
     made.make()
     assert state(made)[2:] == where and made.read("params.yaml") == params
+    assert made.experiments().keys() == before.keys()
     assert made.git("diff", "--cached", "--name-only") == "" and made.read("code/model.py") == "2\n"
     assert [made.loss_of(made.experiment(name)) for name in ("baseline", "blip2")] == [42.2, 42.2]
 

@@ -39,11 +39,8 @@ def test_a_file_that_git_takes_for_unchanged_is_seen(repository: Path) -> None:
     assert "model.py" not in git("diff", "--name-only")
     take_back(head_commit(), before=None)
     assert last_stash() is None
-    assert [(repository / name).read_text() for name in ("model.py", "other.py", "params.yaml")] == [
-        "2\n",
-        "2\n",
-        "1\n",
-    ]
+    found = [(repository / name).read_text() for name in ("model.py", "other.py", "params.yaml")]
+    assert found == ["2\n", "2\n", "1\n"]
 
 
 def test_a_stash_of_another_commit_is_the_users(repository: Path) -> None:

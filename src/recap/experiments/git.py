@@ -36,13 +36,18 @@ def asked(*arguments: str) -> str | None:
     return None if done.returncode else done.stdout.strip()
 
 
+def resolved(revision: str) -> str | None:
+    """The full hash of what a revision or a ref stands for; None where there is no such thing."""
+    return asked("rev-parse", "--verify", "--quiet", revision)
+
+
 def head_commit() -> str:
     """The full hash of the commit that experiments start from.
 
     Raises:
         UserError: The folder is in no Git repository, or nothing has been committed yet.
     """
-    commit = asked("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    commit = resolved("HEAD^{commit}")
     if commit is None:
         raise UserError(
             "expected a Git repository with a commit, found none here; experiments start from a commit: `git clone` "

@@ -6,10 +6,10 @@ everything goes by the full ref, so that experiments of other commits are never 
 
 from collections.abc import Container
 
-from recap.experiments.git import asked, git
+from recap.experiments.git import asked, git, resolved
 
-# Where DVC notes an experiment between `dvc exp run` and its first stage.
-NOTED = "refs/exps/stash"
+# DVC's own: an experiment between `dvc exp run` and its first stage, and one that runs in the workspace.
+NOTED, RUNNING = "refs/exps/stash", "refs/exps/exec/EXEC_BASELINE"
 
 
 def experiment_ref(baseline: str, name: str) -> str:
@@ -27,7 +27,7 @@ def remove_experiment(baseline: str, name: str) -> None:
 
 def remove_unstarted(names: Container[str]) -> None:
     """Remove experiments that DVC noted and was killed before it started them: its next one would run them first."""
-    if asked("rev-parse", "--verify", "--quiet", NOTED) is None:
+    if resolved(NOTED) is None:
         return
     from dvc.repo import Repo
 

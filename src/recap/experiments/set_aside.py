@@ -3,17 +3,15 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from recap.experiments.git import asked, git
+from recap.experiments.git import git, resolved
+from recap.experiments.refs import RUNNING
 from recap.params import PARAMS_PATH
 from recap.runtime.errors import UserError
-
-# DVC's ref of an experiment that runs in the workspace: from then on the edits are back.
-RUNNING = "refs/exps/exec/EXEC_BASELINE"
 
 
 def last_stash() -> str | None:
     """The commit that `git stash pop` would take."""
-    return asked("rev-parse", "--verify", "--quiet", "refs/stash")
+    return resolved("refs/stash")
 
 
 def take_back(commit: str, before: str | None) -> None:
@@ -30,9 +28,9 @@ def take_back(commit: str, before: str | None) -> None:
     if (
         stash is None
         or stash == before
-        or asked("rev-parse", "--verify", "--quiet", "refs/stash@{1}") != before
-        or asked("rev-parse", "--verify", "--quiet", f"{stash}^") != commit
-        or asked("rev-parse", "--verify", "--quiet", RUNNING)
+        or resolved("refs/stash@{1}") != before
+        or resolved(f"{stash}^") != commit
+        or resolved(RUNNING)  # the edits are back
     ):
         return
     if _differ_from(commit) and _differ_from(stash):

@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from recap.experiments.busy import refuse_beside_dvc
-from recap.experiments.git import asked, git, head_branch, head_commit
+from recap.experiments.git import asked, git, head_branch, head_commit, resolved
+from recap.experiments.refs import RUNNING
 from recap.experiments.running import Run, dvc
-from recap.experiments.set_aside import RUNNING, last_stash, take_back
+from recap.experiments.set_aside import last_stash, take_back
 from recap.experiments.torn import mend_torn_files
 from recap.io import read_json, write_json
 from recap.params import PARAMS_PATH, read_yaml
@@ -44,7 +45,7 @@ def alone() -> Iterator[None]:
         head_commit()  # or it says that there is none
         refuse_beside_dvc()
         # DVC resets the index, and with it what Git knows of a merge.
-        if asked("rev-parse", "--verify", "--quiet", "MERGE_HEAD"):
+        if resolved("MERGE_HEAD"):
             raise UserError("expected no merge under way; `git commit` ends it, `git merge --abort` gives it up")
         if conflicts := asked("diff", "--name-only", "--diff-filter=U"):
             raise UserError(
@@ -68,7 +69,7 @@ def put_back() -> bool:
         return False
     refuse_beside_dvc()
     note = read_json(NOTE)
-    cut = head_branch() is None and (note["branch"] is not None or asked("rev-parse", "--verify", "--quiet", RUNNING))
+    cut = head_branch() is None and (note["branch"] is not None or resolved(RUNNING))
     take_back(note["commit"], note["stash"])
     _return_to_branch(note["branch"], note["commit"])
     if note["run"] is not None and _chosen() == note["run"]:
@@ -140,9 +141,5 @@ def _return_to_branch(branch: str | None, commit: str) -> None:
     """Back to the branch, if HEAD still is where a killed `dvc exp run` left it: on `commit`, or one that DVC added."""
     if branch is None or head_branch() is not None:
         return
-    if (
-        head_commit() == commit
-        or asked("rev-parse", "--verify", "--quiet", "HEAD^") == commit
-        or asked("for-each-ref", "--points-at=HEAD", "refs/exps")
-    ):
+    if head_commit() == commit or resolved("HEAD^") == commit or asked("for-each-ref", "--points-at=HEAD", "refs/exps"):
         git("symbolic-ref", "HEAD", branch)

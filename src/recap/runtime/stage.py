@@ -75,8 +75,7 @@ def run(main: Callable[[], None]) -> None:
         if is_first:
             _end_bars()
             print("interrupted", file=sys.stderr)
-        leave_launch(INTERRUPTED)
-        sys.exit(INTERRUPTED)
+        _exit(INTERRUPTED)
     except Exception as error:
         if not is_first:
             # What every process of a launch finds is said once: the first one's end ends the others meanwhile.
@@ -86,8 +85,7 @@ def run(main: Callable[[], None]) -> None:
             raise
         _end_bars()
         print(f"error: {_for_people(told)}", file=sys.stderr)
-        leave_launch(1)
-        sys.exit(1)
+        _exit(1)
 
 
 class _TerminalOutput(io.TextIOWrapper):
@@ -132,6 +130,11 @@ def leave_launch(code: int = 0) -> None:
     """`end_here`, if this is a process of a launch of several."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         end_here(code)
+
+
+def _exit(code: int) -> NoReturn:
+    leave_launch(code)
+    sys.exit(code)
 
 
 def end_here(code: int) -> NoReturn:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from recap.experiments.busy import living_dvcs
-from recap.experiments.git import asked, git
+from recap.experiments.git import git, resolved
 from recap.experiments.sharing.destinations import check_remote, git_address
 from recap.experiments.sharing.failures import explained
 from recap.experiments.sharing.objects import hashes_of, objects_of
@@ -68,7 +68,7 @@ def _commits_of(git_remote: str) -> set[str]:
 
 def _commits_among(names: Iterable[str]) -> set[str]:
     """The commits that references stand for; a tag may be of something else."""
-    found = (asked("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") for name in names)
+    found = (resolved(f"{name}^{{commit}}") for name in names)
     return {commit for commit in found if commit}
 
 

@@ -12,7 +12,7 @@ from contextlib import nullcontext, suppress
 from pathlib import PurePosixPath
 from typing import Any
 
-from recap.experiments.git import asked, git, head_commit, identity
+from recap.experiments.git import git, head_commit, identity, resolved
 from recap.experiments.locked import locked_stages
 from recap.experiments.refs import experiment_ref
 from recap.experiments.reports import REPORT, save_report
@@ -87,7 +87,7 @@ def _pull_experiments(repo: Any, git_remote: str, names: list[str]) -> dict[str,
     except (DvcException, SCMError, GitError) as error:
         raise UserError(f"{git_remote}: expected to get {' and '.join(names)}, found: {one_line(error)}") from None
     # DVC leaves an experiment that is here as it is, with a warning.
-    if others := [name for name, ref in refs.items() if asked("rev-parse", "--verify", ref) != listed[ref]]:
+    if others := [name for name, ref in refs.items() if resolved(ref) != listed[ref]]:
         raise UserError(
             f"{' and '.join(others)}: expected the experiments of {git_remote}, found others of these names here; "
             f"`dvc exp rename {others[0]} NAME` keeps yours, `dvc exp remove {others[0]}` gives it up, then again"

@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 
 from recap.experiments.torn import torn_files
 from tests.clones import IDENTITY, TIMED, Clone
-from tests.unprivileged import obey_file_modes
+from tests.process_groups import as_from_a_terminal, wait_for_the_end_of_group
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
 # Before dvc names its first stage.
@@ -56,15 +56,12 @@ class Run:
     """
 
     def __init__(self, clone: Clone, *, environment: Mapping[str, str] | None = None) -> None:
-        def begin() -> None:
-            obey_file_modes()
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell takes it from what it starts in the background
-
         self.lines: list[str] = []
         self.stages: dict[str, float] = {START: time.monotonic()}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"], cwd=clone.root, preexec_fn=begin, start_new_session=True, text=True,
+            [sys.executable, "-m", "dvc", "repro"], cwd=clone.root, preexec_fn=as_from_a_terminal,
             env={**clone.env, **IDENTITY, "PYTHONUNBUFFERED": "1", **(environment or {})}, errors="replace",
+            start_new_session=True, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self._reader = Thread(target=self._read, daemon=True)
@@ -121,11 +118,7 @@ class Run:
     def end(self) -> int:
         """Wait for it and for all it started; returns dvc's exit code."""
         code = self.process.wait(timeout=PATIENCE_S)
-        deadline = time.monotonic() + PATIENCE_S
-        # Init buries the killed when it gets to it; until then DVC takes them for alive, and their locks for held.
-        while _is_group(self.process.pid):
-            assert time.monotonic() < deadline, f"process group {self.process.pid} is still there"
-            time.sleep(0.02)
+        wait_for_the_end_of_group(self.process.pid, PATIENCE_S)
         self._reader.join()
         return code
 
@@ -153,14 +146,6 @@ def _is_stage(process: int) -> bool:
     except OSError:
         return False
     return Path(program).name.startswith("python") and any(each.startswith("stages/") for each in arguments)
-
-
-def _is_group(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def run_undisturbed(clone: Clone) -> Undisturbed:

@@ -96,7 +96,7 @@ class Clone:
     def dvc(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "dvc", *arguments, check=check, signed=True)
 
-    def kill_when(self, sign: str, *arguments: str, only_dvc: bool = False, timeout_s: float = 240) -> None:
+    def kill_when(self, sign: str, *arguments: str, only_dvc: bool = False, timeout_s: float = 900) -> None:
         """Start `dvc ...` and kill -9 it as soon as a file matches the pattern `sign`, with or without its children."""
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", *arguments], cwd=self.root, env=self.env, start_new_session=True,

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 
 from recap.params import MachineParams
 from tests.clones import ALL_STAGES, BENCHMARKS, FROM_FINETUNE, FROM_PROCESS, FROM_SEED, Clone, ran
+from tests.processes import cpu_seconds
 from tests.remotes.servers import SERVERS, Served
 from tests.remotes.small import log_in
 from tests.remotes.steps import Steps
@@ -63,15 +63,19 @@ def assert_reran(stages: list[str], expected: list[str]) -> None:
 
 
 def test_a_second_run_executes_nothing(finished: Clone) -> None:
-    start = time.monotonic()
+    start = cpu_seconds()
     done = finished.dvc("repro")
     assert ran(done) == [] and "up to date" in done.stdout
-    # Three seconds on an idle machine; the bound leaves room for a busy one.
-    assert time.monotonic() - start < 15
+    # It takes three; a busy machine takes longer, but no more of its processors.
+    assert cpu_seconds() - start < 15
 
 
 def test_a_lock_that_only_durations_changed_is_put_back(finished: Clone) -> None:
-    assert ran(finished.dvc("repro", "--force", "--single-item", "explore")) == ["explore"]
+    timing = finished.root / "data/timings/explore.json"
+    before = timing.read_bytes()
+    # Another run can take the same time to the hundredth of a second.
+    while timing.read_bytes() == before:
+        assert ran(finished.dvc("repro", "--force", "--single-item", "explore")) == ["explore"]
     assert finished.run("git", "status", "--porcelain").stdout.split() == ["M", "dvc.lock"]
     finished.run("git", "restore", "dvc.lock")
     finished.dvc("checkout")
@@ -196,9 +200,9 @@ def test_make_runs_both_recipes_and_then_nothing(finished: Clone, unprivileged: 
     for recipe in ("baseline", "blip2"):
         assert f"report of {recipe}: reports/{recipe}.html" in first
         assert (finished.root / "reports" / f"{recipe}.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    start = time.monotonic()
+    start = cpu_seconds()
     assert "Nothing to do" in finished.run("make").stdout
-    assert time.monotonic() - start < 30
+    assert cpu_seconds() - start < 30
     compared = finished.run("make", "compare", "A=baseline", "B=blip2").stdout
     assert "Not judged (one seed a side)" in compared and "can't tell" not in compared
     assert "<!doctype html>" in (finished.root / "reports" / "baseline..blip2.html").read_text(encoding="utf-8")

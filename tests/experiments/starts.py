@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from tests.experiments.stub_project import HEADLINE, Project
-from tests.process_groups import as_from_a_terminal, wait_for_the_end_of_group
+from tests.processes import as_from_a_terminal, wait_for_the_end_of_group
 
 
 def start(project: Project) -> subprocess.Popen[bytes]:
@@ -13,9 +13,11 @@ def start(project: Project) -> subprocess.Popen[bytes]:
     project.write("wait", "")
     process = start_now(project)
     deadline = time.monotonic() + 60
-    while not project.trained():
+    note = project.root / "ran"
+    while not note.exists() or not note.stat().st_size:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
+    assert len(project.trained()) == 1
     return process
 
 

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from recap.experiments.busy import NOTE, living_dvcs, refuse_beside_dvc
 from recap.runtime.errors import UserError
+from tests.processes import sleeping
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="needs /proc")
 
@@ -20,9 +19,8 @@ def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A process that was started as `python -m dvc repro` is."""
     monkeypatch.chdir(tmp_path)
     NOTE.parent.mkdir(parents=True)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "dvc", "repro"]) as process:
-        yield process.pid
-        process.kill()
+    with sleeping("dvc", "repro") as process:
+        yield process
 
 
 def note(pid: int, command: str) -> None:

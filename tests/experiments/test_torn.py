@@ -1,7 +1,6 @@
 """`make` after a DVC that was killed while it wrote its own files in place."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from recap.experiments.torn import mend_torn_files
 from recap.runtime.errors import UserError
 from tests.experiments.stub_project import Project
+from tests.processes import sleeping
 
 LOCK = """\
 schema: '2.0'
@@ -80,13 +80,8 @@ def test_what_is_sound_stays_and_costs_no_word(project: Path, capsys: pytest.Cap
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="needs /proc")
 def test_nothing_is_mended_beside_a_dvc(project: Path) -> None:
     (project / "dvc.lock").write_text("")
-    command = [sys.executable, "-c", "import time; time.sleep(60)", "dvc"]
-    with subprocess.Popen(command) as process:
-        try:
-            with pytest.raises(UserError, match=rf"a DVC at work in this folder, process {process.pid};"):
-                mend_torn_files()
-        finally:
-            process.kill()
+    with sleeping("dvc") as process, pytest.raises(UserError, match=rf"a DVC at work in .* process {process};"):
+        mend_torn_files()
     assert (project / "dvc.lock").read_text() == ""
     mend_torn_files()
     assert (project / "dvc.lock").read_text() == LOCK

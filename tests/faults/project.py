@@ -22,12 +22,12 @@ from ruamel.yaml import YAML
 
 from recap.experiments.torn import torn_files
 from tests.clones import IDENTITY, TIMED, Clone
-from tests.process_groups import as_from_a_terminal, wait_for_the_end_of_group
+from tests.processes import as_from_a_terminal, wait_for_the_end_of_group
 
 RUNNING = re.compile(r"Running stage '([^']+)'")
 # Before dvc names its first stage.
 START = "start"
-PATIENCE_S = 600.0
+PATIENCE_S = 1800.0
 
 # Takes a row of the table: what was injected, where, what happened.
 Note = Callable[[str, str, str], None]

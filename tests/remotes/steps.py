@@ -1,9 +1,10 @@
 """What sharing costs: the time of each step, and the files and bytes that lie in a cache."""
 
-import os
 import subprocess
 import time
 from typing import Any
+
+from tests.processes import cpu_seconds
 
 
 class Steps:
@@ -21,9 +22,9 @@ class Steps:
         self._total = 0.0, 0.0
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        start, start_cpu = time.monotonic(), _cpu_seconds()
+        start, start_cpu = time.monotonic(), cpu_seconds()
         done: subprocess.CompletedProcess[str] = self._user.run(*command)
-        took = time.monotonic() - start, _cpu_seconds() - start_cpu
+        took = time.monotonic() - start, cpu_seconds() - start_cpu
         self._total = self._total[0] + took[0], self._total[1] + took[1]
         self._tell(*took, " ".join(command))
         return done
@@ -40,9 +41,3 @@ class Steps:
 
     def _tell(self, seconds: float, cpu_seconds: float, what: str) -> None:
         self.told.append(f"{self.title}: {seconds:6.1f} s, {cpu_seconds:5.1f} s of processors: {what}")
-
-
-def _cpu_seconds() -> float:
-    """What the processes that ended took of processors."""
-    times = os.times()
-    return times.children_user + times.children_system

@@ -73,7 +73,10 @@ def test_files_are_read_once_until_they_change(tmp_path: Path, model: Path, read
         assert reads[3:] == ["config.json"]
 
 
-def test_a_file_that_was_written_just_now_is_not_remembered(tmp_path: Path, model: Path, reads: list[str]) -> None:
+def test_a_file_that_was_written_just_now_is_not_remembered(
+    tmp_path: Path, model: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "SETTLED_NS", 3600 * 10**9)
     (model / "config.json").write_bytes(b"{ }")
     with Store(tmp_path / "store.sqlite") as store:
         folder_digest(model, store)

@@ -195,12 +195,13 @@ def test_kill_9_in_the_middle_of_a_put_leaves_whole_batches_and_a_sound_file(tmp
     """Again and again, beside another process that goes on writing; what was said to be on disk is there."""
     steady = writer(tmp_path, "steady", 400)
     for attempt in range(12):
-        process = writer(tmp_path, f"k{attempt}", 10_000)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "open\n"
-        time.sleep(0.02 + 0.013 * attempt)
-        process.send_signal(signal.SIGKILL)
-        said, _ = process.communicate()
+        with writer(tmp_path, f"k{attempt}", 10_000) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "open\n"
+            time.sleep(0.02 + 0.013 * attempt)
+            process.send_signal(signal.SIGKILL)
+            # Not by communicate(), which would miss what readline() has taken into its buffer.
+            said = process.stdout.read()
         done = [int(line) for line in said.split("\n")[:-1]]
         found = items(tmp_path)
         mine = {item for item in found if item.startswith(f"k{attempt}-")}

@@ -46,7 +46,7 @@ def launch(world: World, out: Path, runs: list[str], *launcher: str) -> Path:
     command = [sys.executable, "-m", *launcher, "tests.training.rank_runs", str(world.root), str(out), *runs]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_EXTENSIONS_DIR": str(out / "extensions")}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=400, text=True
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1800, text=True
     )
     assert done.returncode == 0, done.stdout[-5000:]
     return out
